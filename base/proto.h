@@ -1,0 +1,309 @@
+/* base/proto: every message between brig's processes, its direction, its layout. Any process. */
+
+#ifndef BASE_PROTO_H
+#define BASE_PROTO_H
+
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/imsg.h"
+
+/*
+ * The catalogue. A process accepts only the types that its peer may send it; anything else ends the peer. "text" is
+ * printable UTF-8 without a NUL, as long as the payload says. Structures have no padding that carries meaning and are
+ * checked by size. `run` in the header is the run id where a run is concerned, else a token that the answer repeats.
+ */
+#define PROTO_TYPES(X)                                                                                          \
+	/* name               value  from -> to            payload                        descriptors        */ \
+	X(PROTO_SPAWN,          1) /* brigd -> launcher    struct proto_spawn             its socket         */ \
+	X(PROTO_SPAWNED,        2) /* launcher -> brigd    struct proto_spawned                              */ \
+	X(PROTO_SPAWN_FAILED,   3) /* launcher -> brigd    text                                              */ \
+	X(PROTO_KILL,           4) /* brigd -> launcher    none; run = the token of its SPAWN                */ \
+	X(PROTO_CHILD_EXITED,   5) /* launcher -> brigd    struct proto_exited; run = token of SPAWN         */ \
+	X(PROTO_READY,         10) /* zygote, compiler, store, logger -> brigd    struct proto_ready         */ \
+	X(PROTO_FAILED,        11) /* any -> brigd         text: why it cannot go on; run = token or 0       */ \
+	X(PROTO_RUN,           12) /* brigd -> zygote      struct proto_run               the job socket     */ \
+	X(PROTO_RUN_KILL,      13) /* brigd -> zygote      none                                              */ \
+	X(PROTO_RUN_EXITED,    14) /* zygote -> brigd      struct proto_exited                               */ \
+	X(PROTO_JOB,           20) /* brigd -> worker      struct proto_job, then the blob or none           */ \
+	                           /*                                        artifact [, blob as memfd]      */ \
+	X(PROTO_INPUT,         21) /* brigd -> worker      bytes for stdin; none = end of input              */ \
+	X(PROTO_OUTPUT,        22) /* worker -> brigd      struct proto_output, bytes                        */ \
+	X(PROTO_DENIAL,        23) /* worker -> brigd      struct proto_denial, text: the target             */ \
+	X(PROTO_RESULT,        24) /* worker -> brigd      struct proto_result, trap text, frames            */ \
+	X(PROTO_COMPILE,       30) /* brigd -> compiler    struct proto_compile   module, empty memfd        */ \
+	X(PROTO_COMPILED,      31) /* compiler -> brigd    struct proto_compiled (the memfd is now sealed)   */ \
+	X(PROTO_STORE_PUT,     40) /* brigd -> store       struct proto_store, text: signature    memfd      */ \
+	X(PROTO_STORE_GET,     41) /* brigd -> store       struct proto_store                                */ \
+	X(PROTO_STORE_REMOVE,  42) /* brigd -> store       struct proto_store                                */ \
+	X(PROTO_STORE_LIST,    43) /* brigd -> store       struct proto_store: list from digest on           */ \
+	X(PROTO_STORE_DONE,    44) /* store -> brigd       struct proto_store_done                           */ \
+	X(PROTO_STORE_DATA,    45) /* store -> brigd       struct proto_store_done, text: signature   memfd  */ \
+	X(PROTO_STORE_LISTED,  46) /* store -> brigd       struct proto_store_entry, as many as length says  */ \
+	X(PROTO_STORE_FAILED,  47) /* store -> brigd       struct proto_store_done, text                     */ \
+	X(PROTO_LOG_APPEND,    50) /* brigd -> logger      text: one JSON object                             */ \
+	X(PROTO_LOG_DONE,      51) /* logger -> brigd      struct proto_log_done                             */ \
+	X(PROTO_LOG_FAILED,    52) /* logger -> brigd      text                                              */
+
+enum proto_type {
+#define X(name, value) name = value,
+	PROTO_TYPES(X)
+#undef X
+};
+
+/* The descriptor at which every child of brigd and of the launcher finds its socket. */
+#define PROTO_SOCKET_FD 3
+
+/* --- brigd and launcher --------------------------------------------------------------------------------------- */
+
+enum proto_kind { PROTO_KIND_ZYGOTE = 1, PROTO_KIND_COMPILER = 2 };
+
+/* The engine's two configurations (runtime/engine.h); artifacts and zygotes belong to one of them. */
+enum proto_engine { PROTO_ENGINE_PLAIN = 0, PROTO_ENGINE_FUEL = 1 };
+
+struct proto_spawn {
+	uint32_t kind;         /* enum proto_kind */
+	uint32_t engine;       /* enum proto_engine */
+	uint64_t cpu_ms;       /* compiler: RLIMIT_CPU, rounded up to a second */
+	uint64_t memory_bytes; /* compiler: RLIMIT_DATA */
+};
+
+struct proto_spawned {
+	int32_t pid; /* in brigd's pid namespace */
+	uint32_t reserved;
+};
+
+/* What the kernel said of a child that ended; also used by zygotes for their workers. */
+struct proto_exited {
+	int32_t wait_status;    /* as from wait4(2) */
+	uint32_t killed;        /* enum proto_killed: who sent the SIGKILL, if one of ours did */
+	uint32_t phase;         /* enum proto_phase, from the page shared with the worker */
+	uint32_t call;          /* the host call it was in: index in the WASI table + 1; 0 for none */
+	uint64_t user_us;       /* CPU time in user mode */
+	uint64_t system_us;     /* CPU time in the kernel */
+	uint64_t wall_us;       /* from fork to reaping */
+	uint64_t minor_faults;
+};
+
+enum proto_killed { PROTO_KILLED_NOT = 0, PROTO_KILLED_DEADLINE = 1, PROTO_KILLED_REQUEST = 2 };
+
+/* --- brigd and zygote ----------------------------------------------------------------------------------------- */
+
+/* The layers of the jail; a process says in READY which of them it is under. `doctor` shows the same list. */
+#define PROTO_LAYERS(X)                                                                                      \
+	/* name       bit  required  what it is for                                                        */ \
+	X(user_ns,      0, 1, "user namespace: no id of the host inside, no privilege outside")               \
+	X(mount_ns,     1, 1, "mount namespace and an empty read-only root: no path leads anywhere")          \
+	X(pid_ns,       2, 1, "pid namespace: no other process can be named")                                 \
+	X(net_ns,       3, 1, "network namespace without interfaces: no network")                             \
+	X(ipc_ns,       4, 1, "ipc and uts namespaces: no shared memory or names of the host")                \
+	X(cgroup_ns,    5, 0, "cgroup namespace: the host's groups are not visible")                          \
+	X(capabilities, 6, 1, "all capabilities dropped, bounding set included")                              \
+	X(no_new_privs, 7, 1, "no_new_privs: nothing executed could gain privilege")                          \
+	X(dumpable,     8, 1, "not dumpable: no core file, no ptrace by the same user")                       \
+	X(landlock,     9, 0, "Landlock: every file access denied, also by descriptor")                       \
+	X(speculation, 10, 0, "speculative store bypass and indirect branch speculation disabled")            \
+	X(mdwe,        11, 0, "memory-deny-write-execute: no new code pages")                                 \
+	X(seccomp,     12, 1, "seccomp filter: kill by default")                                              \
+	X(rlimits,     13, 1, "resource limits: no core, files, processes; bounded memory and CPU")           \
+	X(own_uid,     14, 0, "a uid of its own, apart from the broker's (needs a start as root)")            \
+	X(cgroup,      15, 0, "cgroup v2 limits on memory, processes and CPU (needs a delegated subtree)")
+
+enum proto_layer {
+#define X(name, bit, required, text) PROTO_LAYER_##name = 1u << bit,
+	PROTO_LAYERS(X)
+#undef X
+};
+
+struct proto_ready {
+	uint32_t layers;              /* enum proto_layer, or-ed: what this process is under */
+	uint32_t child_layers;        /* zygote: what a worker will be under at the first guest instruction */
+	struct digest filter;         /* SHA-256 of the BPF program that its guest code (or it) runs under */
+	struct digest engine;         /* the engine's identity (runtime/engine.h); zeros where there is none */
+};
+
+struct proto_run {
+	uint64_t wall_ms;      /* the worker is killed at wall_ms + 10 */
+	uint64_t cpu_ms;       /* for RLIMIT_CPU, rounded up to a second, plus one */
+	uint64_t data_bytes;   /* for RLIMIT_DATA: memory, output buffers and a fixed overhead */
+};
+
+/* How far a worker came; it writes this to a page shared with its zygote. */
+enum proto_phase {
+	PROTO_PHASE_FORKED = 0,  /* before its job arrived */
+	PROTO_PHASE_LOADING = 1, /* mapping and linking the artifact */
+	PROTO_PHASE_LOCKED = 2,  /* filter in force, instantiating */
+	PROTO_PHASE_GUEST = 3,   /* in guest code, or in a host call: see `call` */
+	PROTO_PHASE_DONE = 4,    /* result sent */
+};
+
+/* The page shared by one worker and its zygote. Hostile once guest code has run: read once, believed for messages only. */
+struct proto_shared {
+	volatile uint32_t phase; /* enum proto_phase */
+	volatile uint32_t call;  /* as in proto_exited */
+};
+
+/* --- brigd and worker ----------------------------------------------------------------------------------------- */
+
+enum proto_job_flags {
+	PROTO_JOB_STREAM_OUTPUT = 1, /* send output at once, not when a buffer is full or the run ends */
+	PROTO_JOB_STREAM_INPUT = 2,  /* stdin comes as PROTO_INPUT messages, not in the blob */
+	PROTO_JOB_OUTPUT_ENDS = 4,   /* output past its limit ends the run instead of being cut */
+	PROTO_JOB_BLOB_FD = 8,       /* the blob is the second descriptor, not the rest of the message */
+};
+
+enum proto_clock { PROTO_CLOCK_NONE = 0, PROTO_CLOCK_FIXED = 1, PROTO_CLOCK_COARSE = 2, PROTO_CLOCK_REAL = 3 };
+enum proto_random { PROTO_RANDOM_NONE = 0, PROTO_RANDOM_SEEDED = 1, PROTO_RANDOM_REAL = 2 };
+
+/*
+ * What to run. The blob is argc arguments, envc "NAME=value" strings, each as a uint32_t length and that many bytes
+ * (no NUL inside), and then stdin_bytes bytes of input. All limits are already the effective ones, never 0 for none.
+ */
+struct proto_job {
+	uint32_t flags;          /* enum proto_job_flags */
+	uint32_t engine;         /* enum proto_engine; must be the zygote's */
+	uint32_t clock;          /* enum proto_clock */
+	uint32_t random;         /* enum proto_random */
+	uint64_t wall_ms;
+	uint64_t cpu_ms;
+	uint64_t fuel;           /* engine FUEL only */
+	uint64_t memory_bytes;   /* all linear memories together */
+	uint64_t output_bytes;   /* each of stdout and stderr */
+	uint64_t host_calls;
+	uint64_t table_elements; /* all tables together */
+	uint64_t clock_fixed_ns; /* clock FIXED: what every clock says, since 1970 */
+	uint8_t seed[32];        /* random SEEDED */
+	uint32_t argc;
+	uint32_t envc;
+	uint64_t args_bytes;     /* in the blob, length words included */
+	uint64_t env_bytes;
+	uint64_t stdin_bytes;
+};
+
+struct proto_output {
+	uint32_t stream; /* 1 stdout, 2 stderr */
+	uint32_t reserved;
+};
+
+/* A host call that policy withheld; sent once per distinct (call, capability, target), at most 64 a run. */
+struct proto_denial {
+	uint32_t call;       /* index in the WASI table + 1 */
+	uint32_t capability; /* enum wasi_capability */
+	uint64_t count;
+};
+
+enum proto_status {
+	PROTO_STATUS_EXITED = 1,  /* exit_code is set */
+	PROTO_STATUS_TRAPPED = 2, /* trap is set, text and frames follow */
+	PROTO_STATUS_LIMIT = 3,   /* limit is set */
+	PROTO_STATUS_FAILED = 4,  /* could not be started; text says why */
+	PROTO_STATUS_STALE = 5,   /* the artifact does not fit this engine or CPU: compile again */
+};
+
+/* Which limit ended a run. Names as in policy documents. */
+#define PROTO_LIMITS(X)      \
+	X(wall_ms, 1)        \
+	X(cpu_ms, 2)         \
+	X(fuel, 3)           \
+	X(memory_bytes, 4)   \
+	X(output_bytes, 5)   \
+	X(host_calls, 6)     \
+	X(table_elements, 7) \
+	X(stack, 8)
+
+enum proto_limit {
+#define X(name, value) PROTO_LIMIT_##name = value,
+	PROTO_LIMITS(X)
+#undef X
+};
+
+#define PROTO_WASI_CALLS  46 /* functions of wasi_snapshot_preview1 */
+#define PROTO_FRAMES_MAX  32 /* of a trap's backtrace, innermost first */
+#define PROTO_NAME_MAX    256 /* bytes of a frame's function name; longer ones are cut */
+
+/* One frame, followed by name_length bytes of UTF-8; not NUL-terminated. */
+struct proto_frame {
+	uint32_t function;      /* index in the module */
+	uint32_t name_length;   /* 0 when the module has no name for it */
+	uint64_t module_offset; /* byte offset in the module */
+};
+
+struct proto_result {
+	uint32_t status;      /* enum proto_status */
+	uint32_t exit_code;   /* 0..2^32-1 as the guest gave it */
+	uint32_t trap;        /* enum runtime_trap (runtime/trap.h); 0 for none */
+	uint32_t limit;       /* enum proto_limit; 0 for none */
+	uint64_t fuel_used;
+	uint64_t peak_memory_bytes;
+	uint64_t stdout_bytes; /* written by the guest, cut bytes included */
+	uint64_t stderr_bytes;
+	uint64_t start_us;     /* from fork to the first guest instruction */
+	uint64_t guest_us;     /* from there to the end */
+	uint64_t host_calls[PROTO_WASI_CALLS]; /* by index in the WASI table */
+	uint32_t text_length;  /* bytes of text behind this structure */
+	uint32_t frame_count;  /* proto_frames behind the text, at most PROTO_FRAMES_MAX */
+};
+
+/* --- brigd and compiler --------------------------------------------------------------------------------------- */
+
+struct proto_compile {
+	uint32_t engine; /* enum proto_engine */
+	uint32_t reserved;
+	uint64_t size;   /* of the module, bytes */
+};
+
+struct proto_compiled {
+	uint64_t size;       /* of the artifact, bytes */
+	uint64_t compile_us;
+};
+
+/* --- brigd and store ------------------------------------------------------------------------------------------ */
+
+enum proto_store_kind { PROTO_STORE_MODULE = 1, PROTO_STORE_ARTIFACT = 2 };
+
+struct proto_store {
+	uint32_t kind;        /* enum proto_store_kind */
+	uint32_t engine;      /* enum proto_engine; artifacts */
+	struct digest digest; /* of the module's bytes, for both kinds */
+	uint32_t owner;       /* uid; modules: whose reference is put, asked for, removed or listed */
+	uint32_t reserved;
+};
+
+struct proto_store_done {
+	int32_t code;      /* 0 or ERR_* */
+	uint32_t existed;  /* PUT: the owner had it already */
+	uint64_t size;     /* bytes of the module or artifact */
+	int64_t stored_at; /* seconds since 1970 */
+};
+
+struct proto_store_entry {
+	struct digest digest;
+	uint64_t size;
+	int64_t stored_at;
+};
+
+/* --- brigd and logger ----------------------------------------------------------------------------------------- */
+
+struct proto_log_done {
+	uint64_t sequence;  /* of the record, from 0 */
+	struct digest hash; /* of the record's line, without its newline */
+};
+
+_Static_assert(sizeof(struct proto_spawn) == 24, "wire size");
+_Static_assert(sizeof(struct proto_spawned) == 8, "wire size");
+_Static_assert(sizeof(struct proto_exited) == 48, "wire size");
+_Static_assert(sizeof(struct proto_ready) == 72, "wire size");
+_Static_assert(sizeof(struct proto_run) == 24, "wire size");
+_Static_assert(sizeof(struct proto_job) == 144, "wire size");
+_Static_assert(sizeof(struct proto_output) == 8, "wire size");
+_Static_assert(sizeof(struct proto_denial) == 16, "wire size");
+_Static_assert(sizeof(struct proto_frame) == 16, "wire size");
+_Static_assert(sizeof(struct proto_result) == 72 + 8 * PROTO_WASI_CALLS, "wire size");
+_Static_assert(sizeof(struct proto_compile) == 16, "wire size");
+_Static_assert(sizeof(struct proto_compiled) == 16, "wire size");
+_Static_assert(sizeof(struct proto_store) == 48, "wire size");
+_Static_assert(sizeof(struct proto_store_done) == 24, "wire size");
+_Static_assert(sizeof(struct proto_store_entry) == 48, "wire size");
+_Static_assert(sizeof(struct proto_log_done) == 40, "wire size");
+
+#endif
