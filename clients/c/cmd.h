@@ -1,0 +1,63 @@
+/* cmd: the verbs of the brig command and what they share: exit codes, messages, options. brig. */
+
+#ifndef CLIENTS_C_CMD_H
+#define CLIENTS_C_CMD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+/*
+ * The verbs. Each is `int cmd_VERB(int argc, char **argv)` in clients/c/cmd_VERB.c, called with argv[0] = "VERB" and
+ * returning the exit code; getopt_long starts afresh. Each understands --help (text on stdout, 0).
+ */
+#define CMD_VERBS(X)                                                  \
+	X(run, "run a WebAssembly program")                           \
+	X(policy, "check, combine and describe policy documents")     \
+	X(module, "keep modules at the server, by digest")            \
+	X(server, "ask a running brigd how it is")
+
+#define X(name, text) int cmd_##name(int argc, char **argv);
+CMD_VERBS(X)
+#undef X
+
+/* Exit codes of every verb; `run` adds those of cmd_run.c. */
+enum cmd_exit {
+	CMD_OK = 0,
+	CMD_FAILED = 1, /* it was tried and did not work, or the answer is no */
+	CMD_USAGE = 2,  /* the command line makes no sense */
+};
+
+/*
+ * cmd_error - print "brig VERB: message" on stderr, one line, control characters made visible. cmd_fail prints an err
+ * in that way and returns CMD_FAILED, so that `return cmd_fail("sign", &e)` reads well. cmd_usage prints the message
+ * and where to find help, and returns CMD_USAGE.
+ */
+void cmd_error(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int cmd_fail(const char *verb, const struct err *e);
+int cmd_usage(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* cmd_print_safe - write text[0..length] to stderr or stdout with control characters (but \n) as \xNN. */
+
+void cmd_print_safe(FILE *f, const char *text, size_t length);
+
+/* A verb's own verbs ("brig policy check"), ending with an entry whose name is NULL. */
+struct cmd_sub {
+	const char *name;
+	int (*run)(int argc, char **argv); /* argv[0] is the sub-verb */
+	const char *usage;                 /* its arguments: "FILE..." */
+	const char *text;                  /* what it does, one line */
+};
+
+/*
+ * cmd_dispatch - call the sub-verb that argv[1] names, or print help; an unknown one gives the nearest name and
+ * CMD_USAGE. `about` is the text above the list in the help.
+ */
+int cmd_dispatch(const char *verb, const char *about, const struct cmd_sub *subs, int argc, char **argv);
+
+/* cmd_is_help - whether argv[1] is --help, -h or help. */
+bool cmd_is_help(int argc, char **argv);
+
+#endif

@@ -1,0 +1,218 @@
+/* policy: what a run may do: documents, their meet, and the decision about one request. Pure; brigd and brig. */
+
+#ifndef POLICY_POLICY_H
+#define POLICY_POLICY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+
+/*
+ * A policy document is a JSON object (docs/policy.md, docs/policy.schema.json). The same language serves for the
+ * operator's ceiling, an owner's grant, a signer's grant and the wish in a request; what a run gets is the meet of all
+ * that are there. Within a document, what is not stated is not granted: no args, no env, clock none, random none,
+ * signatures required. Only limits are different: a limit that is not stated does not narrow, see policy_effective().
+ */
+
+/* The limits: name, default ("0": not limited, and not measured), largest value that a document may state, unit, text. */
+#define POLICY_LIMITS(X)                                                                                         \
+	X(wall_ms, 10000, 3600000, POLICY_UNIT_MS, "time on the clock from the guest's start to its end")       \
+	X(cpu_ms, 10000, 3600000, POLICY_UNIT_MS, "processor time, guest and host calls together")              \
+	X(fuel, 0, 9007199254740991, POLICY_UNIT_COUNT,                                                         \
+	    "units of deterministic work, about one a Wasm instruction; metered only when stated")              \
+	X(memory_bytes, 268435456, 4294967296, POLICY_UNIT_BYTES, "all linear memories together")               \
+	X(output_bytes, 1048576, 67108864, POLICY_UNIT_BYTES, "standard output, and as much again for standard error") \
+	X(host_calls, 10000000, 1000000000000, POLICY_UNIT_COUNT, "calls from the guest to the host")           \
+	X(table_elements, 100000, 10000000, POLICY_UNIT_COUNT, "elements of all tables together")               \
+	X(args_bytes, 131072, 1048576, POLICY_UNIT_BYTES, "arguments of the request, with one byte more for each") \
+	X(env_bytes, 131072, 1048576, POLICY_UNIT_BYTES, "environment, as NAME=value, with one byte more for each") \
+	X(stdin_bytes, 16777216, 67108864, POLICY_UNIT_BYTES, "standard input inside the request (not when streamed)")
+
+enum policy_limit {
+#define X(name, def, max, unit, text) POLICY_LIMIT_##name,
+	POLICY_LIMITS(X)
+#undef X
+	POLICY_LIMIT_COUNT
+};
+
+enum policy_unit { POLICY_UNIT_MS, POLICY_UNIT_BYTES, POLICY_UNIT_COUNT };
+
+struct policy_limit_info {
+	const char *name;
+	uint64_t initial; /* what a run gets when its request states nothing; 0 for none at all */
+	uint64_t maximum;
+	enum policy_unit unit;
+	const char *text;
+};
+extern const struct policy_limit_info policy_limit_info[POLICY_LIMIT_COUNT];
+
+/* In struct policy: the document states no such limit. In an effective policy: only for fuel, which is then off. */
+#define POLICY_UNSET UINT64_MAX
+
+#define POLICY_TEXT_MAX  (256 * 1024) /* bytes of a document */
+#define POLICY_NAMES_MAX 1024         /* env patterns in a document */
+#define POLICY_NAME_MAX  255          /* bytes of one */
+#define POLICY_SEED_SIZE 32
+
+/* Each from least to most. The numbers of clock and random are those of enum proto_clock and enum proto_random. */
+enum policy_clock { POLICY_CLOCK_NONE, POLICY_CLOCK_FIXED, POLICY_CLOCK_COARSE, POLICY_CLOCK_REAL };
+enum policy_random { POLICY_RANDOM_NONE, POLICY_RANDOM_SEEDED, POLICY_RANDOM_REAL };
+enum policy_output { POLICY_OUTPUT_END, POLICY_OUTPUT_CUT }; /* what becomes of a run past output_bytes */
+enum policy_signature { POLICY_SIGNATURE_REQUIRED, POLICY_SIGNATURE_OPTIONAL };
+
+/* Read its members freely; make and free it with the functions below. */
+struct policy {
+	uint64_t limits[POLICY_LIMIT_COUNT]; /* or POLICY_UNSET */
+	bool args;                           /* arguments may be given */
+	char **env;                          /* patterns: a name, or a prefix and '*'; sorted, none inside another */
+	size_t env_count;
+	enum policy_clock clock;
+	bool has_clock_fixed_ns;             /* only with POLICY_CLOCK_FIXED */
+	uint64_t clock_fixed_ns;             /* nanoseconds since 1970; 0 when not stated */
+	enum policy_random random;
+	bool has_seed;                       /* only with POLICY_RANDOM_SEEDED */
+	uint8_t seed[POLICY_SEED_SIZE];      /* zeros when not stated */
+	enum policy_output output;           /* CUT when not stated */
+	enum policy_signature signature_module;
+	enum policy_signature signature_source; /* source for a language pack */
+};
+
+/*
+ * policy_parse - read a document from text[0..length]. policy_from_json does the same from a JSON value (borrowed), as
+ * it stands in a request or a keyring.
+ *
+ * Strict: an unknown field, a wrong type, a number that is negative, fractional or past its maximum, a name twice or a
+ * value that is not one of those known gives ERR_INVAL with the JSON path ("$.limits.wall_sm") and, for a misspelt
+ * name, the nearest known one. Also ERR_LIMIT past POLICY_TEXT_MAX, ERR_NOMEM. The caller ends *out with policy_free().
+ */
+int policy_parse(const char *text, size_t length, struct policy **out, struct err *e);
+int policy_from_json(const json_t *json, struct policy **out, struct err *e);
+
+/* policy_free - NULL is fine. */
+void policy_free(struct policy *p);
+
+/*
+ * policy_builtin - the ceiling of a brigd that was given none: arguments, any environment, real clock and randomness,
+ * every limit up to its maximum, fuel not metered, signatures required. Returns 0 or ERR_NOMEM.
+ */
+int policy_builtin(struct policy **out, struct err *e);
+
+/*
+ * policy_meet - set *out to what both a and b allow: the greatest lower bound.
+ *
+ * Limits take the smaller number, env patterns intersect, clock, random, output and signature take the stricter. Two
+ * different fixed clocks, or two different seeds, have nothing in common: none. Commutative, associative, idempotent;
+ * the result never allows what a or b denies. Borrows both. Returns 0, or ERR_NOMEM with *out untouched.
+ */
+int policy_meet(const struct policy *a, const struct policy *b, struct policy **out, struct err *e);
+
+/* policy_equal - whether both say the same; policy_allows - whether a allows all that b allows. */
+bool policy_equal(const struct policy *a, const struct policy *b);
+bool policy_allows(const struct policy *a, const struct policy *b);
+
+/* policy_env_allowed - whether one of the patterns covers this variable name. */
+bool policy_env_allowed(const struct policy *p, const char *name);
+
+/*
+ * policy_to_json - the document, with every field except limits that are not stated. Dumped with POLICY_JSON_FLAGS it
+ * is the canonical text, over which policy_digest takes SHA-256. NULL, or ERR_NOMEM, when out of memory.
+ */
+#define POLICY_JSON_FLAGS (JSON_COMPACT | JSON_SORT_KEYS)
+json_t *policy_to_json(const struct policy *p);
+int policy_digest(const struct policy *p, struct digest *out, struct err *e);
+
+/* Who may narrow a run, in the order in which decisions are explained. */
+enum policy_layer_kind { POLICY_LAYER_CEILING, POLICY_LAYER_OWNER, POLICY_LAYER_SIGNER, POLICY_LAYER_REQUEST };
+
+struct policy_layer {
+	enum policy_layer_kind kind;
+	const struct policy *policy; /* borrowed; NULL when there is none: then this layer does not narrow */
+};
+
+/* policy_layer_name - "ceiling", "owner", "signer" or "request". */
+const char *policy_layer_name(enum policy_layer_kind kind);
+
+/*
+ * policy_effective - what the run gets: the meet of the layers, and then every limit settled. A limit that the request
+ * states is the minimum of what the request and the others state; one that it does not state, the minimum of the
+ * default and what the others state. So *out has every limit set, except fuel when no layer states it.
+ * At least one layer must have a policy (ERR_INVAL). The caller frees *out.
+ */
+int policy_effective(const struct policy_layer *layers, size_t count, struct policy **out, struct err *e);
+
+/* What a request brings that policy decides on before anything is started. Borrows. */
+struct policy_ask {
+	bool module_signed;     /* a signature was there and held */
+	size_t argc;            /* arguments beside the program's name */
+	uint64_t args_bytes;    /* their lengths, and one for each */
+	const char *const *env; /* names only */
+	size_t envc;
+	uint64_t env_bytes;     /* name, '=', value, and one for each */
+	uint64_t stdin_bytes;   /* inside the request; 0 when streamed */
+};
+
+/* What policy can withhold; the names are those in documents and in `denials` of results. */
+#define POLICY_CAPABILITIES(X)                      \
+	X(SIGNATURE, "signature.module")            \
+	X(ARGS, "args")                             \
+	X(ENV, "env")                               \
+	X(CLOCK, "clock")                           \
+	X(RANDOM, "random")                         \
+	X(ARGS_BYTES, "limits.args_bytes")          \
+	X(ENV_BYTES, "limits.env_bytes")            \
+	X(STDIN_BYTES, "limits.stdin_bytes")
+
+enum policy_capability {
+#define X(name, text) POLICY_CAP_##name,
+	POLICY_CAPABILITIES(X)
+#undef X
+};
+
+/* policy_capability_name - as in the table above. */
+const char *policy_capability_name(enum policy_capability c);
+
+/* A capability that was withheld. */
+struct policy_denial {
+	enum policy_capability capability;
+	enum policy_layer_kind layer; /* the first that withholds it */
+	char target[POLICY_NAME_MAX + 1]; /* the variable's name for env; else empty */
+	char grant[POLICY_NAME_MAX + 64]; /* JSON: what that layer's document would have to say */
+	char message[1000];           /* a sentence for people */
+};
+
+/*
+ * policy_check_run - decide on what a request asks for, by the same layers that policy_effective was given.
+ *
+ * Returns 0 when all of it is granted. Else ERR_SIGNATURE (the module is not signed but has to be), ERR_DENIED (a
+ * capability is withheld) or ERR_LIMIT (more bytes than allowed), with *out and *e about the first such thing.
+ */
+int policy_check_run(const struct policy_layer *layers, size_t count, const struct policy_ask *ask,
+    struct policy_denial *out, struct err *e);
+
+/*
+ * policy_explain - which layer withholds `c` (for ENV: of the variable `target`; else NULL), as when a host call was
+ * denied at run time. Returns 0 with *out filled, or ERR_NOTFOUND when no layer withholds it.
+ */
+int policy_explain(const struct policy_layer *layers, size_t count, enum policy_capability c, const char *target,
+    struct policy_denial *out, struct err *e);
+
+/*
+ * policy_limit_parse - read "NAME=VALUE" as people write it: wall_ms=5s, memory_bytes=200M, host_calls=1000.
+ *
+ * Times take ms, s, m, h (a plain number is milliseconds); bytes take K, M, G (powers of 1024, with or without "iB" or
+ * "B"); counts take k, M, G (powers of 1000). Returns 0, or ERR_INVAL as policy_parse, also past the maximum.
+ */
+int policy_limit_parse(const char *text, enum policy_limit *limit, uint64_t *value, struct err *e);
+
+/* policy_limit_text - "10 s", "256 MiB" or "1000000": the value as people read it. Returns `text`. */
+#define POLICY_LIMIT_TEXT_SIZE 32
+char *policy_limit_text(enum policy_limit limit, uint64_t value, char text[POLICY_LIMIT_TEXT_SIZE]);
+
+/* policy_schema - the JSON Schema (2020-12) of documents, made from the tables here. NULL when out of memory. */
+json_t *policy_schema(void);
+
+#endif
