@@ -1,0 +1,41 @@
+/* sandbox/zygote: the loop that forks a worker per run, bounds its life and reports its end. Zygote process. */
+
+#ifndef SANDBOX_ZYGOTE_H
+#define SANDBOX_ZYGOTE_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/proto.h"
+
+/* A worker is killed this long after its wall limit, when it has not ended itself. */
+#define ZYGOTE_GRACE_MS 10
+
+struct zygote_ops {
+	void *arg; /* borrowed; given to `worker` */
+	/*
+	 * Runs in the forked child, after jail_worker: the job socket is descriptor PROTO_SOCKET_FD and no other is
+	 * open, resource limits are set, signals are unblocked with their default actions as far as the zygote changed
+	 * them, the zygote's filter is in force. `shared` is for phase and call, zero at the start. What it returns
+	 * becomes the exit status; it had better _exit itself.
+	 */
+	int (*worker)(void *arg, int job_socket, volatile struct proto_shared *shared, const struct proto_run *run);
+};
+
+/*
+ * zygote_prepare - everything of zygote_serve that needs calls which the zygote's filter forbids. Call before
+ * jail_filter. Returns 0 or ERR_IO.
+ */
+int zygote_prepare(struct err *e);
+
+/*
+ * zygote_serve - serve PROTO_RUN and PROTO_RUN_KILL on `sock` until the other side closes: fork a worker per run, kill
+ * it at wall_ms + ZYGOTE_GRACE_MS or on request, reap it, report PROTO_RUN_EXITED. A run that cannot be forked is
+ * answered by PROTO_FAILED with its id. The caller has sent PROTO_READY. Borrows `ops`, `sock` stays open.
+ *
+ * Returns 0 at the end of file with all workers dead; ERR_PROTOCOL after a message that must not occur, ERR_IO or
+ * ERR_NOMEM otherwise, workers killed too. The caller exits in every case.
+ */
+int zygote_serve(const struct zygote_ops *ops, int sock, struct err *e);
+
+#endif
