@@ -1,0 +1,566 @@
+/* broker/artifacts: compiled modules: in memory, from the store, or compiled now, once for all who wait. brigd. */
+
+#include "broker/artifacts.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/memfd.h"
+#include "base/proto.h"
+
+enum state {
+	ASKING_STORE, /* someone waits; the store was asked */
+	QUEUED,       /* to be compiled, when a compiler is free */
+	COMPILING,
+	CACHED,       /* fd is open */
+	FAILED,       /* does not compile: error and why say how */
+};
+
+struct artifact_wait {
+	LIST_ENTRY(artifact_wait) link;
+	struct entry *entry;
+	artifact_fn *fn;
+	void *arg;
+};
+
+/* What is known of one (digest, engine). In `table` always; in `lru` when CACHED or FAILED; in `queue` when QUEUED. */
+struct entry {
+	LIST_ENTRY(entry) bucket;
+	TAILQ_ENTRY(entry) order;
+	struct artifacts *artifacts;
+	struct digest digest;
+	uint32_t engine;
+	enum state state;
+	LIST_HEAD(, artifact_wait) waits;
+	int module;           /* the module's memfd while it may have to be compiled; -1 otherwise */
+	size_t module_size;
+	int fd;               /* CACHED: the artifact */
+	size_t size;
+	struct child *compiler;
+	struct event *deadline;
+	bool timed_out;
+	bool abandoned;       /* COMPILING: killed, because nobody waited any more */
+	bool done;            /* COMPILING: COMPILED or FAILED has come */
+	uint64_t compile_us;
+	enum rpc_error error;
+	struct err why;
+};
+
+#define BUCKETS 1024
+
+struct artifacts {
+	struct event_base *base;
+	struct service_client *store;
+	struct launcher *launcher;
+	struct artifacts_limits limits;
+	LIST_HEAD(, entry) table[BUCKETS];
+	TAILQ_HEAD(entries, entry) cached, failed, queue;
+	size_t cached_bytes, cached_count, failed_count;
+	unsigned queued, compiling;
+	struct event *kick; /* starts compilers from the event loop, so that no answer comes inside a question */
+};
+
+/* --- the table ------------------------------------------------------------------------------------------------ */
+
+static size_t
+bucket_of(const struct digest *d)
+{
+	return (d->bytes[0] | (size_t)d->bytes[1] << 8) % BUCKETS;
+}
+
+static struct entry *
+entry_find(struct artifacts *a, const struct digest *digest, uint32_t engine)
+{
+	struct entry *n;
+
+	LIST_FOREACH(n, &a->table[bucket_of(digest)], bucket)
+		if (n->engine == engine && memcmp(&n->digest, digest, sizeof(*digest)) == 0)
+			return n;
+	return NULL;
+}
+
+static struct entry *
+entry_new(struct artifacts *a, const struct digest *digest, uint32_t engine)
+{
+	struct entry *n = calloc(1, sizeof(*n));
+
+	if (n == NULL)
+		return NULL;
+	n->artifacts = a;
+	n->digest = *digest;
+	n->engine = engine;
+	n->module = n->fd = -1;
+	LIST_INIT(&n->waits);
+	LIST_INSERT_HEAD(&a->table[bucket_of(digest)], n, bucket);
+	return n;
+}
+
+static void
+close_module(struct entry *n)
+{
+	if (n->module >= 0)
+		close(n->module);
+	n->module = -1;
+}
+
+/* Frees an entry for which nobody waits and which is in no list but the table. */
+static void
+entry_free(struct entry *n)
+{
+	LIST_REMOVE(n, bucket);
+	close_module(n);
+	if (n->fd >= 0)
+		close(n->fd);
+	if (n->deadline != NULL)
+		event_free(n->deadline);
+	free(n);
+}
+
+static void
+leave_cache(struct entry *n)
+{
+	struct artifacts *a = n->artifacts;
+
+	if (n->state == CACHED) {
+		TAILQ_REMOVE(&a->cached, n, order);
+		a->cached_bytes -= n->size;
+		a->cached_count--;
+	} else if (n->state == FAILED) {
+		TAILQ_REMOVE(&a->failed, n, order);
+		a->failed_count--;
+	}
+	entry_free(n);
+}
+
+/* Makes room by forgetting what was used longest ago; what is in use by a run has a descriptor of its own. */
+static void
+trim(struct artifacts *a)
+{
+	while (a->cached_count > 1 &&
+	    (a->cached_count > a->limits.cache_entries || a->cached_bytes > a->limits.cache_bytes))
+		leave_cache(TAILQ_FIRST(&a->cached));
+	while (a->failed_count > a->limits.failures)
+		leave_cache(TAILQ_FIRST(&a->failed));
+}
+
+/* --- answers -------------------------------------------------------------------------------------------------- */
+
+static void
+tell_all(struct entry *n, const struct artifact *artifact)
+{
+	struct artifact_wait *w;
+
+	while ((w = LIST_FIRST(&n->waits)) != NULL) {
+		LIST_REMOVE(w, link);
+		w->fn(w->arg, artifact, n->error, &n->why);
+		free(w);
+	}
+}
+
+static void
+become_cached(struct entry *n, int fd, size_t size, bool compiled)
+{
+	struct artifacts *a = n->artifacts;
+	struct artifact artifact = {fd, size, compiled, compiled ? n->compile_us : 0};
+
+	n->state = CACHED;
+	n->fd = fd;
+	n->size = size;
+	close_module(n);
+	TAILQ_INSERT_TAIL(&a->cached, n, order);
+	a->cached_bytes += size;
+	a->cached_count++;
+	tell_all(n, &artifact);
+	trim(a);
+}
+
+/* Ends the entry with an error. One that lies in the module itself is remembered; one of ours is not. */
+static void
+become_failed(struct entry *n, enum rpc_error error, const struct err *why, bool remember)
+{
+	struct artifacts *a = n->artifacts;
+
+	n->error = error;
+	n->why = *why;
+	n->state = FAILED;
+	close_module(n);
+	TAILQ_INSERT_TAIL(&a->failed, n, order);
+	a->failed_count++;
+	tell_all(n, NULL);
+	if (remember)
+		trim(a);
+	else
+		leave_cache(n);
+}
+
+/* --- compiling ------------------------------------------------------------------------------------------------ */
+
+/* Keeps a fresh artifact for the next start of brigd. That it could not be stored is no harm to this run. */
+static void
+store_artifact(struct entry *n, int fd)
+{
+	struct proto_store put = {.kind = PROTO_STORE_ARTIFACT, .engine = n->engine, .digest = n->digest};
+
+	service_ask(n->artifacts->store, PROTO_STORE_PUT, &put, sizeof(put), fd, NULL, NULL, NULL);
+}
+
+/* Puts an entry into the queue of those to be compiled. */
+static void
+compile_later(struct entry *n)
+{
+	struct artifacts *a = n->artifacts;
+
+	n->state = QUEUED;
+	TAILQ_INSERT_TAIL(&a->queue, n, order);
+	a->queued++;
+	event_active(a->kick, 0, 0);
+}
+
+static int
+compiler_message(void *arg, struct imsg *m, struct err *e)
+{
+	struct entry *n = arg;
+	struct proto_compiled compiled;
+
+	if (m->hdr.type == PROTO_READY && m->hdr.length == sizeof(struct proto_ready))
+		return 0;
+	if (n->done)
+		return err_set(e, ERR_PROTOCOL, "the compiler sent message %u after its last", m->hdr.type);
+	if (m->hdr.type == PROTO_COMPILED && m->hdr.length == sizeof(compiled)) {
+		memcpy(&compiled, m->payload, sizeof(compiled));
+		n->done = true;
+		n->compile_us = compiled.compile_us;
+		return 0;
+	}
+	if (m->hdr.type == PROTO_FAILED) {
+		n->done = true;
+		n->error = RPC_module_invalid;
+		err_set(&n->why, ERR_INVAL, "%.*s", (int)m->hdr.length, (const char *)m->payload);
+		return 0;
+	}
+	return err_set(e, ERR_PROTOCOL, "the compiler sent message %u of %u bytes", m->hdr.type, m->hdr.length);
+}
+
+/* What to say of a compiler that ended without an answer. Returns whether the module is to blame. */
+static bool
+blame(struct entry *n, const struct proto_exited *exited, const struct err *why)
+{
+	const struct artifacts_limits *l = &n->artifacts->limits;
+	int status = exited != NULL ? exited->wait_status : 0;
+
+	n->error = RPC_compile_limit;
+	if (n->timed_out || (exited != NULL && WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)) {
+		err_set(&n->why, ERR_LIMIT, "compiling it took longer than compile_ms (%llu)",
+		    (unsigned long long)l->compile_ms);
+		return true;
+	}
+	if (exited != NULL && WIFSIGNALED(status) && (WTERMSIG(status) == SIGABRT || WTERMSIG(status) == SIGKILL)) {
+		err_set(&n->why, ERR_LIMIT, "compiling it needed more than compile_memory_bytes (%llu)",
+		    (unsigned long long)l->compile_memory_bytes);
+		return true;
+	}
+	if (exited != NULL && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV) {
+		err_set(&n->why, ERR_LIMIT, "compiling it overran the compiler's stack");
+		return true;
+	}
+	n->error = RPC_internal_error;
+	if (exited == NULL)
+		err_set(&n->why, ERR_IO, "no compiler could be started: %s", why->msg);
+	else
+		err_set(&n->why, ERR_IO, "the compiler died (wait status %#x) %s", (unsigned)status, why->msg);
+	return false;
+}
+
+static void
+compiler_ended(void *arg, const struct proto_exited *exited, const struct err *why)
+{
+	struct entry *n = arg;
+	struct artifacts *a = n->artifacts;
+	bool remember = true;
+	size_t size = 0;
+	int fd = n->fd;
+
+	n->compiler = NULL;
+	n->fd = -1;
+	event_free(n->deadline);
+	n->deadline = NULL;
+	a->compiling--;
+	event_active(a->kick, 0, 0);
+	if (n->abandoned && !n->done) {
+		close(fd);
+		if (LIST_EMPTY(&n->waits))
+			entry_free(n);
+		else
+			compile_later(n); /* someone came after all */
+		return;
+	}
+	if (!n->done)
+		remember = blame(n, exited, why);
+	else if (n->why.code == 0) {
+		if (memfd_check(fd, a->limits.artifact_bytes, &size, &n->why) == 0) {
+			store_artifact(n, fd);
+			become_cached(n, fd, size, true);
+			return;
+		}
+		n->error = RPC_internal_error;
+		err_context(&n->why, "the compiler's artifact");
+		remember = false;
+	}
+	close(fd);
+	if (LIST_EMPTY(&n->waits) && !remember) {
+		entry_free(n);
+	} else {
+		struct err copy = n->why;
+
+		become_failed(n, n->error, &copy, remember);
+	}
+}
+
+static const struct child_events compiler_events = {compiler_message, compiler_ended};
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct entry *n = arg;
+
+	(void)fd;
+	(void)what;
+	n->timed_out = true;
+	child_kill(n->compiler);
+}
+
+/* Starts the compiler of one entry. Returns 0 or an error with nothing left behind. */
+static int
+compile_start(struct entry *n, struct err *e)
+{
+	struct artifacts *a = n->artifacts;
+	struct proto_spawn spawn = {.kind = PROTO_KIND_COMPILER, .engine = n->engine, .cpu_ms = a->limits.compile_ms,
+	    .memory_bytes = a->limits.compile_memory_bytes};
+	struct proto_compile job = {.engine = n->engine, .size = n->module_size};
+	struct timeval tv = {.tv_sec = (time_t)(a->limits.compile_ms / 1000),
+	    .tv_usec = (suseconds_t)(a->limits.compile_ms % 1000 * 1000)};
+	int fds[2], rc;
+
+	if ((n->fd = memfd_new("brig-artifact", e)) < 0)
+		return n->fd;
+	n->deadline = evtimer_new(a->base, on_deadline, n);
+	if (n->deadline == NULL || event_add(n->deadline, &tv) != 0) {
+		rc = err_set(e, ERR_NOMEM, "a timer");
+		goto fail;
+	}
+	n->compiler = child_spawn(a->launcher, &spawn, &compiler_events, n, e);
+	if (n->compiler == NULL) {
+		rc = e->code;
+		goto fail;
+	}
+	n->state = COMPILING;
+	n->done = n->timed_out = n->abandoned = false;
+	n->why = (struct err){0};
+	a->compiling++;
+	fds[0] = n->module;
+	fds[1] = n->fd;
+	if (child_send(n->compiler, PROTO_COMPILE, 0, &job, sizeof(job), fds, 2, e) != 0)
+		child_kill(n->compiler); /* and its end is told as usual */
+	return 0;
+fail:
+	if (n->deadline != NULL)
+		event_free(n->deadline);
+	n->deadline = NULL;
+	close(n->fd);
+	n->fd = -1;
+	return rc;
+}
+
+static void
+on_kick(evutil_socket_t fd, short what, void *arg)
+{
+	struct artifacts *a = arg;
+	struct entry *n;
+
+	(void)fd;
+	(void)what;
+	while (a->compiling < a->limits.compilers && (n = TAILQ_FIRST(&a->queue)) != NULL) {
+		struct err e = {0};
+
+		TAILQ_REMOVE(&a->queue, n, order);
+		a->queued--;
+		if (compile_start(n, &e) != 0)
+			become_failed(n, RPC_internal_error, &e, false);
+	}
+}
+
+/* --- the store ------------------------------------------------------------------------------------------------ */
+
+static void
+store_answered(void *arg, struct imsg *m, const struct err *why)
+{
+	struct entry *n = arg;
+	size_t size;
+	int fd;
+
+	(void)why;
+	if (m != NULL && m->hdr.type == PROTO_STORE_DATA && (fd = imsg_take_fd(m, 0)) >= 0) {
+		if (memfd_check(fd, n->artifacts->limits.artifact_bytes, &size, NULL) == 0) {
+			become_cached(n, fd, size, false);
+			return;
+		}
+		close(fd);
+	}
+	if (LIST_EMPTY(&n->waits))
+		entry_free(n);
+	else
+		compile_later(n); /* not there, damaged, or no store: compiling is always possible */
+}
+
+static void
+ask_store(struct entry *n)
+{
+	struct proto_store get = {.kind = PROTO_STORE_ARTIFACT, .engine = n->engine, .digest = n->digest};
+
+	n->state = ASKING_STORE;
+	if (service_ask(n->artifacts->store, PROTO_STORE_GET, &get, sizeof(get), -1, store_answered, n, NULL) != 0)
+		compile_later(n);
+}
+
+/* --- the interface -------------------------------------------------------------------------------------------- */
+
+struct artifacts *
+artifacts_new(struct event_base *base, struct service_client *store, struct launcher *launcher,
+    const struct artifacts_limits *limits)
+{
+	struct artifacts *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		return NULL;
+	a->base = base;
+	a->store = store;
+	a->launcher = launcher;
+	a->limits = *limits;
+	TAILQ_INIT(&a->cached);
+	TAILQ_INIT(&a->failed);
+	TAILQ_INIT(&a->queue);
+	if ((a->kick = event_new(base, -1, 0, on_kick, a)) == NULL) {
+		free(a);
+		return NULL;
+	}
+	return a;
+}
+
+/* After the launcher and the store are gone: every entry is CACHED, FAILED or QUEUED, and nobody waits. */
+void
+artifacts_free(struct artifacts *a)
+{
+	if (a == NULL)
+		return;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		struct entry *n;
+
+		while ((n = LIST_FIRST(&a->table[i])) != NULL) {
+			struct artifact_wait *w;
+
+			while ((w = LIST_FIRST(&n->waits)) != NULL) {
+				LIST_REMOVE(w, link);
+				free(w);
+			}
+			entry_free(n);
+		}
+	}
+	event_free(a->kick);
+	free(a);
+}
+
+/* Makes the entry of a module seen for the first time, with a descriptor of its own. */
+static struct entry *
+entry_start(struct artifacts *a, const struct digest *digest, uint32_t engine, int module, size_t size, struct err *e)
+{
+	struct entry *n = entry_new(a, digest, engine);
+
+	if (n == NULL) {
+		err_set(e, ERR_NOMEM, "an artifact's entry");
+		return NULL;
+	}
+	n->module_size = size;
+	if ((n->module = fcntl(module, F_DUPFD_CLOEXEC, 0)) < 0) {
+		err_sys(e, ERR_IO, "duplicating a descriptor");
+		entry_free(n);
+		return NULL;
+	}
+	ask_store(n);
+	return n;
+}
+
+struct artifact_wait *
+artifact_get(struct artifacts *a, const struct digest *digest, uint32_t engine, int module, size_t size, artifact_fn *fn,
+    void *arg)
+{
+	struct entry *n = entry_find(a, digest, engine);
+	struct artifact_wait *w = NULL;
+	struct err e = {0};
+
+	if (n != NULL && n->state == CACHED) {
+		struct artifact artifact = {n->fd, n->size, false, 0};
+
+		TAILQ_REMOVE(&a->cached, n, order);
+		TAILQ_INSERT_TAIL(&a->cached, n, order);
+		fn(arg, &artifact, RPC_internal_error, NULL);
+		return NULL;
+	}
+	if (n != NULL && n->state == FAILED) {
+		fn(arg, NULL, n->error, &n->why);
+		return NULL;
+	}
+	if ((w = calloc(1, sizeof(*w))) == NULL)
+		err_set(&e, ERR_NOMEM, "waiting for an artifact");
+	else if (n == NULL)
+		n = entry_start(a, digest, engine, module, size, &e);
+	if (e.code != 0) {
+		free(w);
+		fn(arg, NULL, RPC_internal_error, &e);
+		return NULL;
+	}
+	*w = (struct artifact_wait){.entry = n, .fn = fn, .arg = arg};
+	LIST_INSERT_HEAD(&n->waits, w, link);
+	return w;
+}
+
+void
+artifact_cancel(struct artifact_wait *w)
+{
+	struct entry *n = w->entry;
+	struct artifacts *a = n->artifacts;
+
+	LIST_REMOVE(w, link);
+	free(w);
+	if (!LIST_EMPTY(&n->waits))
+		return;
+	if (n->state == QUEUED) {
+		TAILQ_REMOVE(&a->queue, n, order);
+		a->queued--;
+		entry_free(n);
+	} else if (n->state == COMPILING) {
+		n->abandoned = true;
+		child_kill(n->compiler);
+	}
+}
+
+void
+artifact_drop(struct artifacts *a, const struct digest *digest, uint32_t engine)
+{
+	struct proto_store remove = {.kind = PROTO_STORE_ARTIFACT, .engine = engine, .digest = *digest};
+	struct entry *n = entry_find(a, digest, engine);
+
+	if (n != NULL && (n->state == CACHED || n->state == FAILED))
+		leave_cache(n);
+	service_ask(a->store, PROTO_STORE_REMOVE, &remove, sizeof(remove), -1, NULL, NULL, NULL);
+}
+
+unsigned
+artifacts_compiling(const struct artifacts *a)
+{
+	return a->compiling + a->queued;
+}

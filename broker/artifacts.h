@@ -1,0 +1,63 @@
+/* broker/artifacts: compiled modules: in memory, from the store, or compiled now, once for all who wait. brigd. */
+
+#ifndef BROKER_ARTIFACTS_H
+#define BROKER_ARTIFACTS_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "broker/child.h"
+#include "broker/rpc_errors.h"
+#include "broker/service_client.h"
+
+struct artifacts;
+struct artifact_wait;
+
+struct artifacts_limits {
+	size_t cache_bytes;        /* of artifacts kept open in memory */
+	size_t cache_entries;      /* descriptors kept open */
+	unsigned compilers;        /* at work at the same time */
+	uint64_t compile_ms;       /* wall clock and CPU for one module */
+	uint64_t compile_memory_bytes;
+	size_t artifact_bytes;     /* largest artifact */
+	size_t failures;           /* modules that do not compile, remembered by digest */
+};
+
+/* An artifact, borrowed: the descriptor is the cache's, good until the callback returns. */
+struct artifact {
+	int fd;
+	size_t size;
+	bool compiled;       /* now, for this request or another that waited with it */
+	uint64_t compile_us; /* 0 unless compiled */
+};
+
+/* Called once, perhaps before artifact_get returns: `a` on success, else NULL with `error` and `why`. */
+typedef void artifact_fn(void *arg, const struct artifact *a, enum rpc_error error, const struct err *why);
+
+/* artifacts_new - borrows the store and the launcher, which outlive it. NULL when out of memory. */
+struct artifacts *artifacts_new(struct event_base *base, struct service_client *store, struct launcher *launcher,
+    const struct artifacts_limits *limits);
+void artifacts_free(struct artifacts *a);
+
+/*
+ * artifact_get - find or make the artifact of the verified module in the sealed memfd `module` (borrowed; duplicated
+ * when needed later), `size` bytes with digest `digest`, for an engine. Returns a handle for artifact_cancel, or NULL
+ * when `fn` has been called already.
+ */
+struct artifact_wait *artifact_get(struct artifacts *a, const struct digest *digest, uint32_t engine, int module,
+    size_t size, artifact_fn *fn, void *arg);
+
+/* artifact_cancel - wait no longer; `fn` will not be called. A compilation that nobody waits for is ended. */
+void artifact_cancel(struct artifact_wait *w);
+
+/* artifact_drop - forget one that a worker could not load, in memory and in the store: the next get compiles again. */
+void artifact_drop(struct artifacts *a, const struct digest *digest, uint32_t engine);
+
+/* artifacts_compiling - compilations at work or waiting, for metrics. */
+unsigned artifacts_compiling(const struct artifacts *a);
+
+#endif

@@ -1,0 +1,621 @@
+/* broker/conn: one client connection: lines and descriptors in, answers and notifications out. brigd. */
+
+#include "broker/conn.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/io.h"
+
+#define READ_CHUNK      (64 * 1024)
+#define READS_PER_EVENT 4
+#define PENDING_FDS_MAX 64        /* descriptors received whose line is not complete yet */
+#define UID_OVERFLOW    65534     /* a peer from a user namespace that maps to nobody here */
+
+/* A descriptor and the stream offset of the byte that tells which line it belongs to. */
+struct pending_fd {
+	int fd;
+	uint64_t offset;
+};
+
+/* A batch is answered in one array when its last call ends. */
+struct rpc_batch {
+	json_t *answers;
+	size_t open; /* calls not yet ended, plus one while the batch is being dispatched */
+};
+
+struct conn {
+	const struct conn_owner *owner;
+	int sock;
+	struct conn_peer peer;
+	struct event *read_event;
+	struct event *write_event;
+	struct evbuffer *in;
+	struct evbuffer *out;
+	uint64_t consumed;       /* bytes of the stream before `in` */
+	size_t scanned;          /* bytes of `in` known to hold no newline */
+	struct pending_fd fds[PENDING_FDS_MAX];
+	size_t nfds;
+	struct rpc_call *calls;
+	bool eof;                /* the client sends no more */
+	bool busy;               /* inside a handler: do not free */
+	bool dead;               /* to be freed when no longer busy */
+	bool lost;               /* cannot be answered any more: to be closed by the event loop */
+	bool out_waiting;        /* write_event is armed */
+};
+
+static size_t input_total; /* over all connections */
+
+size_t
+conn_input_total(void)
+{
+	return input_total;
+}
+
+static void
+close_fds(int *fds, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static void
+conn_free(struct conn *c)
+{
+	if (c->owner->closed != NULL)
+		c->owner->closed(c->owner->arg, c);
+	input_total -= evbuffer_get_length(c->in);
+	for (size_t i = 0; i < c->nfds; i++)
+		close(c->fds[i].fd);
+	if (c->read_event != NULL)
+		event_free(c->read_event);
+	if (c->write_event != NULL)
+		event_free(c->write_event);
+	evbuffer_free(c->in);
+	evbuffer_free(c->out);
+	close(c->sock);
+	free(c);
+}
+
+void
+conn_close(struct conn *c)
+{
+	bool outer;
+
+	if (c == NULL || c->dead)
+		return;
+	c->dead = true;
+	outer = c->busy;
+	c->busy = true;
+	while (c->calls != NULL) {
+		struct rpc_call *call = c->calls;
+
+		c->calls = call->next;
+		if (call->next != NULL)
+			call->next->link = &c->calls;
+		call->next = NULL;
+		call->link = NULL;
+		call->conn = NULL;
+		if (call->gone != NULL)
+			call->gone(call);
+	}
+	c->busy = outer;
+	if (!c->busy)
+		conn_free(c);
+}
+
+/* Closes a connection whose client has ended its side, once everything it asked for has been delivered. */
+static void
+close_if_done(struct conn *c)
+{
+	if (c->eof && !c->dead && c->calls == NULL && evbuffer_get_length(c->out) == 0)
+		conn_close(c);
+}
+
+void
+conn_shutdown(struct conn *c)
+{
+	c->eof = true;
+	event_del(c->read_event);
+	close_if_done(c);
+}
+
+/* --- output --------------------------------------------------------------------------------------------------- */
+
+static void
+tell_drained(struct conn *c)
+{
+	struct rpc_call *next;
+
+	c->busy = true;
+	for (struct rpc_call *call = c->calls; call != NULL && !c->dead; call = next) {
+		next = call->next;
+		if (call->drained != NULL)
+			call->drained(call);
+	}
+	c->busy = false;
+}
+
+/* Writes what the socket takes. Returns 0, or -1 when the connection is to be closed. */
+static int
+flush_some(struct conn *c)
+{
+	while (evbuffer_get_length(c->out) > 0) {
+		if (evbuffer_write(c->out, c->sock) < 0) {
+			if (errno == EINTR)
+				continue;
+			if (errno == EAGAIN || errno == EWOULDBLOCK)
+				return 0;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static void
+on_writable(evutil_socket_t sock, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)sock;
+	if ((what & EV_TIMEOUT) != 0 || flush_some(c) != 0) {
+		conn_close(c);
+		return;
+	}
+	if (evbuffer_get_length(c->out) > 0)
+		return;
+	event_del(c->write_event);
+	c->out_waiting = false;
+	tell_drained(c);
+	if (c->dead)
+		conn_free(c);
+	else
+		close_if_done(c);
+}
+
+/* Queues one message as a line. A client too slow for its answers is dropped: not from here, where calls are walked. */
+static void
+send_message(struct conn *c, json_t *message)
+{
+	char *text = message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
+	struct timeval stall = {.tv_sec = c->owner->stall_s};
+	bool lost = text == NULL;
+
+	json_decref(message);
+	if (!c->dead && !c->lost && !lost) {
+		bool empty = evbuffer_get_length(c->out) == 0;
+
+		lost = evbuffer_add(c->out, text, strlen(text)) != 0 || evbuffer_add(c->out, "\n", 1) != 0;
+		if (empty && flush_some(c) != 0)
+			lost = true;
+		if (evbuffer_get_length(c->out) > c->owner->backlog_bytes)
+			lost = true;
+	}
+	free(text);
+	if (c->dead)
+		return;
+	if (lost) {
+		c->lost = true;
+		event_active(c->read_event, EV_READ, 0);
+	} else if (evbuffer_get_length(c->out) > 0 && !c->out_waiting) {
+		c->out_waiting = true;
+		event_add(c->write_event, &stall);
+	}
+}
+
+static void
+batch_leave(struct conn *c, struct rpc_batch *batch)
+{
+	if (--batch->open > 0)
+		return;
+	if (c != NULL && json_array_size(batch->answers) > 0)
+		send_message(c, json_incref(batch->answers));
+	json_decref(batch->answers);
+	free(batch);
+}
+
+/* Sends an answer (taken), alone or into its batch. */
+static void
+answer(struct conn *c, struct rpc_batch *batch, json_t *message)
+{
+	if (batch != NULL)
+		json_array_append_new(batch->answers, message);
+	else if (c != NULL)
+		send_message(c, message);
+	else
+		json_decref(message);
+}
+
+static void
+call_end(struct rpc_call *call, json_t *message)
+{
+	struct conn *c = call->conn;
+
+	if (call->link != NULL) {
+		*call->link = call->next;
+		if (call->next != NULL)
+			call->next->link = call->link;
+	}
+	if (call->id != NULL)
+		answer(c, call->batch, message);
+	else
+		json_decref(message);
+	if (call->batch != NULL)
+		batch_leave(c, call->batch);
+	close_fds(call->fds, call->nfds);
+	json_decref(call->id);
+	free(call);
+	if (c != NULL && !c->busy)
+		close_if_done(c);
+}
+
+void
+call_result(struct rpc_call *call, json_t *result)
+{
+	call_end(call, jsonrpc_result(call->id, result));
+}
+
+void
+call_fail(struct rpc_call *call, struct rpc_failure *f)
+{
+	call_end(call, jsonrpc_error(call->id, f));
+	rpc_failure_clear(f);
+}
+
+void
+call_notify(struct rpc_call *call, const char *method, json_t *params)
+{
+	if (call->conn == NULL) {
+		json_decref(params);
+		return;
+	}
+	send_message(call->conn, jsonrpc_notification(method, params));
+}
+
+size_t
+call_backlog(const struct rpc_call *call)
+{
+	return call->conn != NULL ? evbuffer_get_length(call->conn->out) : 0;
+}
+
+/* --- input ---------------------------------------------------------------------------------------------------- */
+
+/* Dispatches one request object. `fds` go to the call; `batch` may be NULL. */
+static void
+dispatch(struct conn *c, const json_t *message, struct rpc_batch *batch, int *fds, int *nfds)
+{
+	struct jsonrpc_request request;
+	struct rpc_failure f = {0};
+	struct rpc_call *call;
+
+	if (jsonrpc_request(message, &request, &f) != 0) {
+		answer(c, batch, jsonrpc_error(request.id, &f));
+		rpc_failure_clear(&f);
+		return;
+	}
+	if ((call = calloc(1, sizeof(*call))) == NULL) {
+		rpc_fail(&f, RPC_internal_error, "out of memory");
+		answer(c, batch, jsonrpc_error(request.id, &f));
+		return;
+	}
+	call->conn = c;
+	call->peer = c->peer;
+	call->method = request.method;
+	call->id = json_incref(request.id);
+	call->batch = batch;
+	if (batch != NULL)
+		batch->open++;
+	memcpy(call->fds, fds, sizeof(int) * (size_t)*nfds);
+	call->nfds = *nfds;
+	*nfds = 0;
+	call->next = c->calls;
+	call->link = &c->calls;
+	if (c->calls != NULL)
+		c->calls->link = &call->next;
+	c->calls = call;
+	c->owner->request(c->owner->arg, call, &request);
+}
+
+static void
+dispatch_batch(struct conn *c, const json_t *messages, int *fds, int *nfds)
+{
+	struct rpc_batch *batch;
+	struct rpc_failure f;
+
+	if (json_array_size(messages) == 0 || json_array_size(messages) > JSONRPC_BATCH_MAX) {
+		rpc_fail(&f, RPC_invalid_request, "a batch holds 1 to %d requests, this one %zu", JSONRPC_BATCH_MAX,
+		    json_array_size(messages));
+		answer(c, NULL, jsonrpc_error(NULL, &f));
+		return;
+	}
+	batch = calloc(1, sizeof(*batch));
+	if (batch == NULL || (batch->answers = json_array()) == NULL) {
+		free(batch);
+		rpc_fail(&f, RPC_internal_error, "out of memory");
+		answer(c, NULL, jsonrpc_error(NULL, &f));
+		return;
+	}
+	batch->open = 1;
+	for (size_t i = 0; i < json_array_size(messages) && !c->dead; i++)
+		dispatch(c, json_array_get(messages, i), batch, fds, nfds);
+	batch_leave(c->dead ? NULL : c, batch);
+}
+
+static bool
+is_blank(const char *line, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (strchr(" \t\r", line[i]) == NULL || line[i] == '\0')
+			return false;
+	return true;
+}
+
+/* Takes the descriptors that belong to stream bytes before `end`. Returns -1 when there were more than a line may have. */
+static int
+take_fds(struct conn *c, uint64_t end, int *fds, int *nfds)
+{
+	size_t taken = 0;
+	int rc = 0;
+
+	*nfds = 0;
+	while (taken < c->nfds && c->fds[taken].offset < end) {
+		if (*nfds < CONN_FDS_MAX) {
+			fds[(*nfds)++] = c->fds[taken].fd;
+		} else {
+			close(c->fds[taken].fd);
+			rc = -1;
+		}
+		taken++;
+	}
+	memmove(c->fds, c->fds + taken, (c->nfds - taken) * sizeof(c->fds[0]));
+	c->nfds -= taken;
+	return rc;
+}
+
+/* Handles the first `length` bytes of the input as one line, and drops `drop` bytes (the line and its newline). */
+static void
+handle_line(struct conn *c, size_t length, size_t drop)
+{
+	const char *line = length > 0 ? (const char *)evbuffer_pullup(c->in, (ev_ssize_t)length) : "";
+	int fds[CONN_FDS_MAX] = {-1, -1, -1, -1};
+	struct rpc_failure f = {0};
+	json_t *message = NULL;
+	int nfds, surplus;
+
+	surplus = take_fds(c, c->consumed + drop, fds, &nfds);
+	if (line == NULL)
+		rpc_fail(&f, RPC_internal_error, "out of memory");
+	else if (is_blank(line, length))
+		goto drop;
+	else if (surplus != 0)
+		rpc_fail(&f, RPC_bad_descriptor, "more than %d descriptors came with one line", CONN_FDS_MAX);
+	else if (jsonrpc_parse(line, length, c->owner->request_depth, &message, &f) == 0) {
+		if (json_is_array(message))
+			dispatch_batch(c, message, fds, &nfds);
+		else
+			dispatch(c, message, NULL, fds, &nfds);
+		json_decref(message);
+		goto drop;
+	}
+	answer(c, NULL, jsonrpc_error(NULL, &f));
+	rpc_failure_clear(&f);
+drop:
+	close_fds(fds, nfds);
+	evbuffer_drain(c->in, drop);
+	input_total -= drop;
+	c->consumed += drop;
+	c->scanned = 0;
+}
+
+/* Says why, and closes when that is sent: for input after which the stream cannot be understood any more. */
+static void
+refuse(struct conn *c, enum rpc_error error, const char *why, size_t limit)
+{
+	struct rpc_failure f = {0};
+
+	rpc_fail(&f, error, "%s (%zu bytes)", why, limit);
+	answer(c, NULL, jsonrpc_error(NULL, &f));
+	rpc_failure_clear(&f);
+	input_total -= evbuffer_get_length(c->in);
+	evbuffer_drain(c->in, evbuffer_get_length(c->in));
+	c->eof = true;
+	event_del(c->read_event);
+}
+
+static void
+handle_lines(struct conn *c)
+{
+	while (!c->dead && !c->eof && !c->lost) {
+		struct evbuffer_ptr start, eol;
+		size_t length = evbuffer_get_length(c->in);
+
+		evbuffer_ptr_set(c->in, &start, c->scanned, EVBUFFER_PTR_SET);
+		eol = evbuffer_search(c->in, "\n", 1, &start);
+		if (eol.pos < 0) {
+			c->scanned = length;
+			if (length > c->owner->request_bytes)
+				refuse(c, RPC_request_too_large, "the line is longer than the limit", c->owner->request_bytes);
+			else if (input_total > c->owner->input_bytes)
+				refuse(c, RPC_overloaded, "too many half-sent requests are waiting", c->owner->input_bytes);
+			return;
+		}
+		if ((size_t)eol.pos > c->owner->request_bytes) {
+			refuse(c, RPC_request_too_large, "the line is longer than the limit", c->owner->request_bytes);
+			return;
+		}
+		handle_line(c, (size_t)eol.pos, (size_t)eol.pos + 1);
+	}
+}
+
+/* Notes the descriptors that came with bytes up to stream offset `last`. Returns 0, or -1 when there are too many. */
+static int
+note_fds(struct conn *c, struct msghdr *msg, uint64_t last)
+{
+	int rc = 0;
+
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h != NULL; h = CMSG_NXTHDR(msg, h)) {
+		size_t n;
+
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(fd));
+			if (c->nfds < PENDING_FDS_MAX)
+				c->fds[c->nfds++] = (struct pending_fd){fd, last};
+			else {
+				close(fd);
+				rc = -1;
+			}
+		}
+	}
+	return rc;
+}
+
+/* Reads once. Returns bytes read, 0 at the end of the stream, -1 for nothing now, -2 when the connection is broken. */
+static ssize_t
+read_some(struct conn *c)
+{
+	struct evbuffer_iovec space;
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int) * 253)]; /* SCM_MAX_FD: what one message can carry */
+	} control;
+	struct iovec iov;
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf)};
+	ssize_t n;
+
+	if (evbuffer_reserve_space(c->in, READ_CHUNK, &space, 1) != 1)
+		return -2;
+	iov = (struct iovec){space.iov_base, space.iov_len < READ_CHUNK ? space.iov_len : READ_CHUNK};
+	n = recvmsg(c->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? -1 : -2;
+	space.iov_len = (size_t)n;
+	if (n > 0 && evbuffer_commit_space(c->in, &space, 1) != 0)
+		return -2;
+	input_total += (size_t)n;
+	if (note_fds(c, &msg, c->consumed + evbuffer_get_length(c->in) - (n > 0)) != 0)
+		return -2;
+	return n;
+}
+
+/* True when the client has closed both directions, as opposed to having sent its last request. */
+static bool
+hung_up(const struct conn *c)
+{
+	struct pollfd p = {.fd = c->sock, .events = 0};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static void
+on_readable(evutil_socket_t sock, short what, void *arg);
+
+/* The client sends no more. It may still read: answer what is open, and watch for the moment when it goes. */
+static void
+half_closed(struct conn *c)
+{
+	size_t rest = evbuffer_get_length(c->in);
+
+	if (rest > 0 && !c->eof)
+		handle_line(c, rest, rest);
+	c->eof = true;
+	if (c->dead)
+		return;
+	event_del(c->read_event);
+	event_assign(c->read_event, c->owner->base, c->sock, EV_READ | EV_PERSIST | EV_ET, on_readable, c);
+	event_add(c->read_event, NULL);
+}
+
+static void
+on_readable(evutil_socket_t sock, short what, void *arg)
+{
+	struct conn *c = arg;
+	ssize_t n = -1;
+
+	(void)sock;
+	(void)what;
+	if (c->lost || (c->eof && hung_up(c))) {
+		conn_close(c);
+		return;
+	}
+	if (c->eof)
+		return;
+	c->busy = true;
+	for (int i = 0; i < READS_PER_EVENT && !c->dead && !c->eof && !c->lost; i++) {
+		n = read_some(c);
+		if (n <= 0)
+			break;
+		handle_lines(c);
+	}
+	if (!c->dead && !c->eof && n == 0) {
+		if (hung_up(c))
+			n = -2;
+		else
+			half_closed(c);
+	}
+	c->busy = false;
+	if (c->dead)
+		conn_free(c);
+	else if (n == -2)
+		conn_close(c);
+	else
+		close_if_done(c);
+}
+
+struct conn *
+conn_new(const struct conn_owner *owner, int sock, struct err *e)
+{
+	struct ucred cred;
+	socklen_t length = sizeof(cred);
+	struct conn *c = NULL;
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &length) != 0) {
+		err_sys(e, ERR_IO, "the client's credentials");
+		goto fail;
+	}
+	if (cred.uid == UID_OVERFLOW || cred.uid == (uid_t)-1) {
+		err_set(e, ERR_DENIED, "the client's user (%u) has no identity on this system", (unsigned)cred.uid);
+		goto fail;
+	}
+	if (io_set_nonblock(sock, true, e) != 0)
+		goto fail;
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		goto nomem;
+	c->owner = owner;
+	c->sock = sock;
+	c->peer = (struct conn_peer){cred.uid, cred.gid, cred.pid};
+	c->in = evbuffer_new();
+	c->out = evbuffer_new();
+	c->read_event = event_new(owner->base, sock, EV_READ | EV_PERSIST, on_readable, c);
+	c->write_event = event_new(owner->base, sock, EV_WRITE | EV_PERSIST, on_writable, c);
+	if (c->in == NULL || c->out == NULL || c->read_event == NULL || c->write_event == NULL ||
+	    event_add(c->read_event, NULL) != 0)
+		goto nomem;
+	return c;
+nomem:
+	err_set(e, ERR_NOMEM, "a connection");
+	if (c != NULL) {
+		if (c->read_event != NULL)
+			event_free(c->read_event);
+		if (c->write_event != NULL)
+			event_free(c->write_event);
+		if (c->in != NULL)
+			evbuffer_free(c->in);
+		if (c->out != NULL)
+			evbuffer_free(c->out);
+		free(c);
+	}
+fail:
+	close(sock);
+	return NULL;
+}

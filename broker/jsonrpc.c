@@ -1,0 +1,153 @@
+/* broker/jsonrpc: JSON-RPC 2.0 messages, decoded and encoded; no I/O. brigd. */
+
+#include "broker/jsonrpc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	int number;
+	const char *title;
+	const char *advice;
+} errors[RPC_ERROR_COUNT] = {
+#define X(name, number, title, advice) [RPC_##name] = {#name, number, title, advice},
+	RPC_ERRORS(X)
+#undef X
+};
+
+int
+rpc_error_number(enum rpc_error error)
+{
+	return errors[error].number;
+}
+
+const char *
+rpc_error_name(enum rpc_error error)
+{
+	return errors[error].name;
+}
+
+int
+rpc_fail(struct rpc_failure *f, enum rpc_error error, const char *fmt, ...)
+{
+	va_list ap;
+
+	f->error = error;
+	f->data = NULL;
+	va_start(ap, fmt);
+	vsnprintf(f->detail, sizeof(f->detail), fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+void
+rpc_failure_clear(struct rpc_failure *f)
+{
+	json_decref(f->data);
+	f->data = NULL;
+}
+
+/* The deepest nesting of arrays and objects in a text that may or may not be JSON: counts brackets outside strings. */
+static unsigned
+nesting(const char *p, size_t length)
+{
+	unsigned depth = 0, deepest = 0;
+	bool in_string = false;
+
+	for (size_t i = 0; i < length; i++) {
+		if (in_string) {
+			if (p[i] == '\\')
+				i++;
+			else if (p[i] == '"')
+				in_string = false;
+		} else if (p[i] == '"') {
+			in_string = true;
+		} else if (p[i] == '[' || p[i] == '{') {
+			if (++depth > deepest)
+				deepest = depth;
+		} else if ((p[i] == ']' || p[i] == '}') && depth > 0) {
+			depth--;
+		}
+	}
+	return deepest;
+}
+
+int
+jsonrpc_parse(const char *line, size_t length, unsigned depth_max, json_t **out, struct rpc_failure *f)
+{
+	unsigned depth = nesting(line, length);
+	json_error_t je;
+	json_t *message;
+
+	if (depth > depth_max)
+		return rpc_fail(f, RPC_request_too_deep, "the request is nested %u deep, the limit is %u", depth, depth_max);
+	message = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
+	if (message == NULL)
+		return rpc_fail(f, RPC_parse_error, "not JSON at byte %d: %s", je.position, je.text);
+	*out = message;
+	return 0;
+}
+
+static bool
+id_is_usable(const json_t *id)
+{
+	return json_is_string(id) || json_is_number(id) || json_is_null(id);
+}
+
+int
+jsonrpc_request(const json_t *message, struct jsonrpc_request *out, struct rpc_failure *f)
+{
+	json_t *version, *method, *params, *id;
+
+	*out = (struct jsonrpc_request){0};
+	if (!json_is_object(message))
+		return rpc_fail(f, RPC_invalid_request, "a request is a JSON object");
+	id = json_object_get(message, "id");
+	if (id != NULL && !id_is_usable(id))
+		return rpc_fail(f, RPC_invalid_request, "an id is a string, a number or null");
+	out->id = id;
+	version = json_object_get(message, "jsonrpc");
+	if (!json_is_string(version) || strcmp(json_string_value(version), "2.0") != 0)
+		return rpc_fail(f, RPC_invalid_request, "\"jsonrpc\" must be \"2.0\"");
+	method = json_object_get(message, "method");
+	if (!json_is_string(method))
+		return rpc_fail(f, RPC_invalid_request, "\"method\" must be a string");
+	params = json_object_get(message, "params");
+	if (params != NULL && !json_is_object(params) && !json_is_array(params))
+		return rpc_fail(f, RPC_invalid_request, "\"params\" must be an object or an array");
+	out->method = json_string_value(method);
+	out->params = params;
+	return 0;
+}
+
+json_t *
+jsonrpc_result(json_t *id, json_t *result)
+{
+	return json_pack("{s:s, s:o, s:O}", "jsonrpc", "2.0", "result", result, "id", id != NULL ? id : json_null());
+}
+
+json_t *
+jsonrpc_error(json_t *id, const struct rpc_failure *f)
+{
+	json_t *data = f->data != NULL ? json_copy(f->data) : json_object();
+	json_t *detail = json_string(f->detail);
+
+	if (detail == NULL) /* bytes of the client's own, not UTF-8 */
+		detail = json_string(errors[f->error].title);
+	if (data == NULL || json_object_set_new(data, "name", json_string(errors[f->error].name)) != 0 ||
+	    json_object_set_new(data, "advice", json_string(errors[f->error].advice)) != 0) {
+		json_decref(data);
+		json_decref(detail);
+		return NULL;
+	}
+	return json_pack("{s:s, s:{s:i, s:o, s:o}, s:O}", "jsonrpc", "2.0", "error", "code", errors[f->error].number,
+	    "message", detail, "data", data, "id", id != NULL ? id : json_null());
+}
+
+json_t *
+jsonrpc_notification(const char *method, json_t *params)
+{
+	return json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params);
+}
