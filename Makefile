@@ -1,0 +1,179 @@
+# brig: build, test, install. `make help` lists the targets.
+#
+# O=DIR              where everything is built (default: build, or build-san with SANITIZE=1)
+# SANITIZE=1         build with the address and undefined-behaviour sanitizers
+# BRIG_ENGINE=DIR    a prebuilt engine: DIR/{worker,compiler}/libbrig_engine.a and DIR/include
+# T="utc lines"      only these unit tests
+# DIRS="policy base" only these directories' code, for work on one part
+# PREFIX, DESTDIR    as everywhere
+
+SANITIZE ?= 0
+ifeq ($(SANITIZE),1)
+O ?= build-san
+else
+O ?= build
+endif
+PREFIX ?= /usr/local
+PKG_CONFIG ?= pkg-config
+CARGO ?= cargo
+RUSTC ?= rustc
+CFLAGS ?= -O2 -g
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+
+# --- flags ---------------------------------------------------------------------------------------------------------
+
+# $(call accepts,FLAG): FLAG when the compiler takes it without a word, else nothing.
+accepts = $(shell echo 'int main(void){return 0;}' | $(CC) -Werror $(1) -x c -c -o /dev/null - 2>/dev/null && echo '$(1)')
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings \
+	-Wconversion -Wno-sign-conversion -Wformat=2 -Wvla -Werror
+
+ifeq ($(SANITIZE),1)
+HARDEN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+HARDEN_LD := -fsanitize=address,undefined
+else
+INIT_ZERO := $(call accepts,-ftrivial-auto-var-init=zero)
+ifeq ($(INIT_ZERO),)
+INIT_ZERO := $(call accepts,-ftrivial-auto-var-init=zero \
+	-enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang)
+endif
+HARDEN := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE $(INIT_ZERO) \
+	$(call accepts,-fcf-protection) $(call accepts,-fstack-clash-protection)
+HARDEN_LD := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+endif
+
+pkg = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
+LIB_EVENT := $(or $(call pkg,--libs libevent_core),-levent_core)
+LIB_JANSSON := $(or $(call pkg,--libs jansson),-ljansson)
+LIB_SODIUM := $(or $(call pkg,--libs libsodium),-lsodium)
+LIB_SECCOMP := $(or $(call pkg,--libs libseccomp),-lseccomp)
+LIB_CMOCKA := $(or $(call pkg,--libs cmocka),-lcmocka)
+PKG_CFLAGS := $(call pkg,--cflags libevent_core jansson libsodium libseccomp cmocka)
+
+# --- the engine ----------------------------------------------------------------------------------------------------
+
+# Everything that must be the same for one process to load what another compiled: recipe, sources and compiler.
+ENGINE_SOURCES := $(wildcard runtime/engine/Cargo.toml runtime/engine/Cargo.lock runtime/engine/src/*.rs)
+RUSTC_VERSION := $(shell $(RUSTC) -vV 2>/dev/null)
+ENGINE_KEY := $(shell { cat $(ENGINE_SOURCES); echo '$(RUSTC_VERSION)'; } | sha256sum | cut -c1-32)
+ENGINE_ID := $(shell { cat $(ENGINE_SOURCES) $(wildcard runtime/engine.c); echo '$(RUSTC_VERSION)'; $(CC) -dumpmachine; } \
+	| sha256sum | cut -c1-64)
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/brig
+
+ifdef BRIG_ENGINE
+ENGINE := $(BRIG_ENGINE)
+else
+ENGINE := $(CACHE)/engine/$(ENGINE_KEY)
+endif
+ENGINE_WORKER := $(ENGINE)/worker/libbrig_engine.a
+ENGINE_COMPILER := $(ENGINE)/compiler/libbrig_engine.a
+LIB_ENGINE := -lpthread -ldl -lm
+
+CPPFLAGS += -D_GNU_SOURCE -I. -I$(O) -isystem $(ENGINE)/include $(PKG_CFLAGS)
+ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) -ffunction-sections -fdata-sections $(CFLAGS)
+ALL_LDFLAGS = $(HARDEN_LD) -Wl,--gc-sections -Wl,--as-needed $(LDFLAGS)
+
+# --- what there is -------------------------------------------------------------------------------------------------
+
+# One archive per directory, in link order; dependencies point down this list.
+DIRS := clients broker audit sandbox runtime policy base
+SRC_clients := $(wildcard clients/c/*.c)
+SRC_broker := $(wildcard broker/*.c)
+SRC_audit := $(wildcard audit/*.c)
+SRC_sandbox := $(wildcard sandbox/*.c)
+SRC_runtime := $(wildcard runtime/*.c runtime/wasi/*.c)
+SRC_policy := $(wildcard policy/*.c)
+SRC_base := $(wildcard base/*.c)
+
+MAINS := broker/brigd.c clients/c/brig.c $(wildcard */*_main.c)
+LIB_SOURCES := $(filter-out $(MAINS),$(foreach d,$(DIRS),$(SRC_$(d))))
+ARCHIVES := $(foreach d,$(DIRS),$(if $(filter-out $(MAINS),$(SRC_$(d))),$(O)/lib$(d).a))
+archives = $(filter $(foreach d,$(1),$(O)/lib$(d).a),$(ARCHIVES))
+
+# name, its main, the archives it takes, and the libraries that it may link: a call into another one does not link.
+PROGRAMS :=
+define program
+ifneq ($(wildcard $(2)),)
+PROGRAMS += $(O)/$(1)
+$(O)/$(1): $(O)/$(2:.c=.o) $(call archives,$(3)) $(5)
+	@echo "  LD      $$(@F)"
+	@$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $(4)
+endif
+endef
+$(eval $(call program,brigd,broker/brigd.c,broker audit policy base,$(LIB_EVENT) $(LIB_JANSSON) $(LIB_SODIUM)))
+$(eval $(call program,brig-store,broker/store_main.c,broker base,$(LIB_SODIUM)))
+$(eval $(call program,brig-logger,audit/logger_main.c,audit base,$(LIB_JANSSON) $(LIB_SODIUM)))
+$(eval $(call program,brig-launcher,sandbox/launcher_main.c,sandbox base,$(LIB_SECCOMP) $(LIB_SODIUM)))
+$(eval $(call program,brig-worker,runtime/worker_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_WORKER)))
+$(eval $(call program,brig-compiler,runtime/compiler_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_COMPILER)))
+$(eval $(call program,brig,clients/c/brig.c,clients broker audit sandbox policy base,$(LIB_JANSSON) $(LIB_SODIUM) \
+	$(LIB_SECCOMP)))
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(if $(T),$(T:%=tests/unit/test_%.c),$(wildcard tests/unit/test_*.c)))
+TEST_HELPERS := $(patsubst %.c,$(O)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
+BENCH := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/*.c))
+
+# --- building ------------------------------------------------------------------------------------------------------
+
+all: $(PROGRAMS) ## build the programs (the default)
+
+# Objects are rebuilt when the flags change.
+FLAGS_TEXT = $(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)
+$(O)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS_TEXT)' | cmp -s - $@ || echo '$(FLAGS_TEXT)' >$@
+
+$(O)/engine_id.h: FORCE
+	@mkdir -p $(@D)
+	@echo '#define ENGINE_ID "$(ENGINE_ID)"' | cmp -s - $@ || echo '#define ENGINE_ID "$(ENGINE_ID)"' >$@
+
+# A named engine is taken as it is; ours is built once into the user's cache.
+ifndef BRIG_ENGINE
+$(ENGINE_WORKER):
+	@CARGO=$(CARGO) RUSTC=$(RUSTC) scripts/engine.sh worker $(ENGINE)
+$(ENGINE_COMPILER): $(ENGINE_WORKER)
+	@CARGO=$(CARGO) RUSTC=$(RUSTC) scripts/engine.sh compiler $(ENGINE)
+endif
+
+$(O)/%.o: %.c $(O)/flags
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(patsubst %.c,$(O)/%.o,$(SRC_runtime) $(wildcard tests/unit/*.c)): | $(ENGINE_WORKER) $(O)/engine_id.h
+$(patsubst %.c,$(O)/%.o,$(foreach d,$(DIRS),$(SRC_$(d)))): | $(O)/engine_id.h
+
+define archive
+$(O)/lib$(1).a: $(patsubst %.c,$(O)/%.o,$(filter-out $(MAINS),$(SRC_$(1))))
+	@echo "  AR      $$(@F)"
+	@rm -f $$@ && $(AR) rcsD $$@ $$^
+endef
+$(foreach d,$(DIRS),$(eval $(call archive,$(d))))
+
+# --- tests ---------------------------------------------------------------------------------------------------------
+
+$(O)/tests/unit/test_%: $(O)/tests/unit/test_%.o $(TEST_HELPERS) $(ARCHIVES) $(ENGINE_COMPILER)
+	@echo "  LD      $(@F)"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_CMOCKA) $(LIB_EVENT) $(LIB_JANSSON) $(LIB_SODIUM) $(LIB_SECCOMP) \
+		$(LIB_ENGINE)
+
+unit-tests: $(UNIT_TESTS)
+
+test-unit: unit-tests ## build and run the unit tests
+	@tests/run --build $(O) unit $(T)
+
+clean: ## remove what was built here; the engine's cache stays
+	rm -rf $(O) build build-san
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
+
+FORCE:
+.PHONY: all unit-tests test-unit clean help FORCE
+.SECONDARY:
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
