@@ -22,8 +22,8 @@ int child_args_parse(int argc, char **argv, struct child_args *args, struct err 
 
 /* An argument vector with its strings. Not to be copied: it points into itself. */
 struct child_argv {
-	char *argv[12];
-	char text[5][32];
+	char *argv[7];
+	char text[5][40];
 };
 
 /* child_args_format - the argument vector that child_args_parse reads back as *args. Borrows `program`. */

@@ -1,4 +1,4 @@
-/* sandbox/jail: what a process does to itself before it touches a guest's bytes. Zygote, compiler, worker; doctor tries. */
+/* sandbox/jail: what a process does to itself before it touches a guest's bytes. Zygote, worker, compiler, doctor. */
 
 #ifndef SANDBOX_JAIL_H
 #define SANDBOX_JAIL_H

@@ -1,0 +1,331 @@
+/* sandbox/filter: seccomp filters, built once from a table. Launcher and brig doctor (needs libseccomp). */
+
+#include "sandbox/filter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/memfd.h"
+#include "base/proto.h"
+
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#endif
+
+#define ARRAY_LENGTH(a) (sizeof(a) / sizeof((a)[0]))
+
+/* --- conditions on arguments ----------------------------------------------------------------------------------- */
+
+#define CONDITION_ARGS_MAX 2
+
+/* All comparisons must hold. No comparison: any arguments. */
+struct condition {
+	const char *text; /* for people; NULL for any */
+	unsigned count;
+	struct scmp_arg_cmp args[CONDITION_ARGS_MAX];
+};
+
+#define EQUAL(arg, value)        {(arg), SCMP_CMP_EQ, (value), 0}
+#define MASKED(arg, mask, value) {(arg), SCMP_CMP_MASKED_EQ, (mask), (value)}
+
+/* What a C library's fork() passes to clone(2): nothing that shares memory or makes a namespace. */
+#ifdef __s390__
+#define CLONE_FLAGS_ARG 1
+#else
+#define CLONE_FLAGS_ARG 0
+#endif
+#define FORK_MAY (~(scmp_datum_t)(CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID))
+
+/* Set in a process id, it makes kill(2) mean a group. */
+#define PID_NEGATIVE 0x80000000u
+
+static const struct condition any = {NULL, 0, {{0}}};
+static const struct condition job_socket = {"fd 3", 1, {EQUAL(0, PROTO_SOCKET_FD)}};
+static const struct condition no_exec = {"no PROT_EXEC", 1, {MASKED(2, PROT_EXEC, 0)}};
+static const struct condition not_write_exec = {
+    "not PROT_WRITE and PROT_EXEC", 1, {MASKED(2, PROT_WRITE | PROT_EXEC, PROT_EXEC)}};
+static const struct condition fork_only = {"the flags of fork()", 1, {MASKED(CLONE_FLAGS_ARG, FORK_MAY, SIGCHLD)}};
+static const struct condition kill_only = {"SIGKILL, no group by number", 2, {EQUAL(1, SIGKILL), MASKED(0, PID_NEGATIVE, 0)}};
+static const struct condition abort_only = {"SIGABRT", 1, {EQUAL(2, SIGABRT)}};
+static const struct condition own_process = {"itself", 1, {EQUAL(0, 0)}};
+static const struct condition set_filter = {"a filter on top", 2, {EQUAL(0, 1), EQUAL(1, 0)}};
+static const struct condition prctl_mdwe = {"PR_SET_MDWE", 1, {EQUAL(0, PR_SET_MDWE)}};
+static const struct condition prctl_pdeathsig = {"PR_SET_PDEATHSIG", 1, {EQUAL(0, PR_SET_PDEATHSIG)}};
+static const struct condition prctl_vma = {"PR_SET_VMA", 1, {EQUAL(0, PR_SET_VMA)}};
+static const struct condition get_seals = {"F_GET_SEALS", 1, {EQUAL(1, F_GET_SEALS)}};
+static const struct condition add_seals = {"F_ADD_SEALS", 1, {EQUAL(1, F_ADD_SEALS)}};
+static const struct condition get_fd = {"F_GETFD", 1, {EQUAL(1, F_GETFD)}};
+static const struct condition get_fl = {"F_GETFL", 1, {EQUAL(1, F_GETFL)}};
+static const struct condition set_fl = {"F_SETFL", 1, {EQUAL(1, F_SETFL)}};
+static const struct condition ioctl_tcgets = {"TCGETS", 1, {EQUAL(1, TCGETS)}};
+static const struct condition futex_private = {"private", 1, {MASKED(1, 128, 128)}};
+
+/* --- the table ------------------------------------------------------------------------------------------------- */
+
+/* Who has a row. The worker's rows must all be the zygote's too: a worker runs under both filters. */
+#define Z (1u << FILTER_ZYGOTE)
+#define W (1u << FILTER_WORKER)
+#define C (1u << FILTER_COMPILER)
+#define S (1u << FILTER_SERVICE)
+
+struct row {
+	int call; /* libseccomp's number; negative when this architecture has no such call, which is fine */
+	const char *name;
+	unsigned kinds;
+	const struct condition *condition;
+	const char *why;
+};
+
+#define ROW(call, kinds, condition, why) {SCMP_SYS(call), #call, kinds, &(condition), why}
+
+static const struct row rows[] = {
+    /* What guest code runs under. */
+    ROW(read, W, job_socket, "input of the guest"),
+    ROW(write, W, job_socket, "output, denials and the result"),
+    ROW(ppoll, Z | W | C | S, any, "poll_oneoff; the wait for messages"),
+    ROW(ppoll_time64, Z | W | C | S, any, "the same on 32-bit machines"),
+    ROW(mmap, Z | W | C | S, no_exec, "memory"),
+    ROW(mmap2, Z | W | C | S, no_exec, "the same on 32-bit machines"),
+    ROW(mprotect, Z | W | C | S, no_exec, "growing a linear memory, guard pages"),
+    ROW(munmap, Z | W | C | S, any, "memory"),
+    ROW(mremap, Z | W | C | S, any, "realloc"),
+    ROW(brk, Z | W | C | S, any, "malloc"),
+    ROW(madvise, Z | W | C | S, any, "giving memory back"),
+    ROW(sigaltstack, Z | W | C | S, any, "the engine's stack for signals, per thread"),
+    ROW(rt_sigreturn, Z | W | C | S, any, "the way back from a trap or a timer"),
+    ROW(exit_group, Z | W | C | S, any, "the end"),
+    ROW(clock_gettime, Z | W | C | S, any, "clocks, where the vDSO has to ask"),
+    ROW(clock_gettime64, Z | W | C | S, any, "the same on 32-bit machines"),
+    ROW(getrandom, Z | W | C | S, any, "random_get"),
+
+    /* A zygote, and its child until it locks; the compiler; services. */
+    ROW(read, Z | C | S, any, "descriptors that it was given"),
+    ROW(write, Z | C | S, any, "descriptors that it was given"),
+    ROW(recvmsg, Z | C | S, any, "messages, with descriptors"),
+    ROW(sendmsg, Z | C | S, any, "messages"),
+    ROW(poll, Z | C | S, any, "the wait for messages"),
+    ROW(close, Z | C | S, any, "descriptors"),
+    ROW(fstat, Z | C | S, any, "the size of a memory file"),
+    ROW(newfstatat, Z | C, any, "fstat of newer C libraries; there is no path to follow"),
+    ROW(statx, Z | C, any, "the same of other libraries"),
+    ROW(lseek, Z | C | S, any, "the size of a memory file"),
+    ROW(fcntl, Z | C | S, get_seals, "whether a memory file is sealed"),
+    ROW(fcntl, Z | C | S, get_fd, "descriptor flags"),
+    ROW(fcntl, Z | C | S, get_fl, "descriptor flags"),
+    ROW(fcntl64, Z | C | S, get_seals, "the same on 32-bit machines"),
+    ROW(fcntl64, Z | C | S, get_fd, "the same on 32-bit machines"),
+    ROW(fcntl64, Z | C | S, get_fl, "the same on 32-bit machines"),
+    ROW(futex, Z | C | S, futex_private, "locks of one process"),
+    ROW(futex_time64, Z | C | S, futex_private, "the same on 32-bit machines"),
+    ROW(sched_yield, Z | C | S, any, "locks"),
+    ROW(sched_getaffinity, Z | C, any, "the number of processors, which libraries ask for"),
+    ROW(rt_sigaction, Z | C | S, any, "signal handlers"),
+    ROW(rt_sigprocmask, Z | C | S, any, "signal masks"),
+    ROW(getpid, Z | C | S, any, "abort"),
+    ROW(gettid, Z | C | S, any, "abort"),
+    ROW(tgkill, Z | C | S, abort_only, "abort"),
+    ROW(restart_syscall, Z | C | S, any, "a wait that a stop and continue interrupted"),
+    ROW(exit, Z | C | S, any, "the end of a thread"),
+
+    /* The zygote: workers are made, watched and ended. */
+    ROW(clone, Z, fork_only, "a worker per run"),
+    ROW(fork, Z, any, "the same of other C libraries"),
+    ROW(wait4, Z, any, "how a worker ended and what it used"),
+    ROW(kill, Z, kill_only, "a worker past its deadline, or cancelled"),
+    ROW(set_robust_list, Z, any, "fork, in the child"),
+    ROW(rseq, Z, any, "fork, in the child"),
+
+    /* Its child, before it locks: jail_worker, loading the artifact, timers, the worker's own filter. */
+    ROW(dup3, Z, any, "the job socket becomes descriptor 3"),
+    ROW(close_range, Z, any, "every other descriptor goes"),
+    ROW(prlimit64, Z, own_process, "resource limits"),
+    ROW(setrlimit, Z, any, "resource limits"),
+    ROW(getrlimit, Z, any, "resource limits"),
+    ROW(ugetrlimit, Z, any, "resource limits"),
+    ROW(prctl, Z, prctl_pdeathsig, "a worker dies with its zygote"),
+    ROW(prctl, Z | C, prctl_vma, "names of memory areas, which allocators give"),
+    ROW(pread64, Z | C | S, any, "the artifact's header"),
+    ROW(mmap, Z, not_write_exec, "the artifact's code"),
+    ROW(mmap2, Z, not_write_exec, "the same on 32-bit machines"),
+    ROW(mprotect, Z, not_write_exec, "the artifact's code"),
+    ROW(membarrier, Z, any, "new code is seen by all processors"),
+    ROW(timer_create, Z, any, "the limits on time"),
+    ROW(timer_settime, Z, any, "the limits on time"),
+    ROW(timer_settime64, Z, any, "the same on 32-bit machines"),
+    ROW(prctl, Z, prctl_mdwe, "no new code pages"),
+    ROW(seccomp, Z, set_filter, "the worker's own filter"),
+
+    /* The compiler: one memory file is written and sealed. */
+    ROW(pwrite64, C | S, any, "the artifact"),
+    ROW(ftruncate, C | S, any, "the artifact"),
+    ROW(fcntl, C | S, add_seals, "the artifact is fixed"),
+    ROW(fcntl64, C | S, add_seals, "the same on 32-bit machines"),
+
+    /* Services: files in one directory, never a socket or another program. */
+    ROW(openat, S, any, "files"),
+    ROW(mkdir, S, any, "directories of the store"),
+    ROW(mkdirat, S, any, "directories of the store"),
+    ROW(unlinkat, S, any, "eviction"),
+    ROW(unlink, S, any, "temporary files"),
+    ROW(rename, S, any, "a file appears whole"),
+    ROW(renameat, S, any, "a file appears whole"),
+    ROW(renameat2, S, any, "a file appears whole"),
+    ROW(linkat, S, any, "references"),
+    ROW(newfstatat, S, any, "files"),
+    ROW(statx, S, any, "files"),
+    ROW(utimensat, S, any, "when a module was last used"),
+    ROW(utimensat_time64, S, any, "the same on 32-bit machines"),
+    ROW(getdents64, S, any, "what is in the directory"),
+    ROW(fsync, S, any, "durability"),
+    ROW(fdatasync, S, any, "durability"),
+    ROW(fallocate, S, any, "room"),
+    ROW(fchmod, S, any, "modes of new files"),
+    ROW(flock, S, any, "one service per directory"),
+    ROW(memfd_create, S, any, "modules go out in sealed memory files"),
+    ROW(fcntl, S, set_fl, "descriptor flags"),
+    ROW(fcntl64, S, set_fl, "descriptor flags"),
+    ROW(ioctl, S, ioctl_tcgets, "whether stderr is a terminal"),
+    ROW(readv, S, any, "files"),
+    ROW(writev, S, any, "files"),
+    ROW(umask, S, any, "modes of new files"),
+    ROW(getuid, S, any, "who it is"),
+    ROW(geteuid, S, any, "who it is"),
+    ROW(getppid, S, any, "whether brigd is there"),
+    ROW(clock_nanosleep, S, any, "group commit"),
+    ROW(fstatfs, S, any, "room on the disk"),
+    ROW(statfs, S, any, "room on the disk"),
+};
+
+int
+filter_row(size_t i, struct filter_row *row)
+{
+	if (i >= ARRAY_LENGTH(rows))
+		return ERR_NOTFOUND;
+	*row = (struct filter_row){rows[i].name, rows[i].condition->text, rows[i].why, rows[i].kinds};
+	return 0;
+}
+
+/* --- building -------------------------------------------------------------------------------------------------- */
+
+/* Adds every row of one kind. libseccomp itself skips calls that this architecture does not have. */
+static int
+add_rows(scmp_filter_ctx ctx, enum filter_kind kind, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		const struct condition *c = rows[i].condition;
+		int rc;
+
+		if ((rows[i].kinds & (1u << kind)) == 0)
+			continue;
+		rc = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, rows[i].call, c->count, c->args);
+		if (rc != 0) {
+			errno = -rc;
+			return err_sys(e, rc == -ENOMEM ? ERR_NOMEM : ERR_IO, "adding %s to a filter", rows[i].name);
+		}
+	}
+	return 0;
+}
+
+/* The program in `ctx`, as bytes. libseccomp writes it to a descriptor. */
+static int
+export_program(scmp_filter_ctx ctx, struct sock_filter **insns, size_t *count, struct err *e)
+{
+	int fd = memfd_new("filter", e);
+	uint8_t *data = NULL;
+	size_t length = 0;
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	rc = seccomp_export_bpf(ctx, fd);
+	if (rc != 0) {
+		errno = -rc;
+		rc = err_sys(e, ERR_IO, "exporting a filter");
+		goto out;
+	}
+	if (lseek(fd, 0, SEEK_SET) != 0) {
+		rc = err_sys(e, ERR_IO, "lseek");
+		goto out;
+	}
+	rc = io_read_fd(fd, BPF_MAXINSNS * sizeof(struct sock_filter), &data, &length, e);
+	if (rc == 0) {
+		*insns = (struct sock_filter *)(void *)data;
+		*count = length / sizeof(struct sock_filter);
+	}
+out:
+	close(fd);
+	return rc;
+}
+
+int
+filter_build(enum filter_kind kind, struct sock_filter **insns, size_t *count, struct err *e)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int rc;
+
+	if (ctx == NULL)
+		return err_set(e, ERR_UNSUPPORTED, "libseccomp cannot make filters here: does it know this architecture?");
+	rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (rc == 0)
+		rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list */
+	if (rc != 0) {
+		rc = err_set(e, ERR_UNSUPPORTED, "libseccomp is too old: 2.5 is needed");
+		goto out;
+	}
+	rc = add_rows(ctx, kind, e);
+	if (rc == 0)
+		rc = export_program(ctx, insns, count, e);
+out:
+	seccomp_release(ctx);
+	return rc;
+}
+
+int
+filter_bundle(struct err *e)
+{
+	struct filter_header h = {.magic = FILTER_MAGIC, .kinds = FILTER_KINDS};
+	struct sock_filter *insns[FILTER_KINDS] = {NULL};
+	size_t count, size = sizeof(h);
+	uint8_t *bytes = NULL;
+	int rc = 0;
+
+	for (int i = 0; i < FILTER_KINDS && rc == 0; i++) {
+		rc = filter_build((enum filter_kind)i, &insns[i], &count, e);
+		if (rc == 0) {
+			h.counts[i] = (uint32_t)count;
+			size += count * sizeof(struct sock_filter);
+		}
+	}
+	if (rc != 0)
+		goto out;
+	if ((bytes = malloc(size)) == NULL) {
+		rc = err_set(e, ERR_NOMEM, "%zu bytes", size);
+		goto out;
+	}
+	memcpy(bytes, &h, sizeof(h));
+	size = sizeof(h);
+	for (int i = 0; i < FILTER_KINDS; i++) {
+		memcpy(bytes + size, insns[i], h.counts[i] * sizeof(struct sock_filter));
+		size += h.counts[i] * sizeof(struct sock_filter);
+	}
+	rc = memfd_from("filters", bytes, size, e);
+out:
+	for (int i = 0; i < FILTER_KINDS; i++)
+		free(insns[i]);
+	free(bytes);
+	return rc;
+}
