@@ -1,0 +1,268 @@
+/* policy/decide: whether a request is granted, and if not, which layer withholds what. Pure; brigd and brig. */
+
+#include "policy/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const capability_names[] = {
+#define X(name, text) text,
+    POLICY_CAPABILITIES(X)
+#undef X
+};
+
+static const struct {
+	const char *name;
+	const char *phrase; /* as it stands in messages */
+} layer_texts[] = {
+    [POLICY_LAYER_CEILING] = {"ceiling", "the operator's ceiling"},
+    [POLICY_LAYER_OWNER] = {"owner", "the grant of this owner"},
+    [POLICY_LAYER_SIGNER] = {"signer", "the grant of the module's signer"},
+    [POLICY_LAYER_REQUEST] = {"request", "the policy in the request"},
+};
+
+const char *
+policy_layer_name(enum policy_layer_kind kind)
+{
+	return layer_texts[kind].name;
+}
+
+const char *
+policy_capability_name(enum policy_capability c)
+{
+	return capability_names[c];
+}
+
+/* What the decision has seen of the layers so far. */
+struct seen {
+	const struct policy *clock; /* the layer that fixed the clock at a time; NULL for none */
+	const struct policy *seed;
+};
+
+static bool
+withholds_clock(const struct policy *p, struct seen *seen)
+{
+	if (p->clock == POLICY_CLOCK_NONE)
+		return true;
+	if (!p->has_clock_fixed_ns)
+		return false;
+	if (seen->clock != NULL)
+		return seen->clock->clock_fixed_ns != p->clock_fixed_ns;
+	seen->clock = p;
+	return false;
+}
+
+static bool
+withholds_random(const struct policy *p, struct seen *seen)
+{
+	if (p->random == POLICY_RANDOM_NONE)
+		return true;
+	if (!p->has_seed)
+		return false;
+	if (seen->seed != NULL)
+		return memcmp(seen->seed->seed, p->seed, POLICY_SEED_SIZE) != 0;
+	seen->seed = p;
+	return false;
+}
+
+static bool
+withholds(const struct policy *p, enum policy_capability c, const char *target, struct seen *seen)
+{
+	switch (c) {
+	case POLICY_CAP_SIGNATURE:
+		return p->signature_module == POLICY_SIGNATURE_REQUIRED;
+	case POLICY_CAP_ARGS:
+		return !p->args;
+	case POLICY_CAP_ENV:
+		return !policy_env_allowed(p, target == NULL ? "" : target);
+	case POLICY_CAP_CLOCK:
+		return withholds_clock(p, seen);
+	case POLICY_CAP_RANDOM:
+		return withholds_random(p, seen);
+	default:
+		return false;
+	}
+}
+
+/* The piece of a document that would grant it. A name that has to be escaped in JSON is. */
+static void
+write_grant(enum policy_capability c, const char *target, uint64_t amount, struct policy_denial *out)
+{
+	json_t *json = NULL;
+	char *text;
+
+	switch (c) {
+	case POLICY_CAP_SIGNATURE:
+		json = json_pack("{s:{s:s}}", "signature", "module", "optional");
+		break;
+	case POLICY_CAP_ARGS:
+		json = json_pack("{s:b}", "args", 1);
+		break;
+	case POLICY_CAP_ENV:
+		json = json_pack("{s:[s]}", "env", target);
+		break;
+	case POLICY_CAP_CLOCK:
+		json = json_pack("{s:s}", "clock", "coarse");
+		break;
+	case POLICY_CAP_RANDOM:
+		json = json_pack("{s:s}", "random", "real");
+		break;
+	default:
+		json = json_pack("{s:{s:I}}", "limits", capability_names[c] + strlen("limits."), (json_int_t)amount);
+	}
+	text = json == NULL ? NULL : json_dumps(json, JSON_ENSURE_ASCII);
+	snprintf(out->grant, sizeof(out->grant), "%s", text != NULL && strlen(text) < sizeof(out->grant) ? text : "");
+	free(text);
+	json_decref(json);
+}
+
+/* What was asked for, as the subject of "... is not granted by <layer>". */
+static void
+write_message(enum policy_capability c, const char *target, struct policy_denial *out)
+{
+	const char *layer = layer_texts[out->layer].phrase;
+	char what[POLICY_NAME_MAX + 64];
+
+	switch (c) {
+	case POLICY_CAP_SIGNATURE:
+		snprintf(out->message, sizeof(out->message),
+		    "the module is not signed, and %s requires a signature: sign it (brig sign), or let it say %s", layer,
+		    out->grant);
+		return;
+	case POLICY_CAP_ARGS:
+		snprintf(what, sizeof(what), "arguments are");
+		break;
+	case POLICY_CAP_ENV:
+		snprintf(what, sizeof(what), "the environment variable %s is", target);
+		break;
+	case POLICY_CAP_CLOCK:
+		snprintf(what, sizeof(what), "a clock is");
+		break;
+	default:
+		snprintf(what, sizeof(what), "randomness is");
+	}
+	snprintf(out->message, sizeof(out->message), "%s not granted by %s; it would be by %s", what, layer, out->grant);
+}
+
+/* Where `text` does not fit whole, nothing: half a name would be another name. */
+static void
+copy_target(const char *text, struct policy_denial *out)
+{
+	bool fits = text != NULL && strlen(text) < sizeof(out->target);
+
+	memset(out->target, 0, sizeof(out->target));
+	if (fits)
+		memcpy(out->target, text, strlen(text));
+}
+
+int
+policy_explain(const struct policy_layer *layers, size_t count, enum policy_capability c, const char *target,
+    struct policy_denial *out, struct err *e)
+{
+	struct seen seen = {0};
+
+	for (size_t i = 0; i < count; i++) {
+		if (layers[i].policy == NULL || !withholds(layers[i].policy, c, target, &seen))
+			continue;
+		out->capability = c;
+		out->layer = layers[i].kind;
+		copy_target(target, out);
+		write_grant(c, target, 0, out);
+		write_message(c, out->target, out);
+		return 0;
+	}
+	return err_set(e, ERR_NOTFOUND, "no layer withholds %s", capability_names[c]);
+}
+
+/* --- amounts -------------------------------------------------------------------------------------------------- */
+
+struct amount {
+	enum policy_capability capability;
+	enum policy_limit limit;
+	uint64_t asked;
+	const char *what; /* subject of the message */
+};
+
+/* The layer that the effective limit comes from; the request's when it is a default, which a request may raise. */
+static enum policy_layer_kind
+limiting_layer(const struct policy_layer *layers, size_t count, const struct amount *a)
+{
+	for (size_t i = 0; i < count; i++)
+		if (layers[i].policy != NULL && layers[i].policy->limits[a->limit] < a->asked)
+			return layers[i].kind;
+	return POLICY_LAYER_REQUEST;
+}
+
+static int
+check_amount(const struct policy_layer *layers, size_t count, const struct policy *effective, const struct amount *a,
+    struct policy_denial *out, struct err *e)
+{
+	const struct policy_limit_info *info = &policy_limit_info[a->limit];
+	uint64_t limit = effective->limits[a->limit];
+
+	if (a->asked <= limit)
+		return 0;
+	out->capability = a->capability;
+	out->layer = limiting_layer(layers, count, a);
+	copy_target(NULL, out);
+	out->grant[0] = '\0';
+	if (a->asked > info->maximum) {
+		snprintf(out->message, sizeof(out->message), "%s %llu bytes, and no policy can allow more than %llu", a->what,
+		    (unsigned long long)a->asked, (unsigned long long)info->maximum);
+	} else {
+		write_grant(a->capability, NULL, a->asked, out);
+		snprintf(out->message, sizeof(out->message), "%s %llu bytes, more than the %llu allowed; they would be by "
+		    "%s in %s", a->what, (unsigned long long)a->asked, (unsigned long long)limit, out->grant,
+		    layer_texts[out->layer].phrase);
+	}
+	return err_set(e, ERR_LIMIT, "%s", out->message);
+}
+
+static int
+check_amounts(const struct policy_layer *layers, size_t count, const struct policy_ask *ask,
+    struct policy_denial *out, struct err *e)
+{
+	const struct amount amounts[] = {
+	    {POLICY_CAP_ARGS_BYTES, POLICY_LIMIT_args_bytes, ask->args_bytes, "the arguments have"},
+	    {POLICY_CAP_ENV_BYTES, POLICY_LIMIT_env_bytes, ask->env_bytes, "the environment has"},
+	    {POLICY_CAP_STDIN_BYTES, POLICY_LIMIT_stdin_bytes, ask->stdin_bytes, "standard input has"},
+	};
+	struct policy *effective;
+	int rc = policy_effective(layers, count, &effective, e);
+
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; rc == 0 && i < POLICY_COUNT_OF(amounts); i++)
+		rc = check_amount(layers, count, effective, &amounts[i], out, e);
+	policy_free(effective);
+	return rc;
+}
+
+/* --- the request ---------------------------------------------------------------------------------------------- */
+
+static int
+check_capability(const struct policy_layer *layers, size_t count, enum policy_capability c, const char *target,
+    struct policy_denial *out, struct err *e)
+{
+	if (policy_explain(layers, count, c, target, out, NULL) != 0)
+		return 0;
+	return err_set(e, c == POLICY_CAP_SIGNATURE ? ERR_SIGNATURE : ERR_DENIED, "%s", out->message);
+}
+
+int
+policy_check_run(const struct policy_layer *layers, size_t count, const struct policy_ask *ask,
+    struct policy_denial *out, struct err *e)
+{
+	int rc = 0;
+
+	if (!ask->module_signed)
+		rc = check_capability(layers, count, POLICY_CAP_SIGNATURE, NULL, out, e);
+	if (rc == 0 && ask->argc > 0)
+		rc = check_capability(layers, count, POLICY_CAP_ARGS, NULL, out, e);
+	for (size_t i = 0; rc == 0 && i < ask->envc; i++)
+		rc = check_capability(layers, count, POLICY_CAP_ENV, ask->env[i], out, e);
+	if (rc == 0)
+		rc = check_amounts(layers, count, ask, out, e);
+	return rc;
+}

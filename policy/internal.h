@@ -1,0 +1,55 @@
+/* policy/internal: the tables that the files of policy/ share. Pure; brigd and brig. */
+
+#ifndef POLICY_INTERNAL_H
+#define POLICY_INTERNAL_H
+
+#include "policy/policy.h"
+
+#define POLICY_VERSION 1
+#define POLICY_COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
+
+/* The fields of a document. parse.c has a read_NAME and schema.c a schema_NAME for each. */
+#define POLICY_FIELDS(X)                                                                                        \
+	X(version, "version of the language: 1, also when it is not stated")                                   \
+	X(limits, "what a run may use; one that is not stated does not narrow")                                \
+	X(args, "whether arguments may be given")                                                              \
+	X(env, "names of the environment variables that may be given; NAME* stands for all that begin so")     \
+	X(clock, "what clocks say: nothing, always the same, the time to a millisecond, the time")             \
+	X(clock_fixed_ns, "for clock fixed: nanoseconds since 1970 (0 when not stated)")                       \
+	X(random, "what randomness is made of: nothing, a seed, the system's")                                 \
+	X(seed, "for random seeded: 64 hexadecimal digits (zeros when not stated)")                            \
+	X(output, "past limits.output_bytes: end the run, or cut the output and go on")                        \
+	X(signature, "what has to be signed: a module; source code for a language pack")                       \
+	X(fs, "files: none in this version, so only an empty list")                                            \
+	X(tools, "tools of the client: none in this version, so only an empty list")                           \
+	X(net, "network destinations: none in this version, so only an empty list")                            \
+	X(mode, "enforce: what is not granted is refused")
+
+enum policy_field {
+#define X(name, text) POLICY_FIELD_##name,
+	POLICY_FIELDS(X)
+#undef X
+	POLICY_FIELD_COUNT
+};
+
+extern const char *const policy_field_names[POLICY_FIELD_COUNT];
+extern const char *const policy_field_texts[POLICY_FIELD_COUNT];
+extern const char *const policy_limit_names[POLICY_LIMIT_COUNT];
+
+/* Words of the enums, by their numbers. */
+extern const char *const policy_clock_words[4];
+extern const char *const policy_random_words[3];
+extern const char *const policy_output_words[2];
+extern const char *const policy_signature_words[2];
+
+/* policy_new - a document that states nothing. NULL when out of memory. */
+struct policy *policy_new(void);
+
+/* policy_pattern_covers - whether every name that `inner` stands for is one that `outer` stands for. */
+bool policy_pattern_covers(const char *outer, const char *inner);
+
+/* policy_env_add - append a copy of a pattern. policy_env_tidy - sort, and drop each that lies within another. */
+int policy_env_add(struct policy *p, const char *pattern, struct err *e);
+void policy_env_tidy(struct policy *p);
+
+#endif

@@ -1,0 +1,122 @@
+/* policy/meet: the greatest lower bound of policies, and the one that a run gets. Pure; brigd and brig. */
+
+#include "policy/internal.h"
+
+#include <string.h>
+
+#define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
+
+/* The patterns of `a` that lie within one of `b`. */
+static int
+add_env_within(const struct policy *a, const struct policy *b, struct policy *m, struct err *e)
+{
+	for (size_t i = 0; i < a->env_count; i++) {
+		for (size_t j = 0; j < b->env_count; j++) {
+			if (!policy_pattern_covers(b->env[j], a->env[i]))
+				continue;
+			if (policy_env_add(m, a->env[i], e) != 0)
+				return ERR_NOMEM;
+			break;
+		}
+	}
+	return 0;
+}
+
+/* The stricter clock. What is fixed stays at its time; two different times leave no clock at all. */
+static void
+meet_clock(const struct policy *a, const struct policy *b, struct policy *m)
+{
+	const struct policy *from = a->has_clock_fixed_ns ? a : b;
+
+	m->clock = MIN_OF(a->clock, b->clock);
+	if (m->clock != POLICY_CLOCK_FIXED)
+		return;
+	if (a->has_clock_fixed_ns && b->has_clock_fixed_ns && a->clock_fixed_ns != b->clock_fixed_ns) {
+		m->clock = POLICY_CLOCK_NONE;
+		return;
+	}
+	m->has_clock_fixed_ns = from->has_clock_fixed_ns;
+	m->clock_fixed_ns = from->clock_fixed_ns;
+}
+
+/* The same for randomness and its seed. */
+static void
+meet_random(const struct policy *a, const struct policy *b, struct policy *m)
+{
+	const struct policy *from = a->has_seed ? a : b;
+
+	m->random = MIN_OF(a->random, b->random);
+	if (m->random != POLICY_RANDOM_SEEDED)
+		return;
+	if (a->has_seed && b->has_seed && memcmp(a->seed, b->seed, POLICY_SEED_SIZE) != 0) {
+		m->random = POLICY_RANDOM_NONE;
+		return;
+	}
+	m->has_seed = from->has_seed;
+	memcpy(m->seed, from->seed, POLICY_SEED_SIZE);
+}
+
+int
+policy_meet(const struct policy *a, const struct policy *b, struct policy **out, struct err *e)
+{
+	struct policy *m = policy_new();
+
+	if (m == NULL || add_env_within(a, b, m, e) != 0 || add_env_within(b, a, m, e) != 0) {
+		policy_free(m);
+		return err_set(e, ERR_NOMEM, "out of memory for a policy");
+	}
+	policy_env_tidy(m);
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
+		m->limits[i] = MIN_OF(a->limits[i], b->limits[i]);
+	m->args = a->args && b->args;
+	meet_clock(a, b, m);
+	meet_random(a, b, m);
+	m->output = MIN_OF(a->output, b->output);
+	m->signature_module = MIN_OF(a->signature_module, b->signature_module);
+	m->signature_source = MIN_OF(a->signature_source, b->signature_source);
+	*out = m;
+	return 0;
+}
+
+/* Fill in the defaults: `m` is the meet of the layers, whose request may have stated more than a default. */
+static void
+settle_limits(const struct policy_layer *layers, size_t count, struct policy *m)
+{
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++) {
+		uint64_t initial = policy_limit_info[i].initial;
+		bool stated = initial == 0;
+
+		for (size_t n = 0; n < count; n++)
+			if (layers[n].kind == POLICY_LAYER_REQUEST && layers[n].policy != NULL)
+				stated |= layers[n].policy->limits[i] != POLICY_UNSET;
+		if (!stated)
+			m->limits[i] = MIN_OF(m->limits[i], initial);
+	}
+}
+
+int
+policy_effective(const struct policy_layer *layers, size_t count, struct policy **out, struct err *e)
+{
+	struct policy *m = NULL, *next;
+	int rc = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (layers[i].policy == NULL)
+			continue;
+		rc = policy_meet(m == NULL ? layers[i].policy : m, layers[i].policy, &next, e);
+		if (rc != 0)
+			goto out;
+		policy_free(m);
+		m = next;
+	}
+	if (m == NULL) {
+		rc = err_set(e, ERR_INVAL, "no layer has a policy: a run needs at least the operator's ceiling");
+		goto out;
+	}
+	settle_limits(layers, count, m);
+	*out = m;
+	m = NULL;
+out:
+	policy_free(m);
+	return rc;
+}

@@ -1,0 +1,185 @@
+/* policy: documents in memory: their tables, making, freeing and comparing them. Pure; brigd and brig. */
+
+#include "policy/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct policy_limit_info policy_limit_info[POLICY_LIMIT_COUNT] = {
+#define X(name, def, max, unit, text) {#name, def, max, unit, text},
+    POLICY_LIMITS(X)
+#undef X
+};
+
+const char *const policy_limit_names[POLICY_LIMIT_COUNT] = {
+#define X(name, def, max, unit, text) #name,
+    POLICY_LIMITS(X)
+#undef X
+};
+
+const char *const policy_field_names[POLICY_FIELD_COUNT] = {
+#define X(name, text) #name,
+    POLICY_FIELDS(X)
+#undef X
+};
+
+const char *const policy_field_texts[POLICY_FIELD_COUNT] = {
+#define X(name, text) text,
+    POLICY_FIELDS(X)
+#undef X
+};
+
+const char *const policy_clock_words[] = {"none", "fixed", "coarse", "real"};
+const char *const policy_random_words[] = {"none", "seeded", "real"};
+const char *const policy_output_words[] = {"end", "cut"};
+const char *const policy_signature_words[] = {"required", "optional"};
+
+struct policy *
+policy_new(void)
+{
+	struct policy *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
+		p->limits[i] = POLICY_UNSET;
+	p->output = POLICY_OUTPUT_CUT;
+	return p;
+}
+
+void
+policy_free(struct policy *p)
+{
+	if (p == NULL)
+		return;
+	for (size_t i = 0; i < p->env_count; i++)
+		free(p->env[i]);
+	free(p->env);
+	free(p);
+}
+
+int
+policy_builtin(struct policy **out, struct err *e)
+{
+	struct policy *p = policy_new();
+
+	if (p == NULL || policy_env_add(p, "*", e) != 0) {
+		policy_free(p);
+		return err_set(e, ERR_NOMEM, "out of memory for the built-in policy");
+	}
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
+		if (policy_limit_info[i].initial != 0)
+			p->limits[i] = policy_limit_info[i].maximum;
+	p->args = true;
+	p->clock = POLICY_CLOCK_REAL;
+	p->random = POLICY_RANDOM_REAL;
+	*out = p;
+	return 0;
+}
+
+/* --- env patterns --------------------------------------------------------------------------------------------- */
+
+bool
+policy_pattern_covers(const char *outer, const char *inner)
+{
+	size_t length = strlen(outer);
+
+	if (length > 0 && outer[length - 1] == '*')
+		return strncmp(outer, inner, length - 1) == 0;
+	return strcmp(outer, inner) == 0;
+}
+
+int
+policy_env_add(struct policy *p, const char *pattern, struct err *e)
+{
+	char **larger = reallocarray(p->env, p->env_count + 1, sizeof(*p->env));
+
+	if (larger == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory for env patterns");
+	p->env = larger;
+	if ((p->env[p->env_count] = strdup(pattern)) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory for env patterns");
+	p->env_count++;
+	return 0;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Whether another pattern covers number i; of two that are the same, the first stays. */
+static bool
+is_redundant(const struct policy *p, size_t i)
+{
+	for (size_t j = 0; j < p->env_count; j++) {
+		if (j == i || p->env[j] == NULL || !policy_pattern_covers(p->env[j], p->env[i]))
+			continue;
+		if (j < i || !policy_pattern_covers(p->env[i], p->env[j]))
+			return true;
+	}
+	return false;
+}
+
+void
+policy_env_tidy(struct policy *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->env_count; i++) {
+		if (is_redundant(p, i)) {
+			free(p->env[i]);
+			p->env[i] = NULL;
+		}
+	}
+	for (size_t i = 0; i < p->env_count; i++)
+		if (p->env[i] != NULL)
+			p->env[kept++] = p->env[i];
+	p->env_count = kept;
+	if (kept > 1)
+		qsort(p->env, kept, sizeof(*p->env), by_name);
+}
+
+/* Whether the patterns of p cover this name or pattern. */
+static bool
+env_covers(const struct policy *p, const char *name)
+{
+	for (size_t i = 0; i < p->env_count; i++)
+		if (policy_pattern_covers(p->env[i], name))
+			return true;
+	return false;
+}
+
+bool
+policy_env_allowed(const struct policy *p, const char *name)
+{
+	return env_covers(p, name);
+}
+
+/* --- comparing ------------------------------------------------------------------------------------------------ */
+
+bool
+policy_allows(const struct policy *a, const struct policy *b)
+{
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
+		if (b->limits[i] > a->limits[i])
+			return false;
+	for (size_t i = 0; i < b->env_count; i++)
+		if (!env_covers(a, b->env[i]))
+			return false;
+	if (b->clock == POLICY_CLOCK_FIXED && a->clock == POLICY_CLOCK_FIXED && a->has_clock_fixed_ns &&
+	    !(b->has_clock_fixed_ns && b->clock_fixed_ns == a->clock_fixed_ns))
+		return false;
+	if (b->random == POLICY_RANDOM_SEEDED && a->random == POLICY_RANDOM_SEEDED && a->has_seed &&
+	    !(b->has_seed && memcmp(a->seed, b->seed, POLICY_SEED_SIZE) == 0))
+		return false;
+	return b->args <= a->args && b->clock <= a->clock && b->random <= a->random && b->output <= a->output &&
+	    b->signature_module <= a->signature_module && b->signature_source <= a->signature_source;
+}
+
+bool
+policy_equal(const struct policy *a, const struct policy *b)
+{
+	return policy_allows(a, b) && policy_allows(b, a);
+}
