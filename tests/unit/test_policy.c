@@ -1,0 +1,666 @@
+/* test_policy: documents, their meet and the decisions made by them. Unit test. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/policy.h"
+
+#define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
+
+static struct policy *
+parsed(const char *text)
+{
+	struct policy *p = NULL;
+	struct err e = {0};
+
+	if (policy_parse(text, strlen(text), &p, &e) != 0)
+		fail_msg("%s: %s", text, e.msg);
+	return p;
+}
+
+static char *
+dumped(const struct policy *p)
+{
+	json_t *json = policy_to_json(p);
+	char *text = json_dumps(json, POLICY_JSON_FLAGS);
+
+	json_decref(json);
+	return text;
+}
+
+static struct policy *
+met(const struct policy *a, const struct policy *b)
+{
+	struct policy *m = NULL;
+	struct err e = {0};
+
+	assert_int_equal(policy_meet(a, b, &m, &e), 0);
+	return m;
+}
+
+/* --- reading -------------------------------------------------------------------------------------------------- */
+
+static void
+empty_document_grants_nothing(void **state)
+{
+	struct policy *p = parsed("{}");
+
+	(void)state;
+	assert_false(p->args);
+	assert_int_equal(p->env_count, 0);
+	assert_int_equal(p->clock, POLICY_CLOCK_NONE);
+	assert_int_equal(p->random, POLICY_RANDOM_NONE);
+	assert_int_equal(p->signature_module, POLICY_SIGNATURE_REQUIRED);
+	assert_int_equal(p->signature_source, POLICY_SIGNATURE_REQUIRED);
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
+		assert_true(p->limits[i] == POLICY_UNSET);
+	policy_free(p);
+}
+
+static void
+reads_every_field(void **state)
+{
+	struct policy *p = parsed("{\"version\":1,\"limits\":{\"wall_ms\":5,\"fuel\":0},\"args\":true,\"env\":[\"LANG\",\"LC_*\"],"
+	    "\"clock\":\"fixed\",\"clock_fixed_ns\":1700000000000000000,\"random\":\"seeded\","
+	    "\"seed\":\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\",\"output\":\"end\","
+	    "\"signature\":{\"module\":\"optional\",\"source\":\"optional\"},\"fs\":[],\"tools\":[],\"net\":[],"
+	    "\"mode\":\"enforce\"}");
+	char *text;
+
+	(void)state;
+	assert_true(p->limits[POLICY_LIMIT_wall_ms] == 5);
+	assert_true(p->limits[POLICY_LIMIT_fuel] == 0);
+	assert_true(p->limits[POLICY_LIMIT_cpu_ms] == POLICY_UNSET);
+	assert_true(p->args);
+	assert_int_equal(p->seed[31], 0x1f);
+	text = dumped(p);
+	assert_string_equal(text, "{\"args\":true,\"clock\":\"fixed\",\"clock_fixed_ns\":1700000000000000000,"
+	    "\"env\":[\"LANG\",\"LC_*\"],\"limits\":{\"fuel\":0,\"wall_ms\":5},\"output\":\"end\",\"random\":\"seeded\","
+	    "\"seed\":\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\","
+	    "\"signature\":{\"module\":\"optional\",\"source\":\"optional\"},\"version\":1}");
+	free(text);
+	policy_free(p);
+}
+
+/* Each wrong document and what its message has to say. */
+static const struct {
+	const char *text;
+	const char *says;
+} wrong[] = {
+    {"", "line 1"},
+    {"[]", "must be an object, not a list"},
+    {"{\"args\":true,\"args\":true}", "duplicate"},
+    {"{\"args\":true} x", "line 1, column"},
+    {"{\"argz\":true}", "$.argz is not known; did you mean \"args\"?"},
+    {"{\"zzzzzzzzz\":1}", "$.zzzzzzzzz is not known"},
+    {"{\"version\":2}", "$.version must be 1"},
+    {"{\"version\":\"1\"}", "$.version must be 1"},
+    {"{\"limits\":[]}", "$.limits must be an object, not a list"},
+    {"{\"limits\":{\"wall_sm\":1}}", "$.limits.wall_sm is not known; did you mean \"wall_ms\"?"},
+    {"{\"limits\":{\"wall_ms\":-1}}", "$.limits.wall_ms must not be negative, but is -1"},
+    {"{\"limits\":{\"wall_ms\":1.5}}", "$.limits.wall_ms must be a whole number, not a fraction"},
+    {"{\"limits\":{\"wall_ms\":1e3}}", "$.limits.wall_ms must be a whole number"},
+    {"{\"limits\":{\"wall_ms\":\"5s\"}}", "$.limits.wall_ms must be a whole number, not a string"},
+    {"{\"limits\":{\"wall_ms\":null}}", "$.limits.wall_ms must be a whole number, not null"},
+    {"{\"limits\":{\"wall_ms\":3600001}}", "$.limits.wall_ms is 3600001, more than its maximum of 3600000"},
+    {"{\"limits\":{\"wall_ms\":99999999999999999999}}", "too big"},
+    {"{\"args\":1}", "$.args must be true or false, not a number"},
+    {"{\"env\":\"LANG\"}", "$.env must be a list of names, not a string"},
+    {"{\"env\":[\"A\",1]}", "$.env[1] must be a string, not a number"},
+    {"{\"env\":[\"\"]}", "$.env[0] must be 1 to 255 bytes long"},
+    {"{\"env\":[\"A=B\"]}", "$.env[0] is \"A=B\""},
+    {"{\"env\":[\"A\\n\"]}", "$.env[0] is \"A?\""},
+    {"{\"env\":[\"*A\"]}", "'*' may only stand at the end"},
+    {"{\"clock\":\"Real\"}", "$.clock is \"Real\", but must be one of \"none\", \"fixed\", \"coarse\", \"real\""},
+    {"{\"clock\":true}", "$.clock must be"},
+    {"{\"clock_fixed_ns\":1}", "goes only with \"clock\": \"fixed\", but clock is \"none\""},
+    {"{\"clock\":\"fixed\",\"clock_fixed_ns\":-1}", "$.clock_fixed_ns must not be negative"},
+    {"{\"random\":\"seeded\",\"seed\":\"00\"}", "$.seed must be a string of 64 hexadecimal digits"},
+    {"{\"random\":\"real\",\"seed\":\"0000000000000000000000000000000000000000000000000000000000000000\"}",
+	"$.seed goes only with \"random\": \"seeded\""},
+    {"{\"output\":\"drop\"}", "$.output is \"drop\""},
+    {"{\"signature\":\"required\"}", "$.signature must be an object"},
+    {"{\"signature\":{\"modul\":\"required\"}}", "$.signature.modul is not known; did you mean \"module\"?"},
+    {"{\"signature\":{\"module\":\"none\"}}", "$.signature.module is \"none\""},
+    {"{\"fs\":[{\"mount\":\"/\"}]}", "$.fs must be an empty list: this version of brig grants no files"},
+    {"{\"tools\":[\"x\"]}", "$.tools must be an empty list"},
+    {"{\"net\":{}}", "$.net must be a list, not an object"},
+    {"{\"mode\":\"learn\"}", "$.mode must be \"enforce\""},
+};
+
+static void
+refuses_wrong_documents_and_says_where(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+		struct policy *untouched = (struct policy *)&untouched;
+		struct policy *p = untouched;
+		struct err e = {0};
+
+		if (policy_parse(wrong[i].text, strlen(wrong[i].text), &p, &e) != ERR_INVAL)
+			fail_msg("accepted: %s", wrong[i].text);
+		if (strstr(e.msg, wrong[i].says) == NULL)
+			fail_msg("%s\n gave: %s\n not:  %s", wrong[i].text, e.msg, wrong[i].says);
+		assert_ptr_equal(p, untouched);
+	}
+}
+
+static void
+accepts_each_limit_at_its_maximum_and_refuses_one_past_it(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++) {
+		unsigned long long max = policy_limit_info[i].maximum;
+		char text[128];
+		struct policy *p;
+		struct err e;
+
+		assert_true(policy_limit_info[i].initial <= max);
+		snprintf(text, sizeof(text), "{\"limits\":{\"%s\":%llu}}", policy_limit_info[i].name, max);
+		p = parsed(text);
+		assert_true(p->limits[i] == max);
+		policy_free(p);
+		snprintf(text, sizeof(text), "{\"limits\":{\"%s\":%llu}}", policy_limit_info[i].name, max + 1);
+		assert_int_equal(policy_parse(text, strlen(text), &p, &e), ERR_INVAL);
+		assert_non_null(strstr(e.msg, "more than its maximum"));
+	}
+}
+
+static void
+refuses_a_document_past_its_size_and_a_list_past_its_length(void **state)
+{
+	size_t length = POLICY_TEXT_MAX + 1;
+	char *text = malloc(length);
+	json_t *env = json_array(), *json = json_pack("{s:o}", "env", env);
+	struct policy *p;
+	struct err e;
+
+	(void)state;
+	memset(text, ' ', length);
+	memcpy(text, "{}", 2);
+	assert_int_equal(policy_parse(text, length, &p, &e), ERR_LIMIT);
+	assert_int_equal(policy_parse(text, length - 1, &p, &e), 0);
+	policy_free(p);
+	free(text);
+	for (size_t i = 0; i < POLICY_NAMES_MAX; i++)
+		json_array_append_new(env, json_sprintf("N%zu", i));
+	assert_int_equal(policy_from_json(json, &p, &e), 0);
+	assert_int_equal(p->env_count, POLICY_NAMES_MAX);
+	policy_free(p);
+	json_array_append_new(env, json_string("ONE_MORE"));
+	assert_int_equal(policy_from_json(json, &p, &e), ERR_INVAL);
+	json_decref(json);
+}
+
+static void
+env_patterns_are_sorted_and_each_within_another_is_dropped(void **state)
+{
+	struct policy *p = parsed("{\"env\":[\"Z\",\"LC_ALL\",\"LC_*\",\"Z\",\"A\",\"LC_*\"]}");
+
+	(void)state;
+	assert_int_equal(p->env_count, 3);
+	assert_string_equal(p->env[0], "A");
+	assert_string_equal(p->env[1], "LC_*");
+	assert_string_equal(p->env[2], "Z");
+	assert_true(policy_env_allowed(p, "LC_CTYPE"));
+	assert_true(policy_env_allowed(p, "LC_"));
+	assert_false(policy_env_allowed(p, "LC"));
+	assert_false(policy_env_allowed(p, "ZZ"));
+	policy_free(p);
+}
+
+static void
+same_meaning_gives_the_same_digest(void **state)
+{
+	struct policy *a = parsed("{\"env\":[\"B\",\"A\"],\"args\":true,\"limits\":{\"wall_ms\":1,\"cpu_ms\":2}}");
+	struct policy *b = parsed("{ \"limits\":{\"cpu_ms\":2,\"wall_ms\":1}, \"env\":[\"A\",\"B\",\"A\"], \"args\":true, "
+	    "\"clock\":\"none\", \"fs\":[] }");
+	struct policy *c = parsed("{\"env\":[\"B\",\"A\"],\"args\":true,\"limits\":{\"wall_ms\":1,\"cpu_ms\":3}}");
+	struct digest da, db, dc;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(policy_digest(a, &da, &e), 0);
+	assert_int_equal(policy_digest(b, &db, &e), 0);
+	assert_int_equal(policy_digest(c, &dc, &e), 0);
+	assert_true(digest_equal(&da, &db));
+	assert_false(digest_equal(&da, &dc));
+	policy_free(a);
+	policy_free(b);
+	policy_free(c);
+}
+
+/* --- meet: properties over generated documents ---------------------------------------------------------------- */
+
+/* A small generator (xorshift), so that a failure comes back with the same seed. */
+static uint64_t generator;
+
+static unsigned
+roll(unsigned sides)
+{
+	generator ^= generator << 13;
+	generator ^= generator >> 7;
+	generator ^= generator << 17;
+	return (unsigned)(generator % sides);
+}
+
+/* Documents over few values, so that equal, nested and disjoint ones all come up often. */
+static struct policy *
+generated(void)
+{
+	static const char *const names[] = {"*", "A", "A*", "AB", "AB*", "ABC", "B", "B*", "C"};
+	static const char *const clocks[] = {"none", "fixed", "coarse", "real"};
+	static const char *const randoms[] = {"none", "seeded", "real"};
+	static const char *const seeds[] = {"0000000000000000000000000000000000000000000000000000000000000001",
+	    "0000000000000000000000000000000000000000000000000000000000000002"};
+	json_t *limits = json_object(), *env = json_array(), *json = json_object();
+	unsigned clock = roll(4), random = roll(3);
+	struct policy *p;
+	struct err e;
+
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
+		if (roll(2))
+			json_object_set_new(limits, policy_limit_info[i].name, json_integer(roll(4)));
+	for (unsigned i = roll(5); i > 0; i--)
+		json_array_append_new(env, json_string(names[roll(COUNT_OF(names))]));
+	json_object_set_new(json, "limits", limits);
+	json_object_set_new(json, "env", env);
+	json_object_set_new(json, "args", json_boolean(roll(2)));
+	json_object_set_new(json, "clock", json_string(clocks[clock]));
+	if (clock == POLICY_CLOCK_FIXED && roll(3))
+		json_object_set_new(json, "clock_fixed_ns", json_integer(roll(2)));
+	json_object_set_new(json, "random", json_string(randoms[random]));
+	if (random == POLICY_RANDOM_SEEDED && roll(3))
+		json_object_set_new(json, "seed", json_string(seeds[roll(2)]));
+	json_object_set_new(json, "output", json_string(roll(2) ? "cut" : "end"));
+	json_object_set_new(json, "signature", json_pack("{s:s, s:s}", "module", roll(2) ? "required" : "optional",
+	    "source", roll(2) ? "required" : "optional"));
+	if (policy_from_json(json, &p, &e) != 0)
+		fail_msg("generator: %s", e.msg);
+	json_decref(json);
+	return p;
+}
+
+static void
+same_or_fail(const char *law, const struct policy *a, const struct policy *b)
+{
+	char *ta = dumped(a), *tb = dumped(b);
+
+	if (strcmp(ta, tb) != 0 || !policy_equal(a, b))
+		fail_msg("%s:\n %s\n %s", law, ta, tb);
+	free(ta);
+	free(tb);
+}
+
+static void
+meet_is_commutative_associative_idempotent_and_never_widens(void **state)
+{
+	(void)state;
+	generator = UINT64_C(0x9e3779b97f4a7c15);
+	for (int round = 0; round < 20000; round++) {
+		struct policy *a = generated(), *b = generated(), *c = generated();
+		struct policy *ab = met(a, b), *ba = met(b, a), *bc = met(b, c);
+		struct policy *left = met(ab, c), *right = met(a, bc), *aa = met(a, a);
+
+		same_or_fail("commutative", ab, ba);
+		same_or_fail("associative", left, right);
+		same_or_fail("idempotent", a, aa);
+		assert_true(policy_allows(a, ab) && policy_allows(b, ab));
+		assert_true(policy_allows(c, left) && policy_allows(ab, left));
+		/* Greatest: what both allow, the meet allows. */
+		if (policy_allows(a, c) && policy_allows(b, c))
+			assert_true(policy_allows(ab, c));
+		/* Order and meet tell the same story. */
+		assert_int_equal(policy_allows(a, b), policy_equal(ab, b));
+		policy_free(a);
+		policy_free(b);
+		policy_free(c);
+		policy_free(ab);
+		policy_free(ba);
+		policy_free(bc);
+		policy_free(left);
+		policy_free(right);
+		policy_free(aa);
+	}
+}
+
+static void
+document_survives_json_and_back(void **state)
+{
+	(void)state;
+	generator = 42;
+	for (int round = 0; round < 2000; round++) {
+		struct policy *a = generated(), *b = NULL;
+		json_t *json = policy_to_json(a);
+		struct err e;
+
+		assert_int_equal(policy_from_json(json, &b, &e), 0);
+		same_or_fail("json", a, b);
+		json_decref(json);
+		policy_free(a);
+		policy_free(b);
+	}
+}
+
+static void
+different_fixed_clocks_leave_none(void **state)
+{
+	struct policy *a = parsed("{\"clock\":\"fixed\",\"clock_fixed_ns\":1}");
+	struct policy *b = parsed("{\"clock\":\"fixed\",\"clock_fixed_ns\":2}");
+	struct policy *real = parsed("{\"clock\":\"real\"}");
+	struct policy *m = met(a, b), *fixed = met(a, real);
+
+	(void)state;
+	assert_int_equal(m->clock, POLICY_CLOCK_NONE);
+	assert_int_equal(fixed->clock, POLICY_CLOCK_FIXED);
+	assert_true(fixed->clock_fixed_ns == 1);
+	policy_free(a);
+	policy_free(b);
+	policy_free(real);
+	policy_free(m);
+	policy_free(fixed);
+}
+
+/* --- effective ------------------------------------------------------------------------------------------------ */
+
+/* The effective wall_ms of a ceiling, an owner's grant and a request, each a document or NULL. */
+static uint64_t
+effective_wall(const char *ceiling, const char *owner, const char *request)
+{
+	struct policy_layer layers[] = {
+	    {POLICY_LAYER_CEILING, ceiling == NULL ? NULL : parsed(ceiling)},
+	    {POLICY_LAYER_OWNER, owner == NULL ? NULL : parsed(owner)},
+	    {POLICY_LAYER_REQUEST, request == NULL ? NULL : parsed(request)},
+	};
+	struct policy *p;
+	struct err e;
+	uint64_t wall;
+
+	assert_int_equal(policy_effective(layers, COUNT_OF(layers), &p, &e), 0);
+	wall = p->limits[POLICY_LIMIT_wall_ms];
+	policy_free(p);
+	for (size_t i = 0; i < COUNT_OF(layers); i++)
+		policy_free((struct policy *)(uintptr_t)layers[i].policy);
+	return wall;
+}
+
+static void
+limit_is_the_default_unless_the_request_states_one(void **state)
+{
+	uint64_t initial = policy_limit_info[POLICY_LIMIT_wall_ms].initial;
+
+	(void)state;
+	assert_true(effective_wall("{}", NULL, NULL) == initial);
+	assert_true(effective_wall("{}", NULL, "{}") == initial);
+	assert_true(effective_wall("{\"limits\":{\"wall_ms\":3600000}}", "{\"limits\":{\"wall_ms\":60000}}", NULL) == initial);
+	assert_true(effective_wall("{\"limits\":{\"wall_ms\":7}}", NULL, NULL) == 7);
+	assert_true(effective_wall("{\"limits\":{\"wall_ms\":3600000}}", "{\"limits\":{\"wall_ms\":60000}}",
+	    "{\"limits\":{\"wall_ms\":3600000}}") == 60000);
+	assert_true(effective_wall("{}", NULL, "{\"limits\":{\"wall_ms\":3600000}}") == 3600000);
+	assert_true(effective_wall("{}", NULL, "{\"limits\":{\"wall_ms\":0}}") == 0);
+}
+
+static void
+effective_sets_every_limit_but_fuel(void **state)
+{
+	struct policy *builtin, *p;
+	struct policy_layer layer = {POLICY_LAYER_CEILING, NULL};
+	struct err e;
+
+	(void)state;
+	assert_int_equal(policy_effective(&layer, 1, &p, &e), ERR_INVAL);
+	assert_int_equal(policy_builtin(&builtin, &e), 0);
+	layer.policy = builtin;
+	assert_int_equal(policy_effective(&layer, 1, &p, &e), 0);
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
+		assert_int_equal(p->limits[i] == POLICY_UNSET, i == POLICY_LIMIT_fuel);
+	assert_int_equal(p->signature_module, POLICY_SIGNATURE_REQUIRED);
+	policy_free(p);
+	policy_free(builtin);
+}
+
+/* --- decisions ------------------------------------------------------------------------------------------------ */
+
+struct decision {
+	struct policy *ceiling, *request;
+	struct policy_denial denial;
+	int code;
+};
+
+static struct decision
+decide(const char *ceiling, const char *request, const struct policy_ask *ask)
+{
+	struct decision d = {.ceiling = parsed(ceiling), .request = request == NULL ? NULL : parsed(request)};
+	struct policy_layer layers[] = {{POLICY_LAYER_CEILING, d.ceiling}, {POLICY_LAYER_REQUEST, d.request}};
+	struct err e = {0};
+
+	d.code = policy_check_run(layers, COUNT_OF(layers), ask, &d.denial, &e);
+	if (d.code != 0)
+		assert_string_equal(d.denial.message, e.msg);
+	policy_free(d.ceiling);
+	policy_free(d.request);
+	return d;
+}
+
+/* What the denial's grant says has to be enough when it is put into the document of its layer. */
+static void
+unsigned_module_needs_every_layer_to_say_optional(void **state)
+{
+	static const char optional[] = "{\"signature\":{\"module\":\"optional\"}}";
+	const struct policy_ask ask = {0};
+	struct decision d = decide("{}", NULL, &ask);
+
+	(void)state;
+	assert_int_equal(d.code, ERR_SIGNATURE);
+	assert_int_equal(d.denial.layer, POLICY_LAYER_CEILING);
+	assert_string_equal(d.denial.grant, "{\"signature\": {\"module\": \"optional\"}}");
+	d = decide(optional, "{}", &ask);
+	assert_int_equal(d.code, ERR_SIGNATURE);
+	assert_int_equal(d.denial.layer, POLICY_LAYER_REQUEST);
+	assert_int_equal(decide(optional, optional, &ask).code, 0);
+	assert_int_equal(decide(optional, NULL, &ask).code, 0);
+	assert_int_equal(decide("{}", optional, &ask).code, ERR_SIGNATURE);
+}
+
+static void
+denial_names_capability_layer_target_and_grant(void **state)
+{
+	const char *const env[] = {"LANG", "SECRET"};
+	const struct policy_ask with_args = {.module_signed = true, .argc = 1};
+	const struct policy_ask with_env = {.module_signed = true, .env = env, .envc = 2};
+	struct decision d = decide("{\"args\":true}", "{}", &with_args);
+
+	(void)state;
+	assert_int_equal(d.code, ERR_DENIED);
+	assert_int_equal(d.denial.capability, POLICY_CAP_ARGS);
+	assert_int_equal(d.denial.layer, POLICY_LAYER_REQUEST);
+	assert_string_equal(d.denial.grant, "{\"args\": true}");
+	d = decide("{\"env\":[\"L*\"]}", NULL, &with_env);
+	assert_int_equal(d.code, ERR_DENIED);
+	assert_int_equal(d.denial.capability, POLICY_CAP_ENV);
+	assert_string_equal(d.denial.target, "SECRET");
+	assert_string_equal(d.denial.grant, "{\"env\": [\"SECRET\"]}");
+	assert_string_equal(d.denial.message, "the environment variable SECRET is not granted by the operator's ceiling; "
+	    "it would be by {\"env\": [\"SECRET\"]}");
+	assert_int_equal(decide("{\"env\":[\"L*\",\"SECRET\"]}", NULL, &with_env).code, 0);
+}
+
+static void
+bytes_at_the_limit_are_allowed_and_one_more_is_not(void **state)
+{
+	struct policy_ask ask = {.module_signed = true, .stdin_bytes = 10};
+	uint64_t initial = policy_limit_info[POLICY_LIMIT_stdin_bytes].initial;
+	struct decision d;
+
+	(void)state;
+	assert_int_equal(decide("{\"limits\":{\"stdin_bytes\":10}}", NULL, &ask).code, 0);
+	ask.stdin_bytes = 11;
+	d = decide("{\"limits\":{\"stdin_bytes\":10}}", NULL, &ask);
+	assert_int_equal(d.code, ERR_LIMIT);
+	assert_int_equal(d.denial.layer, POLICY_LAYER_CEILING);
+	assert_string_equal(d.denial.grant, "{\"limits\": {\"stdin_bytes\": 11}}");
+	ask.stdin_bytes = initial;
+	assert_int_equal(decide("{}", NULL, &ask).code, 0);
+	ask.stdin_bytes = initial + 1;
+	d = decide("{}", NULL, &ask);
+	assert_int_equal(d.code, ERR_LIMIT);
+	assert_int_equal(d.denial.layer, POLICY_LAYER_REQUEST);
+	ask.stdin_bytes = policy_limit_info[POLICY_LIMIT_stdin_bytes].maximum + 1;
+	d = decide("{}", NULL, &ask);
+	assert_string_equal(d.denial.grant, "");
+	assert_non_null(strstr(d.denial.message, "no policy can allow more"));
+}
+
+static void
+a_long_name_is_refused_without_being_cut_to_another(void **state)
+{
+	char name[600];
+	const char *const env[] = {name};
+	const struct policy_ask ask = {.module_signed = true, .env = env, .envc = 1};
+	struct decision d;
+
+	(void)state;
+	memset(name, 'N', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	d = decide("{}", NULL, &ask);
+	assert_int_equal(d.code, ERR_DENIED);
+	assert_string_equal(d.denial.target, "");
+	assert_string_equal(d.denial.grant, "");
+}
+
+static void
+explains_a_clock_that_two_layers_fixed_differently(void **state)
+{
+	struct policy *a = parsed("{\"clock\":\"fixed\",\"clock_fixed_ns\":1}");
+	struct policy *b = parsed("{\"clock\":\"fixed\",\"clock_fixed_ns\":2}");
+	struct policy_layer layers[] = {{POLICY_LAYER_CEILING, a}, {POLICY_LAYER_OWNER, NULL}, {POLICY_LAYER_REQUEST, b}};
+	struct policy_denial d;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(policy_explain(layers, 2, POLICY_CAP_CLOCK, NULL, &d, &e), ERR_NOTFOUND);
+	assert_int_equal(policy_explain(layers, 3, POLICY_CAP_CLOCK, NULL, &d, &e), 0);
+	assert_int_equal(d.layer, POLICY_LAYER_REQUEST);
+	policy_free(a);
+	policy_free(b);
+}
+
+/* --- limits as people write them ------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *text;
+	enum policy_limit limit;
+	uint64_t value;
+	const char *shown;
+} amounts[] = {
+    {"wall_ms=5s", POLICY_LIMIT_wall_ms, 5000, "5 s"},
+    {"wall_ms=250", POLICY_LIMIT_wall_ms, 250, "250 ms"},
+    {"cpu_ms=1m", POLICY_LIMIT_cpu_ms, 60000, "1 min"},
+    {"cpu_ms=1h", POLICY_LIMIT_cpu_ms, 3600000, "1 h"},
+    {"memory_bytes=200M", POLICY_LIMIT_memory_bytes, 200 * 1024 * 1024, "200 MiB"},
+    {"memory_bytes=4GiB", POLICY_LIMIT_memory_bytes, UINT64_C(4294967296), "4 GiB"},
+    {"memory_bytes=1000", POLICY_LIMIT_memory_bytes, 1000, "1000 bytes"},
+    {"output_bytes=0", POLICY_LIMIT_output_bytes, 0, "0 bytes"},
+    {"host_calls=2k", POLICY_LIMIT_host_calls, 2000, "2000"},
+};
+
+static void
+reads_and_shows_limits_as_people_write_them(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(amounts); i++) {
+		char text[POLICY_LIMIT_TEXT_SIZE];
+		enum policy_limit limit;
+		uint64_t value;
+		struct err e = {0};
+
+		if (policy_limit_parse(amounts[i].text, &limit, &value, &e) != 0)
+			fail_msg("%s: %s", amounts[i].text, e.msg);
+		assert_int_equal(limit, amounts[i].limit);
+		assert_true(value == amounts[i].value);
+		assert_string_equal(policy_limit_text(limit, value, text), amounts[i].shown);
+	}
+}
+
+static const struct {
+	const char *text;
+	const char *says;
+} wrong_amounts[] = {
+    {"wall_ms", "NAME=VALUE"},
+    {"wall_sm=5s", "did you mean wall_ms?"},
+    {"wall_ms=", "a whole number and ms, s, m or h"},
+    {"wall_ms=5x", "a whole number and ms, s, m or h"},
+    {"wall_ms=1.5s", "a whole number"},
+    {"wall_ms=-1", "a whole number"},
+    {"wall_ms=200M", "a whole number"},
+    {"wall_ms=2h", "more than its maximum of 1 h"},
+    {"memory_bytes=99999999999999999999", "more than its maximum of 4 GiB"},
+    {"memory_bytes=17179869184G", "more than its maximum"},
+};
+
+static void
+refuses_limits_that_are_no_amount(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(wrong_amounts); i++) {
+		enum policy_limit limit;
+		uint64_t value;
+		struct err e = {0};
+
+		assert_int_equal(policy_limit_parse(wrong_amounts[i].text, &limit, &value, &e), ERR_INVAL);
+		if (strstr(e.msg, wrong_amounts[i].says) == NULL)
+			fail_msg("%s gave: %s", wrong_amounts[i].text, e.msg);
+	}
+}
+
+static void
+schema_describes_every_field_and_limit(void **state)
+{
+	json_t *schema = policy_schema();
+	json_t *properties = json_object_get(schema, "properties");
+	json_t *limits = json_object_get(json_object_get(properties, "limits"), "properties");
+
+	(void)state;
+	assert_int_equal(json_object_size(properties), 14);
+	assert_int_equal(json_object_size(limits), POLICY_LIMIT_COUNT);
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
+		assert_true((uint64_t)json_integer_value(json_object_get(json_object_get(limits, policy_limit_info[i].name),
+		    "maximum")) == policy_limit_info[i].maximum);
+	json_decref(schema);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(empty_document_grants_nothing),
+	    cmocka_unit_test(reads_every_field),
+	    cmocka_unit_test(refuses_wrong_documents_and_says_where),
+	    cmocka_unit_test(accepts_each_limit_at_its_maximum_and_refuses_one_past_it),
+	    cmocka_unit_test(refuses_a_document_past_its_size_and_a_list_past_its_length),
+	    cmocka_unit_test(env_patterns_are_sorted_and_each_within_another_is_dropped),
+	    cmocka_unit_test(same_meaning_gives_the_same_digest),
+	    cmocka_unit_test(meet_is_commutative_associative_idempotent_and_never_widens),
+	    cmocka_unit_test(document_survives_json_and_back),
+	    cmocka_unit_test(different_fixed_clocks_leave_none),
+	    cmocka_unit_test(limit_is_the_default_unless_the_request_states_one),
+	    cmocka_unit_test(effective_sets_every_limit_but_fuel),
+	    cmocka_unit_test(unsigned_module_needs_every_layer_to_say_optional),
+	    cmocka_unit_test(denial_names_capability_layer_target_and_grant),
+	    cmocka_unit_test(bytes_at_the_limit_are_allowed_and_one_more_is_not),
+	    cmocka_unit_test(a_long_name_is_refused_without_being_cut_to_another),
+	    cmocka_unit_test(explains_a_clock_that_two_layers_fixed_differently),
+	    cmocka_unit_test(reads_and_shows_limits_as_people_write_them),
+	    cmocka_unit_test(refuses_limits_that_are_no_amount),
+	    cmocka_unit_test(schema_describes_every_field_and_limit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
