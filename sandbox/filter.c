@@ -59,7 +59,8 @@ static const struct condition no_exec = {"no PROT_EXEC", 1, {MASKED(2, PROT_EXEC
 static const struct condition not_write_exec = {
     "not PROT_WRITE and PROT_EXEC", 1, {MASKED(2, PROT_WRITE | PROT_EXEC, PROT_EXEC)}};
 static const struct condition fork_only = {"the flags of fork()", 1, {MASKED(CLONE_FLAGS_ARG, FORK_MAY, SIGCHLD)}};
-static const struct condition kill_only = {"SIGKILL, no group by number", 2, {EQUAL(1, SIGKILL), MASKED(0, PID_NEGATIVE, 0)}};
+static const struct condition kill_only = {
+    "SIGKILL, no group by number", 2, {EQUAL(1, SIGKILL), MASKED(0, PID_NEGATIVE, 0)}};
 static const struct condition abort_only = {"SIGABRT", 1, {EQUAL(2, SIGABRT)}};
 static const struct condition own_process = {"itself", 1, {EQUAL(0, 0)}};
 static const struct condition set_filter = {"a filter on top", 2, {EQUAL(0, 1), EQUAL(1, 0)}};

@@ -341,18 +341,20 @@ jail_worker(int job_socket, const struct proto_run *run, struct err *e)
 	    {RLIMIT_DATA, run->data_bytes},
 	    {RLIMIT_CPU, seconds_up(run->cpu_ms) + 1},
 	};
-	int rc;
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		return err_sys(e, ERR_IO, "asking to die with the zygote");
+	for (size_t i = 0; i < ARRAY_LENGTH(limits); i++) {
+		int rc = lower_limit(limits[i].resource, limits[i].value, e);
+
+		if (rc != 0)
+			return rc;
+	}
 	if (job_socket != PROTO_SOCKET_FD && dup3(job_socket, PROTO_SOCKET_FD, O_CLOEXEC) < 0)
 		return err_sys(e, ERR_IO, "moving the job socket");
-	rc = close_above(PROTO_SOCKET_FD, e);
-	if (rc == 0 && close_range(0, PROTO_SOCKET_FD - 1, 0) != 0)
-		rc = err_sys(e, ERR_IO, "closing descriptors 0 to 2");
-	for (size_t i = 0; i < ARRAY_LENGTH(limits) && rc == 0; i++)
-		rc = lower_limit(limits[i].resource, limits[i].value, e);
-	return rc;
+	if (close_range(0, PROTO_SOCKET_FD - 1, 0) != 0)
+		return err_sys(e, ERR_IO, "closing descriptors 0 to 2");
+	return close_above(PROTO_SOCKET_FD, e);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------- */

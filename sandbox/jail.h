@@ -68,7 +68,7 @@ int jail_filter(const struct sock_fprog *prog, uint32_t *layers, struct err *e);
  * every other one is closed, 0 to 2 included; dies with its parent; RLIMIT_CORE, FSIZE, NPROC and MEMLOCK 0, NOFILE
  * JAIL_WORKER_FDS, DATA run->data_bytes, CPU run->cpu_ms rounded up to a second, plus one. Borrows `run`.
  *
- * Returns 0 or ERR_IO: the child must then exit.
+ * Returns 0; or ERR_IO, with job_socket still open to say so on: the child must then exit.
  */
 int jail_worker(int job_socket, const struct proto_run *run, struct err *e);
 

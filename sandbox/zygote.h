@@ -8,6 +8,9 @@
 #include "base/err.h"
 #include "base/proto.h"
 
+#define ZYGOTE_WORKERS_MAX 1024               /* at the same time */
+#define ZYGOTE_WALL_MS_MAX (7 * 86400 * 1000) /* longest wall limit of a run */
+
 /* A worker is killed this long after its wall limit, when it has not ended itself. */
 #define ZYGOTE_GRACE_MS 10
 
@@ -15,23 +18,18 @@ struct zygote_ops {
 	void *arg; /* borrowed; given to `worker` */
 	/*
 	 * Runs in the forked child, after jail_worker: the job socket is descriptor PROTO_SOCKET_FD and no other is
-	 * open, resource limits are set, signals are unblocked with their default actions as far as the zygote changed
-	 * them, the zygote's filter is in force. `shared` is for phase and call, zero at the start. What it returns
-	 * becomes the exit status; it had better _exit itself.
+	 * open, resource limits are set, the signal mask is what it was before zygote_serve, SIGPIPE is ignored, the
+	 * zygote's filter is in force. `shared` is for phase and call, zero at the start. What it returns becomes the
+	 * exit status, by _exit.
 	 */
 	int (*worker)(void *arg, int job_socket, volatile struct proto_shared *shared, const struct proto_run *run);
 };
 
 /*
- * zygote_prepare - everything of zygote_serve that needs calls which the zygote's filter forbids. Call before
- * jail_filter. Returns 0 or ERR_IO.
- */
-int zygote_prepare(struct err *e);
-
-/*
  * zygote_serve - serve PROTO_RUN and PROTO_RUN_KILL on `sock` until the other side closes: fork a worker per run, kill
  * it at wall_ms + ZYGOTE_GRACE_MS or on request, reap it, report PROTO_RUN_EXITED. A run that cannot be forked is
- * answered by PROTO_FAILED with its id. The caller has sent PROTO_READY. Borrows `ops`, `sock` stays open.
+ * answered by PROTO_FAILED with its id; one whose limits cannot be set says PROTO_FAILED on its job socket. The caller
+ * has sent PROTO_READY and has no child of its own. Borrows `ops`; `sock` stays open. Works under FILTER_ZYGOTE.
  *
  * Returns 0 at the end of file with all workers dead; ERR_PROTOCOL after a message that must not occur, ERR_IO or
  * ERR_NOMEM otherwise, workers killed too. The caller exits in every case.
