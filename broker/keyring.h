@@ -1,4 +1,4 @@
-/* broker/keyring: the keys that count, in a document signed by an offline root key. Used by brigd and the brig command. */
+/* broker/keyring: the keys that count, a document signed by an offline root key. Used by brigd and the brig command. */
 
 #ifndef BROKER_KEYRING_H
 #define BROKER_KEYRING_H
@@ -37,7 +37,7 @@ struct keyring_key {
 	enum keyring_owner owner;
 	uint32_t owner_uid;
 	char owner_name[KEYRING_NAME_MAX + 1];
-	const json_t *grant; /* a policy object, borrowed from the keyring; NULL for none (grants nothing beyond others) */
+	json_t *grant; /* a policy object, borrowed from the keyring; NULL when the key narrows nothing */
 	bool revoked;
 };
 
@@ -56,11 +56,24 @@ int keyring_load(const char *json, size_t length, const char *signature, size_t 
 
 /*
  * keyring_load_file - the same from `path` and its signature file. While a keyring is being replaced its new signature
- * is at PATH.minisig.next for a moment (keyring_seal_file); this looks there too, and tries again when it read the old
- * half of one and the new half of the other, so that a reader never sees a half-replaced keyring.
+ * is at PATH.minisig.next for a moment (broker/keyring_edit.h); this looks there too, and tries again when it read the
+ * document of one and the signature of the other, so that a reader never sees a half-replaced keyring.
  */
 int keyring_load_file(const char *path, const struct keys_public *root, int64_t now, uint64_t min_version,
     struct keyring **out, struct err *e);
+
+/*
+ * keyring_read_file - the bytes of `path`, their signature verified in the same way, their content not looked at. The
+ * caller frees *json. 0; ERR_NOTFOUND when a file is not there; ERR_SIGNATURE; ERR_LIMIT; ERR_IO; ERR_NOMEM.
+ */
+int keyring_read_file(const char *path, const struct keys_public *root, uint8_t **json, size_t *length,
+    struct err *e);
+
+/*
+ * keyring_parse - read a document whose signature and time are not the question. Borrows `document` (the keyring keeps
+ * a reference). 0; ERR_INVAL with the path of the field that breaks a rule; ERR_NOMEM.
+ */
+int keyring_parse(json_t *document, struct keyring **out, struct err *e);
 
 /* keyring_of_key - a keyring of just this key, always valid: for `brig verify -p`. 0 or ERR_NOMEM. */
 int keyring_of_key(const struct keys_public *key, struct keyring **out, struct err *e);
@@ -68,12 +81,13 @@ int keyring_of_key(const struct keys_public *key, struct keyring **out, struct e
 /* keyring_free - end a keyring and every keyring_key of it. NULL does nothing. */
 void keyring_free(struct keyring *ring);
 
+/* keyring_version, keyring_expires - the document's; keyring_count, keyring_at - its keys, revoked ones too. */
 uint64_t keyring_version(const struct keyring *ring);
 int64_t keyring_expires(const struct keyring *ring);
-size_t keyring_count(const struct keyring *ring);                                    /* of keys, revoked ones too */
-const struct keyring_key *keyring_at(const struct keyring *ring, size_t index);      /* NULL past the end */
+size_t keyring_count(const struct keyring *ring);
+const struct keyring_key *keyring_at(const struct keyring *ring, size_t index); /* NULL past the end */
 
-/* keyring_find_kid, keyring_find_number - the key of that name, revoked or expired ones too; NULL when there is none. */
+/* keyring_find_kid, keyring_find_number - the key of that name, revoked or expired too; NULL when there is none. */
 const struct keyring_key *keyring_find_kid(const struct keyring *ring, const char *kid);
 const struct keyring_key *keyring_find_number(const struct keyring *ring, const uint8_t number[KEYS_NUMBER_SIZE]);
 
@@ -81,35 +95,13 @@ const struct keyring_key *keyring_find_number(const struct keyring *ring, const 
 bool keyring_kid_revoked(const struct keyring *ring, const char *kid);
 bool keyring_module_revoked(const struct keyring *ring, const struct digest *digest);
 
-/*
- * keyring_key_usable - that the key counts now. 0; ERR_REVOKED; ERR_EXPIRED before valid_from, from valid_to on, and
- * when the keyring itself has expired since it was loaded.
- */
-int keyring_key_usable(const struct keyring *ring, const struct keyring_key *key, int64_t now, struct err *e);
+/* keyring_current - that the keyring has not expired since it was loaded. 0 or ERR_EXPIRED. */
+int keyring_current(const struct keyring *ring, int64_t now, struct err *e);
 
-/* keyring_key_owner_allows - whether a module signed by `key` may be run by user `uid`, named `name` (NULL: unnamed). */
+/* keyring_key_usable - that the key counts now. 0; ERR_REVOKED; ERR_EXPIRED before valid_from and from valid_to on. */
+int keyring_key_usable(const struct keyring_key *key, int64_t now, struct err *e);
+
+/* keyring_key_owner_allows - whether a module signed by `key` may be run by `uid`, named `name` (NULL: unnamed). */
 bool keyring_key_owner_allows(const struct keyring_key *key, uint32_t uid, const char *name);
-
-/* --- for the brig command: making and changing keyrings ------------------------------------------------------- */
-
-/* keyring_document - a new document, version 0, without keys. NULL when out of memory. The caller owns it. */
-json_t *keyring_document(int64_t expires);
-
-/* keyring_read_document - the document of `path` as JSON, its signature verified, expired or not. The caller owns it. */
-int keyring_read_document(const char *path, const struct keys_public *root, json_t **out, struct err *e);
-
-/*
- * keyring_document_add - add an entry. `owner` is a name or a decimal user id or NULL; `grant` is borrowed, NULL for
- * none. 0; ERR_EXISTS when the key or its number is there already; ERR_INVAL; ERR_NOMEM.
- */
-int keyring_document_add(json_t *document, const struct keys_public *key, const char *name, int64_t valid_from,
-    int64_t valid_to, const char *owner, json_t *grant, struct err *e);
-
-/*
- * keyring_seal_file - raise the version by one, check that the document obeys every rule, sign it, and replace both
- * files at `path`: the new signature is first put at PATH.minisig.next, then PATH is replaced, then the signature
- * renamed into place. 0; ERR_INVAL with the path of a field that breaks a rule; ERR_IO; ERR_NOMEM.
- */
-int keyring_seal_file(const char *path, json_t *document, const struct keys_secret *root, struct err *e);
 
 #endif

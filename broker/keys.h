@@ -43,8 +43,8 @@ char *keys_kid_text(const uint8_t key[32], char text[KEYS_KID_TEXT]);
 /* keys_number_text - a key number as 16 digits, returned too. */
 char *keys_number_text(const uint8_t number[KEYS_NUMBER_SIZE], char text[KEYS_NUMBER_TEXT]);
 
-/* keys_generate - a new random pair. Locks its memory when the system lets it. */
-void keys_generate(struct keys_secret *secret);
+/* keys_generate - a new random pair, in memory locked when the system lets it. 0, or ERR_IO without randomness. */
+int keys_generate(struct keys_secret *secret, struct err *e);
 
 /* keys_public_of - the public half. */
 struct keys_public keys_public_of(const struct keys_secret *secret);

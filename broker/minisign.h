@@ -42,7 +42,8 @@ int minisign_verify(const struct minisign *sig, const struct keys_public *key, c
 
 /*
  * minisign_sign - sign data[0..length]; `comment` is the trusted comment (printable UTF-8, at most
- * MINISIGN_COMMENT_MAX bytes). The caller frees *text, which is NUL-terminated. 0, ERR_INVAL for the comment, ERR_NOMEM.
+ * MINISIGN_COMMENT_MAX bytes). The caller frees *text, which is NUL-terminated. 0, ERR_INVAL for the comment, or
+ * ERR_NOMEM.
  */
 int minisign_sign(const struct keys_secret *key, const void *data, size_t length, const char *comment, char **text,
     struct err *e);

@@ -1,0 +1,166 @@
+/* broker/signature: whether a module is signed by a key that counts. Pure; used by brigd and the brig command. */
+
+#include "broker/signature.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "broker/minisign.h"
+#include "broker/wasmsig.h"
+
+const char *
+signature_kind_name(enum signature_kind kind)
+{
+	static const char *const names[] = {"none", "embedded", "detached", "both"};
+
+	return kind <= SIGNATURE_BOTH ? names[kind] : "none";
+}
+
+/* The digest of the module as it was before a signature section was put into it. */
+static struct digest
+content_digest(const uint8_t *header, const struct wasmsig *sig)
+{
+	crypto_hash_sha256_state st;
+	struct digest d;
+
+	crypto_hash_sha256_init(&st);
+	crypto_hash_sha256_update(&st, header, WASMSIG_HEADER_SIZE);
+	crypto_hash_sha256_update(&st, sig->rest, sig->rest_length);
+	crypto_hash_sha256_final(&st, d.bytes);
+	return d;
+}
+
+static int
+check_module(const struct keyring *ring, const struct signature_verdict *v, struct err *e)
+{
+	const struct digest *revoked = NULL;
+	char text[DIGEST_TEXT_SIZE];
+
+	if (keyring_module_revoked(ring, &v->module))
+		revoked = &v->module;
+	else if (keyring_module_revoked(ring, &v->content))
+		revoked = &v->content;
+	return revoked == NULL ? 0 : err_set(e, ERR_REVOKED, "the module is revoked (%s)", digest_text(revoked, text));
+}
+
+/* Finds a key by its id and sees that it counts. */
+static int
+find_by_kid(const struct keyring *ring, const char *kid, int64_t now, const struct keyring_key **key, struct err *e)
+{
+	const struct keyring_key *found = keyring_find_kid(ring, kid);
+	int rc;
+
+	if (found == NULL && keyring_kid_revoked(ring, kid))
+		return err_set(e, ERR_REVOKED, "the key %s is revoked", kid);
+	if (found == NULL)
+		return err_set(e, ERR_NOTFOUND, "signed by the key %s, which is not in the keyring: `brig keys add` puts a key "
+		    "there", kid);
+	if ((rc = keyring_key_usable(found, now, e)) == 0)
+		*key = found;
+	return rc;
+}
+
+static int
+find_embedded(const struct wasmsig *sig, const struct keyring *ring, int64_t now, const struct keyring_key **key,
+    struct err *e)
+{
+	char kid[KEYS_KID_TEXT];
+
+	if (sig->has_kid) {
+		sodium_bin2hex(kid, sizeof(kid), sig->kid, sizeof(sig->kid));
+		return find_by_kid(ring, kid, now, key, e);
+	}
+	if (keyring_count(ring) != 1)
+		return err_set(e, ERR_SIGNATURE, "the embedded signature does not say which key made it, and the keyring has "
+		    "%zu: sign with a key id (wasmsign2 takes the public key for that with -K; `brig sign` always does)",
+		    keyring_count(ring));
+	return find_by_kid(ring, keyring_at(ring, 0)->kid, now, key, e);
+}
+
+static int
+check_embedded(const struct wasmsig *sig, const struct keyring *ring, int64_t now, struct signature_verdict *v,
+    struct err *e)
+{
+	int rc;
+
+	if ((rc = find_embedded(sig, ring, now, &v->key, e)) != 0 ||
+	    (rc = wasmsig_verify(sig, v->key->public.key, e)) != 0)
+		return rc;
+	v->kind = SIGNATURE_EMBEDDED;
+	memcpy(v->kid, v->key->kid, sizeof(v->kid));
+	return 0;
+}
+
+static int
+check_detached(const uint8_t *wasm, size_t length, const char *detached, size_t detached_length,
+    const struct keyring *ring, int64_t now, struct signature_verdict *v, struct err *e)
+{
+	const struct keyring_key *key;
+	char number[KEYS_NUMBER_TEXT];
+	struct minisign sig;
+	int rc;
+
+	if ((rc = minisign_parse(detached, detached_length, &sig, e)) != 0)
+		return rc;
+	if ((key = keyring_find_number(ring, sig.number)) == NULL)
+		return err_set(e, ERR_NOTFOUND, "the detached signature is by key number %s, which is not in the keyring: "
+		    "`brig keys add` puts a key there", keys_number_text(sig.number, number));
+	if ((rc = keyring_key_usable(key, now, e)) != 0 ||
+	    (rc = minisign_verify(&sig, &key->public, wasm, length, e)) != 0)
+		return rc;
+	if (v->kind == SIGNATURE_NONE) {
+		v->kind = SIGNATURE_DETACHED;
+		v->key = key;
+		memcpy(v->kid, key->kid, sizeof(v->kid));
+		return 0;
+	}
+	v->kind = SIGNATURE_BOTH;
+	if (key != v->key) {
+		v->second = key;
+		memcpy(v->second_kid, key->kid, sizeof(v->second_kid));
+	}
+	return 0;
+}
+
+int
+signature_check(const uint8_t *wasm, size_t length, const char *detached, size_t detached_length,
+    const struct keyring *ring, int64_t now, struct signature_verdict *out, struct err *e)
+{
+	struct signature_verdict v = {.kind = SIGNATURE_NONE};
+	struct wasmsig sig;
+	int rc, parsed;
+
+	if ((rc = keyring_current(ring, now, e)) != 0)
+		return rc;
+	parsed = wasmsig_parse(wasm, length, &sig, e);
+	if (parsed != 0 && parsed != ERR_NOTFOUND)
+		return parsed;
+	v.module = digest_of(wasm, length);
+	v.content = parsed == 0 ? content_digest(wasm, &sig) : v.module;
+	if ((rc = check_module(ring, &v, e)) != 0)
+		return rc;
+	if (parsed == 0 && (rc = check_embedded(&sig, ring, now, &v, e)) != 0)
+		return rc;
+	if (detached != NULL && (rc = check_detached(wasm, length, detached, detached_length, ring, now, &v, e)) != 0)
+		return rc;
+	*out = v;
+	return 0;
+}
+
+int
+signature_recheck(struct signature_verdict *v, const struct keyring *ring, int64_t now, struct err *e)
+{
+	const struct keyring_key *key = NULL, *second = NULL;
+	int rc;
+
+	if ((rc = keyring_current(ring, now, e)) != 0 ||
+	    (rc = check_module(ring, v, e)) != 0)
+		return rc;
+	if (v->kid[0] != '\0' && (rc = find_by_kid(ring, v->kid, now, &key, e)) != 0)
+		return rc;
+	if (v->second_kid[0] != '\0' && (rc = find_by_kid(ring, v->second_kid, now, &second, e)) != 0)
+		return rc;
+	v->key = key;
+	v->second = second;
+	return 0;
+}
