@@ -1,0 +1,77 @@
+/* broker/config: what the operator can set: one table for options, the configuration file and the manual. brigd. */
+
+#ifndef BROKER_CONFIG_H
+#define BROKER_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/*
+ * Strings: name, default (NULL: see the text), argument's name, text. Numbers: name, default, smallest, largest, unit
+ * ('b' bytes, 'm' milliseconds, 's' seconds, 'n' count), text. On the command line `_` is written `-`; in the
+ * configuration file the names are as here. The command line wins.
+ */
+#define CONFIG_STRINGS(X)                                                                                            \
+	X(config, NULL, "FILE", "configuration file, a JSON object with the names of these options")                 \
+	X(socket, NULL, "PATH", "listen here (root: /run/brig/brigd.sock, else under XDG_RUNTIME_DIR or the state)") \
+	X(state, NULL, "DIR", "modules, artifacts and audit log (root: /var/lib/brig, else ~/.local/state/brig)")    \
+	X(policy, NULL, "FILE", "the ceiling: no run gets more than this policy document (built in: safe defaults)") \
+	X(owners, NULL, "DIR", "grants by user: UID.json or NAME.json narrows what that user's runs get")            \
+	X(keyring, NULL, "FILE", "keys whose signatures count; FILE.minisig is its signature by the root key")       \
+	X(root_key, NULL, "FILE", "public root key (minisign format) that signs the keyring")                        \
+	X(group, NULL, "NAME", "members of this group may connect too (socket mode 0660; otherwise only its owner)") \
+	X(profile, "namespaces", "NAME", "namespaces, or container where user namespaces are forbidden")             \
+	X(durability, "batch", "WHEN", "audit records reach the disk: batch (within 100 ms) or strict (before a run)") \
+	X(libexec, NULL, "DIR", "where brig-launcher and its like are (beside brigd, or ../libexec/brig)")
+
+#define CONFIG_NUMBERS(X)                                                                                              \
+	X(running_max, 32, 1, 4096, 'n', "runs at the same time")                                                      \
+	X(queued_max, 10000, 0, 1000000, 'n', "runs that wait for their turn, all users")                              \
+	X(queued_per_owner, 1000, 0, 1000000, 'n', "runs that wait for their turn, each user")                         \
+	X(connections_max, 1024, 1, 100000, 'n', "clients connected at the same time")                                 \
+	X(request_bytes, 100663296, 1024, 1073741824, 'b', "longest request line")                                     \
+	X(request_depth, 64, 4, 512, 'n', "deepest nesting of arrays and objects in a request")                        \
+	X(input_bytes, 402653184, 65536, 17179869184, 'b', "half-received requests, all clients together")             \
+	X(backlog_bytes, 268435456, 65536, 4294967296, 'b', "answers that wait for one client; more drops it")         \
+	X(stall_s, 60, 1, 86400, 's', "a client that reads nothing for so long while answers wait is dropped")         \
+	X(module_bytes, 67108864, 1024, 1073741824, 'b', "largest module")                                             \
+	X(store_bytes, 4294967296, 1048576, 1099511627776, 'b', "modules and artifacts on disk")                       \
+	X(artifact_cache_bytes, 536870912, 1048576, 68719476736, 'b', "artifacts kept in memory")                      \
+	X(module_cache_bytes, 268435456, 1048576, 68719476736, 'b', "modules kept in memory")                          \
+	X(compilers, 1, 1, 64, 'n', "modules compiled at the same time")                                               \
+	X(compile_ms, 60000, 100, 600000, 'm', "time to compile one module")                                           \
+	X(compile_memory_bytes, 2147483648, 67108864, 68719476736, 'b', "memory to compile one module")                \
+	X(results_kept, 1000, 0, 1000000, 'n', "ended runs kept for run.get")                                          \
+	X(results_bytes, 67108864, 0, 17179869184, 'b', "size of the ended runs kept for run.get")                     \
+	X(zygote_runs, 100000, 1, 100000000, 'n', "runs after which a zygote is replaced")                             \
+	X(zygote_minutes, 60, 1, 100000, 'n', "minutes after which a zygote is replaced")                              \
+	X(idle_exit, 0, 0, 31536000, 's', "stop after so long without a client; 0: never")                             \
+	X(uid_base, 1900000000, 65536, 4294900000, 'n', "as root: first of the user ids that brig's processes run under") \
+	X(ready_fd, -1, -1, 1048576, 'n', "write a byte here and close it when ready to serve")
+
+struct config {
+#define X(name, initial, argument, text) char *name;
+	CONFIG_STRINGS(X)
+#undef X
+#define X(name, initial, smallest, largest, unit, text) int64_t name;
+	CONFIG_NUMBERS(X)
+#undef X
+	bool daemon; /* leave the terminal; the log goes to STATE/brigd.log */
+};
+
+enum config_action { CONFIG_SERVE, CONFIG_HELP, CONFIG_VERSION };
+
+/*
+ * config_load - settle every setting from defaults, the configuration file and the command line, in this order of
+ * precedence. Returns 0 with *action and the strings of *c for config_clear(); or ERR_INVAL with a message that names
+ * the option or field, what it may be, and the nearest name that exists.
+ */
+int config_load(int argc, char **argv, struct config *c, enum config_action *action, struct err *e);
+void config_clear(struct config *c);
+
+/* config_usage - print the options, from the table, on standard output. */
+void config_usage(void);
+
+#endif

@@ -1,0 +1,364 @@
+/* broker/run_request: the parameters of `run`, decoded and checked; no decision. brigd. */
+
+#include "broker/run_request.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memfd.h"
+#include "base/nearest.h"
+
+#define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
+
+int
+params_check(const json_t *params, const char *const *names, size_t count, struct rpc_failure *f)
+{
+	const char *name;
+	json_t *value;
+
+	if (params == NULL)
+		return 0;
+	if (!json_is_object(params))
+		return rpc_fail(f, RPC_invalid_params, "params must be an object with named members");
+	json_object_foreach((json_t *)(uintptr_t)params, name, value) {
+		const char *near;
+		size_t i = 0;
+
+		while (i < count && strcmp(names[i], name) != 0)
+			i++;
+		if (i < count)
+			continue;
+		near = nearest_name(name, names, count);
+		return rpc_fail(f, RPC_invalid_params, "there is no parameter \"%.64s\"%s%s%s", name,
+		    near != NULL ? "; did you mean \"" : "", near != NULL ? near : "", near != NULL ? "\"?" : "");
+	}
+	return 0;
+}
+
+/* Decodes base64 (RFC 4648 section 4, padded) of `length` characters. */
+static int
+decode_base64(const char *text, size_t length, const char *what, uint8_t **data, size_t *size, struct rpc_failure *f)
+{
+	size_t room = length / 4 * 3 + 3;
+	const char *end = NULL;
+	uint8_t *bytes = malloc(room);
+
+	if (bytes == NULL)
+		return rpc_fail(f, RPC_internal_error, "out of memory: %zu bytes", room);
+	if (sodium_base642bin(bytes, room, text, length, NULL, size, &end, sodium_base64_VARIANT_ORIGINAL) != 0 ||
+	    end != text + length) {
+		free(bytes);
+		return rpc_fail(f, RPC_invalid_params, "%s is not base64 (RFC 4648, with padding, without line breaks)", what);
+	}
+	*data = bytes;
+	return 0;
+}
+
+int
+bytes_parse(const json_t *json, const char *what, uint8_t **data, size_t *length, struct rpc_failure *f)
+{
+	const json_t *base64 = json_object_get(json, "base64");
+
+	if (json_is_string(json)) {
+		size_t n = json_string_length(json);
+		uint8_t *copy = malloc(n + 1);
+
+		if (copy == NULL)
+			return rpc_fail(f, RPC_internal_error, "out of memory: %zu bytes", n);
+		memcpy(copy, json_string_value(json), n);
+		*data = copy;
+		*length = n;
+		return 0;
+	}
+	if (json_object_size(json) == 1 && json_is_string(base64))
+		return decode_base64(json_string_value(base64), json_string_length(base64), what, data, length, f);
+	return rpc_fail(f, RPC_invalid_params, "%s must be a string or {\"base64\": \"...\"}", what);
+}
+
+/* --- the module ----------------------------------------------------------------------------------------------- */
+
+static int
+module_from_base64(const json_t *wasm, size_t size_max, struct module_source *out, struct rpc_failure *f)
+{
+	uint8_t *bytes = NULL;
+	size_t size = 0;
+	struct err e = {0};
+
+	if (!json_is_string(wasm))
+		return rpc_fail(f, RPC_invalid_params, "module.wasm must be a string of base64");
+	if (decode_base64(json_string_value(wasm), json_string_length(wasm), "module.wasm", &bytes, &size, f) != 0)
+		return -1;
+	if (size > size_max) {
+		free(bytes);
+		return rpc_fail(f, RPC_module_too_large, "the module has %zu bytes, the limit is %zu", size, size_max);
+	}
+	out->fd = memfd_from("brig-module", bytes, size, &e);
+	out->size = size;
+	free(bytes);
+	if (out->fd < 0)
+		return rpc_fail(f, RPC_internal_error, "%s", e.msg);
+	return 0;
+}
+
+static int
+module_from_descriptor(const json_t *index, int *fds, int nfds, size_t size_max, struct module_source *out,
+    struct rpc_failure *f)
+{
+	json_int_t i = json_integer_value(index);
+	struct err e = {0};
+	int rc;
+
+	if (!json_is_integer(index) || i < 0 || i >= nfds || fds[i] < 0)
+		return rpc_fail(f, RPC_bad_descriptor, "module.descriptor names no descriptor: %d came with this line", nfds);
+	rc = memfd_check(fds[i], size_max, &out->size, &e);
+	if (rc != 0)
+		return rpc_fail(f, rc == ERR_LIMIT ? RPC_module_too_large : RPC_bad_descriptor, "%s", e.msg);
+	out->fd = fds[i];
+	fds[i] = -1;
+	return 0;
+}
+
+int
+module_source_parse(const json_t *json, int *fds, int nfds, size_t size_max, struct module_source *out,
+    struct rpc_failure *f)
+{
+	static const char *const names[] = {"wasm", "digest", "descriptor", "signature"};
+	const json_t *wasm = json_object_get(json, "wasm");
+	const json_t *digest = json_object_get(json, "digest");
+	const json_t *descriptor = json_object_get(json, "descriptor");
+	const json_t *signature = json_object_get(json, "signature");
+	struct module_source m = {.fd = -1};
+	struct err e = {0};
+
+	if (!json_is_object(json))
+		return rpc_fail(f, RPC_invalid_params, "module must be an object with \"wasm\", \"digest\" or \"descriptor\"");
+	if (params_check(json, names, COUNT_OF(names), f) != 0)
+		return -1;
+	if ((wasm != NULL) + (digest != NULL) + (descriptor != NULL) != 1)
+		return rpc_fail(f, RPC_invalid_params, "module must have one of \"wasm\", \"digest\" and \"descriptor\"");
+	if (signature != NULL && (!json_is_string(signature) || digest != NULL))
+		return rpc_fail(f, RPC_invalid_params,
+		    "module.signature is the text of a minisign signature, and goes with wasm or descriptor only");
+	if (digest != NULL) {
+		if (!json_is_string(digest) ||
+		    digest_parse(json_string_value(digest), json_string_length(digest), &m.digest, &e) != 0)
+			return rpc_fail(f, RPC_invalid_params, "module.digest: %s",
+			    e.code != 0 ? e.msg : "it must be a string");
+	} else if (wasm != NULL) {
+		if (module_from_base64(wasm, size_max, &m, f) != 0)
+			return -1;
+	} else if (module_from_descriptor(descriptor, fds, nfds, size_max, &m, f) != 0) {
+		return -1;
+	}
+	if (signature != NULL) {
+		m.signature_length = json_string_length(signature);
+		if ((m.signature = strdup(json_string_value(signature))) == NULL) {
+			module_source_clear(&m);
+			return rpc_fail(f, RPC_internal_error, "out of memory");
+		}
+	}
+	*out = m;
+	return 0;
+}
+
+void
+module_source_clear(struct module_source *m)
+{
+	if (m->fd >= 0)
+		close(m->fd);
+	free(m->signature);
+	*m = (struct module_source){.fd = -1};
+}
+
+/* --- arguments, environment, input ---------------------------------------------------------------------------- */
+
+/* The blob while it grows. */
+struct growing {
+	uint8_t *data;
+	size_t length, room;
+};
+
+static int
+append(struct growing *g, const void *data, size_t length, struct rpc_failure *f)
+{
+	if (length > g->room - g->length) {
+		size_t room = (g->length + length) * 2;
+		uint8_t *larger = realloc(g->data, room);
+
+		if (larger == NULL)
+			return rpc_fail(f, RPC_internal_error, "out of memory: %zu bytes", room);
+		g->data = larger;
+		g->room = room;
+	}
+	if (length > 0)
+		memcpy(g->data + g->length, data, length);
+	g->length += length;
+	return 0;
+}
+
+/* Appends a string of one or two parts with its length before it. */
+static int
+append_string(struct growing *g, const char *a, size_t a_length, const char *b, size_t b_length, struct rpc_failure *f)
+{
+	uint32_t length;
+
+	if (a_length + b_length > UINT32_MAX)
+		return rpc_fail(f, RPC_invalid_params, "a string of %zu bytes is too long", a_length + b_length);
+	length = (uint32_t)(a_length + b_length);
+	if (append(g, &length, sizeof(length), f) != 0 || append(g, a, a_length, f) != 0)
+		return -1;
+	return append(g, b, b_length, f);
+}
+
+static int
+parse_args(const json_t *name, const json_t *args, struct growing *g, struct run_request *r, struct rpc_failure *f)
+{
+	const char *program = name != NULL ? json_string_value(name) : "main";
+
+	if (program == NULL)
+		return rpc_fail(f, RPC_invalid_params, "name must be a string: it is the program's own name, argument 0");
+	if (args != NULL && (!json_is_array(args) || json_array_size(args) > RUN_ARGS_MAX))
+		return rpc_fail(f, RPC_invalid_params, "args must be an array of at most %d strings", RUN_ARGS_MAX);
+	if (append_string(g, program, strlen(program), "", 0, f) != 0)
+		return -1;
+	for (size_t i = 0; i < json_array_size(args); i++) {
+		const json_t *arg = json_array_get(args, i);
+
+		if (!json_is_string(arg))
+			return rpc_fail(f, RPC_invalid_params, "args[%zu] is not a string", i);
+		if (append_string(g, json_string_value(arg), json_string_length(arg), "", 0, f) != 0)
+			return -1;
+		r->ask.args_bytes += json_string_length(arg) + 1;
+	}
+	r->ask.argc = json_array_size(args);
+	r->argc = (uint32_t)json_array_size(args) + 1;
+	r->args_length = g->length;
+	return 0;
+}
+
+static int
+parse_env(const json_t *env, struct growing *g, struct run_request *r, struct rpc_failure *f)
+{
+	const char *name;
+	json_t *value;
+	size_t i = 0;
+
+	if (env != NULL && (!json_is_object(env) || json_object_size(env) > RUN_ARGS_MAX))
+		return rpc_fail(f, RPC_invalid_params, "env must be an object of at most %d strings", RUN_ARGS_MAX);
+	if (json_object_size(env) > 0 && (r->env_names = calloc(json_object_size(env), sizeof(char *))) == NULL)
+		return rpc_fail(f, RPC_internal_error, "out of memory");
+	json_object_foreach((json_t *)(uintptr_t)env, name, value) {
+		char with_equals[POLICY_NAME_MAX + 2];
+		size_t length = strlen(name);
+
+		if (length == 0 || length > POLICY_NAME_MAX || strchr(name, '=') != NULL)
+			return rpc_fail(f, RPC_invalid_params,
+			    "env has a name that is empty, longer than %d bytes or holds \"=\": \"%.64s\"", POLICY_NAME_MAX, name);
+		if (!json_is_string(value))
+			return rpc_fail(f, RPC_invalid_params, "env.%s is not a string", name);
+		memcpy(with_equals, name, length);
+		with_equals[length] = '=';
+		if (append_string(g, with_equals, length + 1, json_string_value(value), json_string_length(value), f) != 0)
+			return -1;
+		if ((r->env_names[i] = strdup(name)) == NULL)
+			return rpc_fail(f, RPC_internal_error, "out of memory");
+		r->ask.envc = ++i;
+		r->ask.env_bytes += length + json_string_length(value) + 2;
+	}
+	r->ask.env = (const char *const *)r->env_names;
+	r->envc = (uint32_t)i;
+	r->env_length = g->length - r->args_length;
+	return 0;
+}
+
+static int
+parse_stdin(const json_t *input, struct growing *g, struct run_request *r, struct rpc_failure *f)
+{
+	uint8_t *data;
+	size_t length;
+	int rc;
+
+	if (input == NULL || json_is_null(input))
+		return 0;
+	if (json_object_size(input) == 1 && json_is_boolean(json_object_get(input, "stream"))) {
+		r->stream_input = json_is_true(json_object_get(input, "stream"));
+		return 0;
+	}
+	if (bytes_parse(input, "stdin", &data, &length, f) != 0)
+		return -1;
+	rc = append(g, data, length, f);
+	free(data);
+	r->stdin_length = r->ask.stdin_bytes = length;
+	return rc;
+}
+
+static int
+parse_rest(const json_t *params, struct run_request *r, struct rpc_failure *f)
+{
+	const json_t *policy = json_object_get(params, "policy");
+	const json_t *stream = json_object_get(params, "stream");
+	const json_t *key = json_object_get(params, "key");
+	struct err e = {0};
+
+	if (stream != NULL && !json_is_boolean(stream))
+		return rpc_fail(f, RPC_invalid_params, "stream must be true or false");
+	r->stream_output = json_is_true(stream);
+	if (r->stream_input && !r->stream_output)
+		return rpc_fail(f, RPC_invalid_params, "stdin can be streamed only with \"stream\": true");
+	if (key != NULL &&
+	    (!json_is_string(key) || json_string_length(key) == 0 || json_string_length(key) > RUN_KEY_MAX))
+		return rpc_fail(f, RPC_invalid_params, "key must be a string of 1 to %d bytes", RUN_KEY_MAX);
+	if (key != NULL && (r->key = strdup(json_string_value(key))) == NULL)
+		return rpc_fail(f, RPC_internal_error, "out of memory");
+	if (policy != NULL && policy_from_json(policy, &r->policy, &e) != 0)
+		return rpc_fail(f, RPC_invalid_params, "policy: %s", e.msg);
+	return 0;
+}
+
+int
+run_request_parse(const json_t *params, int *fds, int nfds, size_t module_max, struct run_request *out,
+    struct rpc_failure *f)
+{
+	static const char *const names[] = {"module", "name", "args", "env", "stdin", "policy", "stream", "key"};
+	struct run_request r = {.module = {.fd = -1}};
+	struct growing g = {NULL, 0, 0};
+	int rc = -1;
+
+	if (params == NULL)
+		return rpc_fail(f, RPC_invalid_params, "run needs params with a \"module\"");
+	if (params_check(params, names, COUNT_OF(names), f) != 0)
+		return -1;
+	if (json_object_get(params, "module") == NULL)
+		return rpc_fail(f, RPC_invalid_params, "run needs a \"module\"");
+	if (parse_args(json_object_get(params, "name"), json_object_get(params, "args"), &g, &r, f) != 0 ||
+	    parse_env(json_object_get(params, "env"), &g, &r, f) != 0 ||
+	    parse_stdin(json_object_get(params, "stdin"), &g, &r, f) != 0 || parse_rest(params, &r, f) != 0)
+		goto out;
+	rc = module_source_parse(json_object_get(params, "module"), fds, nfds, module_max, &r.module, f);
+out:
+	r.blob = g.data;
+	r.blob_length = g.length;
+	if (rc != 0) {
+		run_request_clear(&r);
+		return -1;
+	}
+	r.input = digest_of(r.blob, r.blob_length);
+	*out = r;
+	return 0;
+}
+
+void
+run_request_clear(struct run_request *r)
+{
+	module_source_clear(&r->module);
+	for (size_t i = 0; i < r->ask.envc; i++)
+		free(r->env_names[i]);
+	free(r->env_names);
+	free(r->blob);
+	policy_free(r->policy);
+	free(r->key);
+	memset(r, 0, sizeof(*r));
+	r->module.fd = -1;
+}

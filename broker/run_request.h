@@ -1,0 +1,69 @@
+/* broker/run_request: the parameters of `run`, decoded and checked; no decision. brigd. */
+
+#ifndef BROKER_RUN_REQUEST_H
+#define BROKER_RUN_REQUEST_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "broker/jsonrpc.h"
+#include "policy/policy.h"
+
+#define RUN_ARGS_MAX 65536 /* arguments, and environment variables, in one request */
+#define RUN_KEY_MAX  128   /* bytes of an idempotency key */
+
+/* A module as a client gives it. */
+struct module_source {
+	int fd;                 /* sealed memfd with the bytes, owned; -1 when given by digest */
+	size_t size;
+	struct digest digest;   /* when fd is -1 */
+	char *signature;        /* detached, owned; NULL for none */
+	size_t signature_length;
+};
+
+/* What a client asks to be run. Owns everything in it. */
+struct run_request {
+	struct module_source module;
+	uint8_t *blob;          /* arguments, environment, stdin: as behind struct proto_job */
+	size_t blob_length;
+	uint32_t argc, envc;    /* argc counts the program's name */
+	uint64_t args_length, env_length, stdin_length; /* in the blob */
+	char **env_names;       /* for policy_ask */
+	struct policy_ask ask;  /* all but module_signed */
+	struct policy *policy;  /* the request's own; NULL for none */
+	struct digest input;    /* SHA-256 of the blob: what the run was given */
+	bool stream_output;
+	bool stream_input;
+	char *key;              /* idempotency key; NULL for none */
+};
+
+/*
+ * module_source_parse - read {"wasm": base64} | {"digest": "sha256:..."} | {"descriptor": index}, each with an optional
+ * "signature" (not with a digest: what was stored with it counts). `fds` are those that came with the line; the one
+ * that is used is taken (set to -1). Bytes are put into a sealed memfd once; that descriptor is what is hashed,
+ * verified and compiled.
+ */
+int module_source_parse(const json_t *json, int *fds, int nfds, size_t size_max, struct module_source *out,
+    struct rpc_failure *f);
+void module_source_clear(struct module_source *m);
+
+/*
+ * run_request_parse - read the params of `run`. Unknown members are refused, with the nearest known name. Returns 0, or
+ * -1 with the failure and nothing to clear.
+ */
+int run_request_parse(const json_t *params, int *fds, int nfds, size_t module_max, struct run_request *out,
+    struct rpc_failure *f);
+void run_request_clear(struct run_request *r);
+
+/* params_check - that `params` is an object with none but the names[0..count]. Fails as invalid_params. */
+int params_check(const json_t *params, const char *const *names, size_t count, struct rpc_failure *f);
+
+/*
+ * bytes_parse - read "text" or {"base64": "..."} into a heap block, which the caller frees. `what` is for messages.
+ */
+int bytes_parse(const json_t *json, const char *what, uint8_t **data, size_t *length, struct rpc_failure *f);
+
+#endif
