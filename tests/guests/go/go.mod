@@ -1,0 +1,3 @@
+module brig.example/guest
+
+go 1.21
