@@ -30,7 +30,7 @@ struct jail_config {
 /* jail_required - the layers that a profile cannot do without, as a mask of enum proto_layer. */
 uint32_t jail_required(enum jail_profile profile);
 
-/* jail_profile_parse, jail_profile_name - "namespaces" or "container". The parser returns ERR_INVAL for another name. */
+/* jail_profile_parse, jail_profile_name - "namespaces" or "container"; ERR_INVAL for another name. */
 int jail_profile_parse(const char *name, enum jail_profile *profile, struct err *e);
 const char *jail_profile_name(enum jail_profile profile);
 
