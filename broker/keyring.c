@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/io.h"
 #include "base/utc.h"
 #include "broker/minisign.h"
@@ -133,8 +134,8 @@ read_identity(json_t *entry, struct place at, struct keyring_key *key, struct er
 
 	if ((rc = need_string(entry, "public_key", at, &text, &length, e)) != 0)
 		return rc;
-	if (sodium_base642bin(key->public.key, 32, text, length, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL) != 0 ||
-	    got != 32 || !crypto_core_ed25519_is_valid_point(key->public.key))
+	if (!base64_decode_exact(text, length, key->public.key, 32) ||
+	    !crypto_core_ed25519_is_valid_point(key->public.key))
 		return bad(at, "public_key", e, "not an Ed25519 public key: 32 bytes in base64");
 	if ((rc = need_string(entry, "kid", at, &text, &length, e)) != 0)
 		return rc;

@@ -13,6 +13,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/io.h"
 #include "base/lines.h"
 
@@ -137,16 +138,6 @@ base64_line(const uint8_t *data, size_t length, bool alone, const char **line, s
 	return lines_printable(first, first_length) && lines_next(&l, line, line_length) && l.next == l.end;
 }
 
-/* Decodes a base64 line that must give exactly out[0..size]. */
-static bool
-unbase64(const char *line, size_t length, void *out, size_t size)
-{
-	size_t got;
-
-	return sodium_base642bin(out, size, line, length, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL) == 0 &&
-	    got == size;
-}
-
 static int
 public_from_minisign(const uint8_t *data, size_t length, struct keys_public *out, struct err *e)
 {
@@ -154,7 +145,7 @@ public_from_minisign(const uint8_t *data, size_t length, struct keys_public *out
 	const char *line;
 	size_t line_length;
 
-	if (!base64_line(data, length, true, &line, &line_length) || !unbase64(line, line_length, &p, sizeof(p)) ||
+	if (!base64_line(data, length, true, &line, &line_length) || !base64_decode_exact(line, line_length, &p, sizeof(p)) ||
 	    memcmp(p.algorithm, "Ed", 2) != 0)
 		return err_set(e, ERR_INVAL, "not a public key: neither minisign's (a comment line and a base64 line "
 		    "that starts with RW) nor wasmsign2's (33 bytes); `brig keygen` makes one");
@@ -239,7 +230,7 @@ secret_from_minisign(const uint8_t *data, size_t length, const char *password, s
 	size_t line_length;
 	int rc;
 
-	if (!base64_line(data, length, false, &line, &line_length) || !unbase64(line, line_length, &s, sizeof(s)) ||
+	if (!base64_line(data, length, false, &line, &line_length) || !base64_decode_exact(line, line_length, &s, sizeof(s)) ||
 	    memcmp(s.algorithm, "Ed", 2) != 0 || memcmp(s.checksum_algorithm, "B2", 2) != 0) {
 		rc = err_set(e, ERR_INVAL, "not a secret key: neither minisign's (a comment line and a base64 line that "
 		    "starts with RW) nor wasmsign2's (65 bytes); `brig keygen` makes one");

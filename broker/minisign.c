@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/lines.h"
 
 static const char untrusted_prefix[] = "untrusted comment: ";
@@ -48,11 +49,9 @@ static int
 take_base64(struct lines *l, const char *what, void *out, size_t size, struct err *e)
 {
 	const char *line;
-	size_t n, got;
+	size_t n;
 
-	if (!lines_next(l, &line, &n) ||
-	    sodium_base642bin(out, size, line, n, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL) != 0 ||
-	    got != size)
+	if (!lines_next(l, &line, &n) || !base64_decode_exact(line, n, out, size))
 		return err_set(e, ERR_SIGNATURE, "not a minisign signature: the %s is not %zu bytes in base64", what, size);
 	return 0;
 }
