@@ -21,6 +21,7 @@ static const struct suffix {
     {POLICY_UNIT_MS, "min", 60 * 1000},
     {POLICY_UNIT_MS, "h", 60 * 60 * 1000},
     {POLICY_UNIT_BYTES, "B", 1},
+    {POLICY_UNIT_BYTES, "bytes", 1},
     {POLICY_UNIT_BYTES, "K", KIB},
     {POLICY_UNIT_BYTES, "KiB", KIB},
     {POLICY_UNIT_BYTES, "M", KIB * KIB},

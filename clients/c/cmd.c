@@ -1,0 +1,115 @@
+/* cmd: what the verbs of the brig command share. brig. */
+
+#include "clients/c/cmd.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/nearest.h"
+
+void
+cmd_print_safe(FILE *f, const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
+			fprintf(f, "\\x%02x", c);
+		else
+			fputc(c, f);
+	}
+}
+
+static bool
+is_coloured(void)
+{
+	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+
+	return isatty(STDERR_FILENO) && (no == NULL || no[0] == '\0') && term != NULL && strcmp(term, "dumb") != 0;
+}
+
+static void
+print_message(const char *verb, const char *message)
+{
+	bool colour = is_coloured();
+
+	fprintf(stderr, "%sbrig%s%s:%s ", colour ? "\033[1m" : "", verb == NULL ? "" : " ", verb == NULL ? "" : verb,
+	    colour ? "\033[0m" : "");
+	cmd_print_safe(stderr, message, strlen(message));
+	fputc('\n', stderr);
+}
+
+void
+cmd_error(const char *verb, const char *fmt, ...)
+{
+	char message[2000];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	print_message(verb, message);
+}
+
+int
+cmd_fail(const char *verb, const struct err *e)
+{
+	print_message(verb, e->msg);
+	return CMD_FAILED;
+}
+
+int
+cmd_usage(const char *verb, const char *fmt, ...)
+{
+	char message[1000];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	print_message(verb, message);
+	fprintf(stderr, "Try: brig%s%s --help\n", verb == NULL ? "" : " ", verb == NULL ? "" : verb);
+	return CMD_USAGE;
+}
+
+bool
+cmd_is_help(int argc, char **argv)
+{
+	return argc > 1 &&
+	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0);
+}
+
+static void
+print_subs(const char *verb, const char *about, const struct cmd_sub *subs)
+{
+	printf("%s\n\n", about);
+	for (const struct cmd_sub *s = subs; s->name != NULL; s++)
+		printf("  brig %s %s%s%s\n        %s\n", verb, s->name, s->usage[0] == '\0' ? "" : " ", s->usage, s->text);
+}
+
+int
+cmd_dispatch(const char *verb, const char *about, const struct cmd_sub *subs, int argc, char **argv)
+{
+	const char *names[32];
+	const char *near;
+	size_t count = 0;
+
+	if (cmd_is_help(argc, argv)) {
+		print_subs(verb, about, subs);
+		return CMD_OK;
+	}
+	if (argc < 2)
+		return cmd_usage(verb, "what to do is missing");
+	for (const struct cmd_sub *s = subs; s->name != NULL; s++) {
+		if (strcmp(argv[1], s->name) == 0)
+			return s->run(argc - 1, argv + 1);
+		if (count < sizeof(names) / sizeof(names[0]))
+			names[count++] = s->name;
+	}
+	near = nearest_name(argv[1], names, count);
+	if (near != NULL)
+		return cmd_usage(verb, "there is no \"%s\"; did you mean \"%s\"?", argv[1], near);
+	return cmd_usage(verb, "there is no \"%s\"", argv[1]);
+}

@@ -1,0 +1,203 @@
+/* run_stream: one `run` request, its streams passed through, until its answer. brig. */
+
+#include "clients/c/run_stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+
+#define CHUNK 32768 /* bytes of standard input in one notification */
+
+struct stream {
+	struct brig *b;
+	json_int_t id;
+	json_t *run_id;   /* once the run has started */
+	bool feed;        /* standard input is still to be sent */
+	bool cancelled;   /* run.cancel is sent */
+	json_t *result;
+	struct brig_error *error;
+};
+
+/* --- signals -------------------------------------------------------------------------------------------------- */
+
+static int wake[2] = {-1, -1};
+static volatile sig_atomic_t caught;
+
+static void
+on_signal(int sig)
+{
+	int saved = errno;
+
+	if (caught != 0)
+		_exit(128 + sig);
+	caught = sig;
+	if (write(wake[1], "", 1) < 0)
+		_exit(128 + sig);
+	errno = saved;
+}
+
+static int
+watch_signals(struct err *e)
+{
+	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+	if (pipe2(wake, O_CLOEXEC | O_NONBLOCK) != 0)
+		return err_sys(e, ERR_IO, "pipe");
+	sigemptyset(&sa.sa_mask);
+	if (sigaction(SIGINT, &sa, NULL) != 0 || sigaction(SIGTERM, &sa, NULL) != 0)
+		return err_sys(e, ERR_IO, "sigaction");
+	return 0;
+}
+
+/* Asks for the end of the run, once, as soon as there is a run to name. */
+static int
+cancel_if_asked(struct stream *s, struct err *e)
+{
+	json_t *params;
+
+	if (caught == 0 || s->cancelled || s->run_id == NULL)
+		return 0;
+	s->cancelled = true;
+	s->feed = false;
+	params = json_pack("{s:O}", "run_id", s->run_id);
+	return brig_notify(s->b, "run.cancel", params, e);
+}
+
+/* --- what comes from the server ------------------------------------------------------------------------------- */
+
+static int
+write_output(const json_t *params, struct err *e)
+{
+	const char *stream = json_string_value(json_object_get(params, "stream"));
+	const char *encoding = json_string_value(json_object_get(params, "encoding"));
+	uint8_t *data = NULL;
+	size_t length;
+	int rc = brig_data(json_object_get(params, "data"), encoding, &data, &length, e);
+
+	if (rc != 0)
+		return rc;
+	rc = io_write_all(stream != NULL && strcmp(stream, "stderr") == 0 ? STDERR_FILENO : STDOUT_FILENO, data, length, e);
+	free(data);
+	return rc == 0 ? 0 : err_context(e, "standard output");
+}
+
+static int
+on_notification(struct stream *s, const char *method, const json_t *params, struct err *e)
+{
+	if (strcmp(method, "run.output") == 0)
+		return write_output(params, e);
+	if (strcmp(method, "run.started") == 0 && s->run_id == NULL)
+		s->run_id = json_incref(json_object_get(params, "run_id"));
+	return 0;
+}
+
+/* Takes all that has arrived. 0 when the answer is still to come, 1 when it is there, or a negative error. */
+static int
+take_messages(struct stream *s, struct err *e)
+{
+	json_t *message, *value;
+	int rc;
+
+	while ((rc = brig_receive(s->b, &message, e)) == 0) {
+		const char *method = json_string_value(json_object_get(message, "method"));
+
+		if (method != NULL) {
+			rc = on_notification(s, method, json_object_get(message, "params"), e);
+		} else if ((rc = brig_answer(message, s->id, &value, s->error, e)) == 0) {
+			s->result = json_incref(value);
+			rc = 1;
+		} else if (rc == ERR_NOTFOUND) {
+			rc = 0;
+		}
+		json_decref(message);
+		if (rc != 0)
+			return rc;
+	}
+	return rc == ERR_AGAIN ? 0 : rc;
+}
+
+/* --- what goes to it ------------------------------------------------------------------------------------------ */
+
+/* Sends one piece of standard input, or its end. */
+static int
+feed_some(struct stream *s, struct err *e)
+{
+	uint8_t chunk[CHUNK];
+	ssize_t n = read(STDIN_FILENO, chunk, sizeof(chunk));
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return 0;
+	if (n > 0)
+		return brig_notify(s->b, "run.input", json_pack("{s:O, s:o}", "run_id", s->run_id, "data",
+		    brig_base64(chunk, (size_t)n)), e);
+	s->feed = false;
+	return brig_notify(s->b, "run.input", json_pack("{s:O, s:b}", "run_id", s->run_id, "end", 1), e);
+}
+
+/* Whether reading now cannot stop this process: a terminal belongs to the job in its foreground. */
+static bool
+may_read_input(void)
+{
+	pid_t foreground = tcgetpgrp(STDIN_FILENO);
+
+	return foreground < 0 || foreground == getpgrp();
+}
+
+/* One round: wait until something can go on, and let it. Returns as take_messages. */
+static int
+turn(struct stream *s, struct err *e)
+{
+	struct pollfd fds[] = {
+	    {.fd = brig_fd(s->b), .events = brig_events(s->b)},
+	    {.fd = wake[0], .events = POLLIN},
+	    {.fd = -1, .events = POLLIN},
+	};
+	char drained[8];
+	int rc;
+
+	if (s->feed && s->run_id != NULL && (fds[0].events & POLLOUT) == 0 && may_read_input())
+		fds[2].fd = STDIN_FILENO;
+	if (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) < 0)
+		return errno == EINTR ? 0 : err_sys(e, ERR_IO, "poll");
+	if (fds[1].revents != 0 && read(wake[0], drained, sizeof(drained)) < 0 && errno != EAGAIN)
+		return err_sys(e, ERR_IO, "pipe");
+	if (fds[0].revents != 0 && (rc = take_messages(s, e)) != 0)
+		return rc;
+	if (fds[2].revents != 0 && (rc = feed_some(s, e)) != 0)
+		return rc;
+	if ((rc = cancel_if_asked(s, e)) != 0)
+		return rc;
+	rc = brig_flush(s->b, e);
+	return rc == ERR_AGAIN ? 0 : rc;
+}
+
+int
+run_stream(struct brig *b, json_t *params, int module, bool feed, json_t **result, struct brig_error *error,
+    int *interrupted, struct err *e)
+{
+	struct stream s = {.b = b, .feed = feed, .error = error};
+	int rc;
+
+	error->code = 0;
+	if ((rc = watch_signals(e)) != 0) {
+		json_decref(params);
+		return rc;
+	}
+	rc = brig_request(b, "run", params, &module, module >= 0 ? 1 : 0, &s.id, e);
+	if (rc == 0 && (rc = brig_flush(b, e)) == ERR_AGAIN)
+		rc = 0;
+	while (rc == 0)
+		rc = turn(&s, e);
+	*interrupted = caught;
+	json_decref(s.run_id);
+	if (rc < 0)
+		return rc;
+	*result = s.result;
+	return 0;
+}
