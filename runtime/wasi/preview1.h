@@ -1,0 +1,83 @@
+/* runtime/wasi/preview1: the handlers behind the table, and the state that they share. Inside runtime/wasi only. */
+
+#ifndef RUNTIME_WASI_PREVIEW1_H
+#define RUNTIME_WASI_PREVIEW1_H
+
+#include "runtime/wasi/clock.h"
+#include "runtime/wasi/fd.h"
+#include "runtime/wasi/memory.h"
+#include "runtime/wasi/random.h"
+#include "runtime/wasi/stream.h"
+#include "runtime/wasi/table.h"
+#include "runtime/wasi/wasi.h"
+
+/* A list of strings as the blob holds it: each a uint32_t length and that many bytes. */
+struct wasi_strings {
+	const uint8_t *data;
+	uint32_t count;
+	uint32_t bytes; /* of the strings with a NUL behind each, without the length words */
+};
+
+/* What the engine hands to the trampoline with each call. */
+struct wasi_slot {
+	struct wasi *wasi;
+	uint32_t call; /* enum wasi_call */
+};
+
+struct wasi {
+	/* Written by the signal handler. */
+	volatile sig_atomic_t stop; /* enum proto_limit, or 0 */
+
+	/* Read by the signal handler. */
+	volatile sig_atomic_t busy; /* in a host call or in wasi_finish */
+
+	/* The run's end, as far as it was decided here. */
+	enum wasi_end end;
+	uint32_t end_value;
+
+	/* Accounting. */
+	uint64_t calls_left;
+	uint64_t calls[WASI_CALL_COUNT];
+	uint64_t denied[WASI_CALL_COUNT][WASI_CAP_COUNT];
+	uint32_t granted; /* bits 1 << enum wasi_capability */
+	struct proto_shared *shared;
+
+	/* The guest's memory: of the run, and as it is during this call. */
+	bool attached;
+	wasmtime_memory_t handle;
+	struct wasi_memory memory;
+
+	/* What the guest can reach. */
+	struct wasi_strings args;
+	struct wasi_strings environment;
+	struct wasi_fds fds;
+	struct wasi_clock clock;
+	struct wasi_random random;
+	struct wasi_port port;
+	struct wasi_output out[2]; /* stdout, stderr */
+	struct wasi_input in;
+
+	struct wasi_slot slots[WASI_CALL_COUNT];
+};
+
+/*
+ * wasi_allows - whether policy grants `capability`; if not, the denial is noted against `call`. The trampoline asks for
+ * what the table names; a handler asks only where what a call needs is in the guest's memory (poll_oneoff).
+ */
+bool wasi_allows(struct wasi *w, enum wasi_call call, enum wasi_capability capability);
+
+/* wasi_interrupted - whether the run was asked to stop; if so it has ended. To be asked once per 64 KiB or less of work. */
+bool wasi_interrupted(struct wasi *w);
+
+/* wasi_settle - turn a stream's status into an errno, ending the run where it must end. */
+enum wasi_errno wasi_settle(struct wasi *w, enum wasi_stream_status status);
+
+/*
+ * A handler. `a` are the parameters, i32 zero-extended. Returns the errno for the guest; when it ended the run (w->end)
+ * the guest does not see it.
+ */
+#define X(name, type, capability, handler) enum wasi_errno preview1_##handler(struct wasi *w, const uint64_t *a);
+WASI_CALLS(X)
+#undef X
+
+#endif

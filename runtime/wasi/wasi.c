@@ -1,0 +1,439 @@
+/* runtime/wasi/wasi: the host side of wasi_snapshot_preview1: one run's state and the trampoline. Runs in the worker. */
+
+#include "runtime/wasi/wasi.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/trap.h"
+#include "runtime/wasi/preview1.h"
+
+#define MODULE "wasi_snapshot_preview1"
+#define MEMORY "memory"
+
+static const struct row {
+	const char *name;
+	const char *type; /* as in the table */
+	enum wasi_capability capability;
+	enum wasi_errno (*handler)(struct wasi *w, const uint64_t *a);
+} rows[WASI_CALL_COUNT] = {
+#define X(name, type, capability, handler) {#name, type, WASI_CAP_##capability, preview1_##handler},
+	WASI_CALLS(X)
+#undef X
+};
+
+int
+wasi_new(struct wasi **w, struct err *e)
+{
+	struct wasi *fresh = calloc(1, sizeof(*fresh));
+
+	if (fresh == NULL)
+		return err_set(e, ERR_NOMEM, "the WASI host: %zu bytes", sizeof(*fresh));
+	for (uint32_t i = 0; i < WASI_CALL_COUNT; i++)
+		fresh->slots[i] = (struct wasi_slot){fresh, i};
+	wasi_clock_measure(&fresh->clock);
+	*w = fresh;
+	return 0;
+}
+
+void
+wasi_free(struct wasi *w)
+{
+	free(w);
+}
+
+/* --- the trampoline -------------------------------------------------------------------------------------------- */
+
+/* The signal handler relies on it that nothing of the call is done outside of the two. */
+static void
+set_busy(struct wasi *w, sig_atomic_t busy)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	w->busy = busy;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void
+end(struct wasi *w, enum wasi_end how, uint32_t value)
+{
+	if (w->end == WASI_END_NOT) {
+		w->end_value = value;
+		w->end = how;
+	}
+}
+
+bool
+wasi_allows(struct wasi *w, enum wasi_call call, enum wasi_capability capability)
+{
+	if ((w->granted & 1u << capability) != 0)
+		return true;
+	w->denied[call][capability]++;
+	return false;
+}
+
+bool
+wasi_interrupted(struct wasi *w)
+{
+	if (w->stop == 0)
+		return false;
+	end(w, WASI_END_LIMIT, (uint32_t)w->stop);
+	return true;
+}
+
+enum wasi_errno
+wasi_settle(struct wasi *w, enum wasi_stream_status status)
+{
+	switch (status) {
+	case WASI_STREAM_OK:
+		return WASI_ESUCCESS;
+	case WASI_STREAM_AGAIN:
+		return WASI_EAGAIN;
+	case WASI_STREAM_STOPPED:
+		wasi_interrupted(w);
+		break;
+	case WASI_STREAM_FULL:
+		end(w, WASI_END_LIMIT, PROTO_LIMIT_output_bytes);
+		break;
+	case WASI_STREAM_BROKEN:
+		end(w, WASI_END_BROKEN, 0);
+		break;
+	}
+	return WASI_EIO;
+}
+
+/* Looks up the guest's memory for this call: the one that was attached, or the caller's export. */
+static void
+find_memory(struct wasi *w, wasmtime_caller_t *caller)
+{
+	wasmtime_context_t *context = wasmtime_caller_context(caller);
+	wasmtime_memory_t handle = w->handle;
+	wasmtime_extern_t item;
+
+	w->memory = (struct wasi_memory){NULL, 0};
+	if (!w->attached) {
+		if (!wasmtime_caller_export_get(caller, MEMORY, strlen(MEMORY), &item))
+			return;
+		if (item.kind != WASMTIME_EXTERN_MEMORY) {
+			wasmtime_extern_delete(&item);
+			return;
+		}
+		handle = item.of.memory;
+	}
+	w->memory.base = wasmtime_memory_data(context, &handle);
+	w->memory.size = wasmtime_memory_data_size(context, &handle);
+}
+
+/* Counts, charges, checks, runs; in this order, for every call. */
+static enum wasi_errno
+dispatch(struct wasi *w, enum wasi_call call, wasmtime_caller_t *caller, const wasmtime_val_raw_t *values)
+{
+	const struct row *row = &rows[call];
+	uint64_t a[WASI_PARAMETERS_MAX] = {0};
+
+	w->calls[call]++;
+	if (w->calls_left == 0) {
+		end(w, WASI_END_LIMIT, PROTO_LIMIT_host_calls);
+		return WASI_EIO;
+	}
+	w->calls_left--;
+	if (wasi_interrupted(w))
+		return WASI_EIO;
+	if (!wasi_allows(w, call, row->capability))
+		return WASI_ENOTCAPABLE;
+	for (uint32_t i = 0; row->type[i] != ':'; i++)
+		a[i] = row->type[i] == 'I' ? (uint64_t)values[i].i64 : (uint32_t)values[i].i32;
+	find_memory(w, caller);
+	return row->handler(w, a);
+}
+
+/* What a person reads when a run ends by a signal; other ends are told by status. */
+static wasm_trap_t *
+ending_trap(const struct wasi *w)
+{
+	char text[80];
+	int n = w->end == WASI_END_SIGNAL ? snprintf(text, sizeof(text), "the guest raised signal %u", w->end_value) :
+	                                    snprintf(text, sizeof(text), "ended by the host");
+
+	return wasmtime_trap_new(text, (size_t)n);
+}
+
+static wasm_trap_t *
+trampoline(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count)
+{
+	const struct wasi_slot *slot = env;
+	struct wasi *w = slot->wasi;
+	enum wasi_errno error;
+
+	(void)count; /* the engine has checked the type that wasi_link gave it */
+	set_busy(w, 1);
+	if (w->shared != NULL)
+		w->shared->call = slot->call + 1;
+	error = dispatch(w, slot->call, caller, values);
+	if (w->shared != NULL)
+		w->shared->call = 0;
+	set_busy(w, 0);
+	if (w->end != WASI_END_NOT)
+		return ending_trap(w);
+	values[0].i32 = (int32_t)error;
+	return NULL;
+}
+
+/* --- linking --------------------------------------------------------------------------------------------------- */
+
+static wasm_valtype_t *
+value_type(char letter)
+{
+	return wasm_valtype_new(letter == 'I' ? WASM_I64 : WASM_I32);
+}
+
+/* The engine's form of a row's type. */
+static wasm_functype_t *
+function_type(const char *type)
+{
+	wasm_valtype_t *list[WASI_PARAMETERS_MAX + 1];
+	wasm_valtype_vec_t params, results;
+	size_t n = 0;
+
+	for (; *type != ':'; type++)
+		list[n++] = value_type(*type);
+	wasm_valtype_vec_new(&params, n, list);
+	n = 0;
+	for (type++; *type != '\0'; type++)
+		list[n++] = value_type(*type);
+	wasm_valtype_vec_new(&results, n, list);
+	return wasm_functype_new(&params, &results);
+}
+
+static int
+link_row(struct wasi *w, enum wasi_call call, wasmtime_linker_t *linker, struct err *e)
+{
+	const struct row *row = &rows[call];
+	wasm_functype_t *type = function_type(row->type);
+	wasmtime_error_t *error;
+	wasm_name_t text;
+	int rc = 0;
+
+	error = wasmtime_linker_define_func_unchecked(linker, MODULE, strlen(MODULE), row->name, strlen(row->name), type,
+	    trampoline, &w->slots[call], NULL);
+	wasm_functype_delete(type);
+	if (error != NULL) {
+		wasmtime_error_message(error, &text);
+		rc = err_set(e, ERR_NOMEM, "linking %s.%s: %.*s", MODULE, row->name, (int)text.size, text.data);
+		wasm_name_delete(&text);
+		wasmtime_error_delete(error);
+	}
+	return rc;
+}
+
+int
+wasi_link(struct wasi *w, wasmtime_linker_t *linker, struct err *e)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < WASI_CALL_COUNT && rc == 0; i++)
+		rc = link_row(w, i, linker, e);
+	return rc;
+}
+
+/* --- one run --------------------------------------------------------------------------------------------------- */
+
+/* Reads `count` strings that fill data[0..length] exactly. */
+static int
+read_strings(const char *what, const uint8_t *data, uint64_t length, uint32_t count, struct wasi_strings *out,
+    struct err *e)
+{
+	uint64_t at = 0, bytes = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t n;
+
+		if (length - at < sizeof(n))
+			return err_set(e, ERR_PROTOCOL, "the job's %s end within number %u of %u", what, i, count);
+		memcpy(&n, data + at, sizeof(n));
+		at += sizeof(n);
+		if (length - at < n)
+			return err_set(e, ERR_PROTOCOL, "the job's %s end within number %u of %u", what, i, count);
+		if (n > 0 && memchr(data + at, '\0', n) != NULL)
+			return err_set(e, ERR_PROTOCOL, "the job's %s have a NUL inside number %u", what, i);
+		at += n;
+		bytes += (uint64_t)n + 1;
+	}
+	if (at != length || bytes > INT32_MAX)
+		return err_set(e, ERR_PROTOCOL, "the job's %s take %llu bytes, not %llu", what, (unsigned long long)at,
+		    (unsigned long long)length);
+	*out = (struct wasi_strings){data, count, (uint32_t)bytes};
+	return 0;
+}
+
+/* The capabilities that a job's settings amount to. */
+static uint32_t
+granted_by(const struct proto_job *job)
+{
+	uint32_t granted = 1u << WASI_CAP_NONE;
+
+	if (job->clock != PROTO_CLOCK_NONE)
+		granted |= 1u << WASI_CAP_CLOCK;
+	if (job->random != PROTO_RANDOM_NONE)
+		granted |= 1u << WASI_CAP_RANDOM;
+	return granted;
+}
+
+/* Checks the blob and finds its three parts. */
+static int
+read_blob(const struct wasi_config *config, struct wasi_strings *args, struct wasi_strings *environment,
+    const uint8_t **input, struct err *e)
+{
+	const struct proto_job *job = config->job;
+	uint64_t left = config->blob_length;
+	int rc;
+
+	if (job->args_bytes > left || job->env_bytes > left - job->args_bytes ||
+	    job->stdin_bytes != left - job->args_bytes - job->env_bytes)
+		return err_set(e, ERR_PROTOCOL, "the job's blob has %llu bytes, which is not what its parts add up to",
+		    (unsigned long long)left);
+	if (job->clock > PROTO_CLOCK_REAL || job->random > PROTO_RANDOM_REAL)
+		return err_set(e, ERR_PROTOCOL, "the job's clock %u or random %u is none that there is", job->clock,
+		    job->random);
+	rc = read_strings("arguments", config->blob, job->args_bytes, job->argc, args, e);
+	if (rc == 0)
+		rc = read_strings("environment", config->blob + job->args_bytes, job->env_bytes, job->envc, environment, e);
+	if (rc == 0)
+		*input = config->blob + job->args_bytes + job->env_bytes;
+	return rc;
+}
+
+int
+wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *e)
+{
+	const struct proto_job *job = config->job;
+	struct wasi_strings args, environment;
+	const uint8_t *input;
+	int rc = read_blob(config, &args, &environment, &input, e);
+
+	if (rc != 0)
+		return rc;
+	w->args = args;
+	w->environment = environment;
+	w->granted = granted_by(job);
+	w->calls_left = job->host_calls;
+	w->shared = config->shared;
+	w->port = (struct wasi_port){config->socket, config->run, &w->stop};
+	w->clock.kind = (enum proto_clock)job->clock;
+	w->clock.fixed_ns = job->clock_fixed_ns;
+	wasi_random_begin(&w->random, (enum proto_random)job->random, job->seed);
+	wasi_fds_begin(&w->fds);
+	wasi_output_begin(&w->out[0], 1, job->output_bytes, job->flags);
+	wasi_output_begin(&w->out[1], 2, job->output_bytes, job->flags);
+	wasi_input_begin(&w->in, input, (size_t)job->stdin_bytes, (job->flags & PROTO_JOB_STREAM_INPUT) != 0);
+	return 0;
+}
+
+void
+wasi_attach(struct wasi *w, const wasmtime_memory_t *memory)
+{
+	w->attached = memory != NULL;
+	if (memory != NULL)
+		w->handle = *memory;
+}
+
+void
+wasi_stop(struct wasi *w, enum proto_limit limit)
+{
+	if (w->stop == 0)
+		w->stop = (sig_atomic_t)limit;
+}
+
+enum proto_limit
+wasi_stopped(const struct wasi *w)
+{
+	return (enum proto_limit)w->stop;
+}
+
+enum wasi_end
+wasi_ended(const struct wasi *w, uint32_t *value)
+{
+	if (value != NULL)
+		*value = w->end_value;
+	return w->end;
+}
+
+bool
+wasi_report(const struct wasi *w, struct proto_result *result)
+{
+	for (uint32_t i = 0; i < WASI_CALL_COUNT; i++)
+		result->host_calls[i] = w->calls[i];
+	result->stdout_bytes = w->out[0].written;
+	result->stderr_bytes = w->out[1].written;
+	switch (w->end) {
+	case WASI_END_EXIT:
+		result->status = PROTO_STATUS_EXITED;
+		result->exit_code = w->end_value;
+		return true;
+	case WASI_END_SIGNAL:
+		result->status = PROTO_STATUS_TRAPPED;
+		result->trap = RUNTIME_TRAP_signal;
+		return true;
+	case WASI_END_LIMIT:
+		result->status = PROTO_STATUS_LIMIT;
+		result->limit = w->end_value;
+		return true;
+	case WASI_END_NOT:
+	case WASI_END_BROKEN:
+		break;
+	}
+	return false;
+}
+
+/* Sends one message for what policy withheld; a sent one is forgotten. */
+static enum wasi_stream_status
+send_denial(struct wasi *w, uint32_t call, uint32_t capability)
+{
+	struct {
+		struct imsg_hdr hdr;
+		struct proto_denial denial;
+	} packet = {
+		.hdr = {PROTO_DENIAL, sizeof(packet.denial), w->port.run},
+		.denial = {call + 1, capability, w->denied[call][capability]},
+	};
+
+	if (packet.denial.count == 0)
+		return WASI_STREAM_OK;
+	if (wasi_port_send(&w->port, &packet, sizeof(packet), true) != WASI_STREAM_OK)
+		return WASI_STREAM_BROKEN;
+	w->denied[call][capability] = 0;
+	return WASI_STREAM_OK;
+}
+
+static enum wasi_stream_status
+send_denials(struct wasi *w)
+{
+	enum wasi_stream_status s = WASI_STREAM_OK;
+
+	for (uint32_t call = 0; call < WASI_CALL_COUNT; call++)
+		for (uint32_t capability = 0; capability < WASI_CAP_COUNT && s == WASI_STREAM_OK; capability++)
+			s = send_denial(w, call, capability);
+	return s;
+}
+
+int
+wasi_finish(struct wasi *w)
+{
+	int rc = 0;
+
+	set_busy(w, 1);
+	for (int i = 0; i < 2 && rc == 0; i++)
+		if (wasi_output_flush(&w->out[i], &w->port, true) != WASI_STREAM_OK)
+			rc = ERR_EOF;
+	if (rc == 0 && send_denials(w) != WASI_STREAM_OK)
+		rc = ERR_EOF;
+	set_busy(w, 0);
+	return rc;
+}
+
+int
+wasi_finish_from_signal(struct wasi *w)
+{
+	return w->busy != 0 ? ERR_AGAIN : wasi_finish(w);
+}
