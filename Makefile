@@ -166,14 +166,64 @@ unit-tests: $(UNIT_TESTS)
 test-unit: unit-tests ## build and run the unit tests
 	@tests/run --build $(O) unit $(T)
 
+check-build: all unit-tests $(O)/scripts/tables
+	@scripts/guests.sh $(O)/guests
+
+check: ## all tests: unit, sanitizers, scenarios; installs what they need
+	@scripts/deps.sh build check
+	@$(MAKE) O=$(O) check-build
+	@$(MAKE) O=$(O)-san SANITIZE=1 all unit-tests
+	@tests/run --build $(O) --sanitized $(O)-san all
+
+# --- trying, measuring, installing -----------------------------------------------------------------------------------
+
+deps: ## install what building needs
+	@scripts/deps.sh build
+
+deps-check: ## install what the tests need too
+	@scripts/deps.sh build check
+
+demo: ## from nothing to a signed run: what brig is, in one command
+	@scripts/deps.sh build
+	@$(MAKE) O=$(O) all
+	@scripts/demo.sh $(O)
+
+bench: ## measure; writes docs/benchmarks.md
+	@scripts/deps.sh build check bench
+	@$(MAKE) O=$(O) all benches
+	@scripts/guests.sh $(O)/guests
+	@tests/bench/run.py --build $(O)
+
+benches: $(BENCH)
+$(O)/tests/bench/%: $(O)/tests/bench/%.o $(call archives,base)
+	@echo "  LD      $(@F)"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_SODIUM)
+
+# The generator reads the same tables as the programs.
+$(O)/scripts/tables: $(O)/scripts/tables.o $(call archives,runtime policy base) $(ENGINE_WORKER)
+	@echo "  LD      $(@F)"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_JANSSON) $(LIB_SODIUM) $(LIB_ENGINE)
+
+docs: $(O)/scripts/tables ## write the tables in docs/ anew from the code
+	@scripts/docs.py $(O)/scripts/tables
+
+HELPERS := brig-store brig-logger brig-launcher brig-worker brig-compiler
+MAN_PAGES := $(wildcard docs/man/*.[1-8])
+install: all ## install below PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/brig
+	install -m 755 $(O)/brig $(O)/brigd $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(HELPERS:%=$(O)/%) $(DESTDIR)$(PREFIX)/libexec/brig/
+	for page in $(MAN_PAGES); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+
 clean: ## remove what was built here; the engine's cache stays
-	rm -rf $(O) build build-san
+	rm -rf $(O) $(O)-san build build-san
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 FORCE:
-.PHONY: all unit-tests test-unit clean help FORCE
+.PHONY: all unit-tests test-unit check-build check deps deps-check demo bench benches docs install clean help FORCE
 .SECONDARY:
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
