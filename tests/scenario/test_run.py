@@ -178,12 +178,12 @@ class Traps(harness.Scenario):
     def test_unreachable_comes_with_the_functions_names(self):
         trap = self.trap("trap")
         self.assertEqual(trap["kind"], "unreachable")
-        names = [frame.get("function") for frame in trap["frames"]]
+        names = [frame.get("name") for frame in trap["frames"]]
         self.assertEqual([n for n in names if n in ("innermost_frame", "middle_frame")],
                          ["innermost_frame", "middle_frame"], trap)
 
     def test_each_kind_by_its_name(self):
-        for verb, kind in (("divide", "integer_divide_by_zero"), ("memory", "out_of_bounds_memory"),
+        for verb, kind in (("divide", "integer_division_by_zero"), ("memory", "memory_out_of_bounds"),
                            ("recurse", "stack_overflow")):
             with self.subTest(verb):
                 self.assertEqual(self.trap(verb, 0)["kind"], kind)
