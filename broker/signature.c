@@ -16,20 +16,6 @@ signature_kind_name(enum signature_kind kind)
 	return kind <= SIGNATURE_BOTH ? names[kind] : "none";
 }
 
-/* The digest of the module as it was before a signature section was put into it. */
-static struct digest
-content_digest(const uint8_t *header, const struct wasmsig *sig)
-{
-	crypto_hash_sha256_state st;
-	struct digest d;
-
-	crypto_hash_sha256_init(&st);
-	crypto_hash_sha256_update(&st, header, WASMSIG_HEADER_SIZE);
-	crypto_hash_sha256_update(&st, sig->rest, sig->rest_length);
-	crypto_hash_sha256_final(&st, d.bytes);
-	return d;
-}
-
 static int
 check_module(const struct keyring *ring, const struct signature_verdict *v, struct err *e)
 {
@@ -136,7 +122,7 @@ signature_check(const uint8_t *wasm, size_t length, const char *detached, size_t
 	if (parsed != 0 && parsed != ERR_NOTFOUND)
 		return parsed;
 	v.module = digest_of(wasm, length);
-	v.content = parsed == 0 ? content_digest(wasm, &sig) : v.module;
+	v.content = parsed == 0 ? wasmsig_content(&sig) : v.module;
 	if ((rc = check_module(ring, &v, e)) != 0)
 		return rc;
 	if (parsed == 0 && (rc = check_embedded(&sig, ring, now, &v, e)) != 0)

@@ -258,6 +258,19 @@ wasmsig_parse(const uint8_t *wasm, size_t length, struct wasmsig *out, struct er
 	return is_signed ? 0 : err_set(e, ERR_NOTFOUND, "the module carries no signature");
 }
 
+struct digest
+wasmsig_content(const struct wasmsig *sig)
+{
+	crypto_hash_sha256_state st;
+	struct digest d;
+
+	crypto_hash_sha256_init(&st);
+	crypto_hash_sha256_update(&st, core_header, sizeof(core_header));
+	crypto_hash_sha256_update(&st, sig->rest, sig->rest_length);
+	crypto_hash_sha256_final(&st, d.bytes);
+	return d;
+}
+
 static void
 put_message(const uint8_t hash[32], uint8_t message[MESSAGE_SIZE])
 {

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/digest.h"
 #include "base/err.h"
 #include "broker/keys.h"
 
@@ -41,6 +42,9 @@ int wasmsig_parse(const uint8_t *wasm, size_t length, struct wasmsig *out, struc
 
 /* wasmsig_verify - that the hash is the rest's and the signature is `key`'s. 0, or ERR_SIGNATURE saying which not. */
 int wasmsig_verify(const struct wasmsig *sig, const uint8_t key[32], struct err *e);
+
+/* wasmsig_content - SHA-256 of the module without its signature section: the digest of the file before signing. */
+struct digest wasmsig_content(const struct wasmsig *sig);
 
 /*
  * wasmsig_sign - a copy of the module with a signature section put first, and one that was there left out. The

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "clients/c/libbrig.h"
 
 /*
  * The verbs. Each is `int cmd_VERB(int argc, char **argv)` in clients/c/cmd_VERB.c, called with argv[0] = "VERB" and
@@ -15,6 +16,10 @@
  */
 #define CMD_VERBS(X)                                                  \
 	X(run, "run a WebAssembly program")                           \
+	X(sign, "sign a program, inside it or beside it")             \
+	X(verify, "tell who signed a program")                        \
+	X(keygen, "make a key pair")                                  \
+	X(keys, "keep the keyring: which keys count")                 \
 	X(policy, "check, combine and describe policy documents")     \
 	X(module, "keep modules at the server, by digest")            \
 	X(server, "ask a running brigd how it is")
@@ -56,6 +61,16 @@ struct cmd_sub {
  * CMD_USAGE. `about` is the text above the list in the help.
  */
 int cmd_dispatch(const char *verb, const char *about, const struct cmd_sub *subs, int argc, char **argv);
+
+/*
+ * cmd_call - connect to the running brigd at `socket` (NULL: where it is by default; none is started), call `method` and
+ * wait. `params` is taken; `fd` goes with it unless it is -1. CMD_OK with *result owned by the caller, else CMD_FAILED
+ * after the reason has been printed.
+ */
+int cmd_call(const char *verb, const char *socket, const char *method, json_t *params, int fd, json_t **result);
+
+/* cmd_print_json - print it on standard output, indented, keys sorted. CMD_OK, or CMD_FAILED when that fails. */
+int cmd_print_json(const char *verb, const json_t *json);
 
 /* cmd_is_help - whether argv[1] is --help, -h or help. */
 bool cmd_is_help(int argc, char **argv);
