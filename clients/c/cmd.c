@@ -113,3 +113,34 @@ cmd_dispatch(const char *verb, const char *about, const struct cmd_sub *subs, in
 		return cmd_usage(verb, "there is no \"%s\"; did you mean \"%s\"?", argv[1], near);
 	return cmd_usage(verb, "there is no \"%s\"", argv[1]);
 }
+
+int
+cmd_call(const char *verb, const char *socket, const char *method, json_t *params, int fd, json_t **result)
+{
+	struct brig_error error = {0};
+	struct brig *b = NULL;
+	struct err e = {0};
+	int rc = brig_connect(socket, &b, &e);
+
+	if (rc == 0)
+		rc = brig_call(b, method, params, &fd, fd < 0 ? 0 : 1, result, &error, &e);
+	else
+		json_decref(params);
+	if (rc != 0 && error.code != 0)
+		cmd_error(verb, "%s%s%s", error.message, error.advice[0] == '\0' ? "" : "\n  ", error.advice);
+	else if (rc != 0)
+		cmd_fail(verb, &e);
+	brig_close(b);
+	return rc == 0 ? CMD_OK : CMD_FAILED;
+}
+
+int
+cmd_print_json(const char *verb, const json_t *json)
+{
+	if (json == NULL || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_SORT_KEYS) != 0 || putchar('\n') == EOF ||
+	    fflush(stdout) != 0) {
+		cmd_error(verb, "the answer cannot be printed");
+		return CMD_FAILED;
+	}
+	return CMD_OK;
+}

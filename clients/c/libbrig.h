@@ -29,8 +29,8 @@ int brig_socket_private(char path[BRIG_PATH_MAX], struct err *e);
  * brig_socket_private() and /run/brig/brigd.sock at which one answers.
  *
  * The server must run as root or as this user, or as the user to whom root gave the directory of the socket: anyone
- * else could have put a socket there to read what is sent. Returns 0 with *out to be ended by brig_close(); ERR_NOTFOUND
- * when no brigd listens there, ERR_DENIED when it is somebody else's, or it refuses us; ERR_IO, ERR_NOMEM.
+ * else could have put a socket there to read what is sent. Returns 0 with *out to be ended by brig_close();
+ * ERR_NOTFOUND when no brigd listens there, ERR_DENIED when it is somebody else's, or it refuses us; ERR_IO, ERR_NOMEM.
  */
 int brig_connect(const char *path, struct brig **out, struct err *e);
 

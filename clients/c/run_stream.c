@@ -17,6 +17,7 @@
 struct stream {
 	struct brig *b;
 	json_int_t id;
+	json_int_t input_id; /* of the piece of input that the server has not taken yet; 0 for none */
 	json_t *run_id;   /* once the run has started */
 	bool feed;        /* standard input is still to be sent */
 	bool cancelled;   /* run.cancel is sent */
@@ -97,24 +98,40 @@ on_notification(struct stream *s, const char *method, const json_t *params, stru
 	return 0;
 }
 
+/* An answer: to `run`, to the last piece of input, or to something that no longer matters. 1 when it is the first. */
+static int
+on_answer(struct stream *s, const json_t *message, struct err *e)
+{
+	struct brig_error refused;
+	json_t *value;
+	int rc = brig_answer(message, s->id, &value, s->error, e);
+
+	if (rc == 0) {
+		s->result = json_incref(value);
+		return 1;
+	}
+	if (rc != ERR_NOTFOUND)
+		return rc;
+	rc = brig_answer(message, s->input_id, &value, &refused, e);
+	if (rc == ERR_NOTFOUND || rc == ERR_PROTOCOL)
+		return 0;
+	s->input_id = 0;
+	if (rc != 0)
+		s->feed = false; /* the run reads no more; how it ended is in its result */
+	return 0;
+}
+
 /* Takes all that has arrived. 0 when the answer is still to come, 1 when it is there, or a negative error. */
 static int
 take_messages(struct stream *s, struct err *e)
 {
-	json_t *message, *value;
+	json_t *message;
 	int rc;
 
 	while ((rc = brig_receive(s->b, &message, e)) == 0) {
 		const char *method = json_string_value(json_object_get(message, "method"));
 
-		if (method != NULL) {
-			rc = on_notification(s, method, json_object_get(message, "params"), e);
-		} else if ((rc = brig_answer(message, s->id, &value, s->error, e)) == 0) {
-			s->result = json_incref(value);
-			rc = 1;
-		} else if (rc == ERR_NOTFOUND) {
-			rc = 0;
-		}
+		rc = method != NULL ? on_notification(s, method, json_object_get(message, "params"), e) : on_answer(s, message, e);
 		json_decref(message);
 		if (rc != 0)
 			return rc;
@@ -124,7 +141,7 @@ take_messages(struct stream *s, struct err *e)
 
 /* --- what goes to it ------------------------------------------------------------------------------------------ */
 
-/* Sends one piece of standard input, or its end. */
+/* Sends one piece of standard input, or its end. The next goes when the server has taken this: it sets the pace. */
 static int
 feed_some(struct stream *s, struct err *e)
 {
@@ -134,8 +151,8 @@ feed_some(struct stream *s, struct err *e)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return 0;
 	if (n > 0)
-		return brig_notify(s->b, "run.input", json_pack("{s:O, s:o}", "run_id", s->run_id, "data",
-		    brig_base64(chunk, (size_t)n)), e);
+		return brig_request(s->b, "run.input", json_pack("{s:O, s:o}", "run_id", s->run_id, "data",
+		    brig_base64(chunk, (size_t)n)), NULL, 0, &s->input_id, e);
 	s->feed = false;
 	return brig_notify(s->b, "run.input", json_pack("{s:O, s:b}", "run_id", s->run_id, "end", 1), e);
 }
@@ -161,7 +178,7 @@ turn(struct stream *s, struct err *e)
 	char drained[8];
 	int rc;
 
-	if (s->feed && s->run_id != NULL && (fds[0].events & POLLOUT) == 0 && may_read_input())
+	if (s->feed && s->run_id != NULL && s->input_id == 0 && may_read_input())
 		fds[2].fd = STDIN_FILENO;
 	if (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) < 0)
 		return errno == EINTR ? 0 : err_sys(e, ERR_IO, "poll");

@@ -1,0 +1,151 @@
+/* cmd_policy: `brig policy`: check documents, combine them, describe the language. brig. */
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "clients/c/cmd.h"
+#include "policy/policy.h"
+
+#define VERB "policy"
+
+static const char about[] =
+    "brig policy: the documents that say what a run may do (brig-policy(5)). A FILE of - is standard input.";
+
+/* Reads a document; errors carry the file's name. */
+static int
+read_policy(const char *path, struct policy **out, struct err *e)
+{
+	uint8_t *text = NULL;
+	size_t length = 0;
+	int rc = strcmp(path, "-") == 0 ? io_read_fd(0, POLICY_TEXT_MAX, &text, &length, e)
+	                                : io_read_file(path, POLICY_TEXT_MAX, &text, &length, e);
+
+	if (rc != 0)
+		return rc;
+	rc = policy_parse((char *)text, length, out, e);
+	free(text);
+	return rc == 0 ? 0 : err_context(e, "%s", path);
+}
+
+/* Prints and frees. */
+static int
+print_json(json_t *json)
+{
+	int code = cmd_print_json(VERB, json);
+
+	json_decref(json);
+	return code;
+}
+
+static int
+policy_check(int argc, char **argv)
+{
+	int code = CMD_OK;
+
+	if (argc < 2)
+		return cmd_usage(VERB, "check: which FILE?");
+	for (int i = 1; i < argc; i++) {
+		char text[DIGEST_TEXT_SIZE];
+		struct policy *p = NULL;
+		struct digest digest;
+		struct err e;
+
+		if (read_policy(argv[i], &p, &e) != 0 || policy_digest(p, &digest, &e) != 0)
+			code = cmd_fail(VERB, &e);
+		else
+			printf("%s: good, %s\n", argv[i], digest_text(&digest, text));
+		policy_free(p);
+	}
+	return code;
+}
+
+static int
+policy_combine(int argc, char **argv)
+{
+	struct policy *met = NULL, *p, *next;
+	struct err e;
+	int rc = 0, code;
+
+	if (argc < 2)
+		return cmd_usage(VERB, "meet: which FILEs?");
+	for (int i = 1; rc == 0 && i < argc; i++) {
+		if ((rc = read_policy(argv[i], &p, &e)) != 0)
+			break;
+		rc = policy_meet(met == NULL ? p : met, p, &next, &e);
+		policy_free(p);
+		if (rc != 0)
+			break;
+		policy_free(met);
+		met = next;
+	}
+	code = rc != 0 ? cmd_fail(VERB, &e) : print_json(policy_to_json(met));
+	policy_free(met);
+	return code;
+}
+
+static int
+policy_print_builtin(int argc, char **argv)
+{
+	struct policy *p;
+	struct err e;
+	int code;
+
+	(void)argv;
+	if (argc > 1)
+		return cmd_usage(VERB, "builtin takes no arguments");
+	if (policy_builtin(&p, &e) != 0)
+		return cmd_fail(VERB, &e);
+	code = print_json(policy_to_json(p));
+	policy_free(p);
+	return code;
+}
+
+static int
+policy_print_schema(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1)
+		return cmd_usage(VERB, "schema takes no arguments");
+	return print_json(policy_schema());
+}
+
+/* As people read it, or, with --markdown, as the table of docs/policy.md. */
+static int
+policy_print_limits(int argc, char **argv)
+{
+	bool markdown = argc == 2 && strcmp(argv[1], "--markdown") == 0;
+
+	if (argc > 1 && !markdown)
+		return cmd_usage(VERB, "limits takes no arguments but --markdown");
+	printf(markdown ? "| limit | default | maximum | what it bounds |\n|---|---|---|---|\n"
+	                : "%-15s %-10s %-17s %s\n", "limit", "default", "maximum", "what it bounds");
+	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++) {
+		const struct policy_limit_info *info = &policy_limit_info[i];
+		char initial[POLICY_LIMIT_TEXT_SIZE] = "none", maximum[POLICY_LIMIT_TEXT_SIZE];
+
+		if (info->initial != 0)
+			policy_limit_text(i, info->initial, initial);
+		policy_limit_text(i, info->maximum, maximum);
+		printf(markdown ? "| `%s` | %s | %s | %s |\n" : "%-15s %-10s %-17s %s\n", info->name, initial, maximum,
+		    info->text);
+	}
+	return CMD_OK;
+}
+
+static const struct cmd_sub subs[] = {
+    {"check", policy_check, "FILE...", "say whether each is a good document, and its digest; if not, where and why"},
+    {"meet", policy_combine, "FILE...", "print what all of them allow together"},
+    {"builtin", policy_print_builtin, "", "print the ceiling of a brigd that was given none"},
+    {"limits", policy_print_limits, "", "list the limits with defaults and maxima"},
+    {"schema", policy_print_schema, "", "print the JSON Schema of documents"},
+    {NULL, NULL, NULL, NULL},
+};
+
+int
+cmd_policy(int argc, char **argv)
+{
+	return cmd_dispatch(VERB, about, subs, argc, argv);
+}

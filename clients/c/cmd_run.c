@@ -1,0 +1,384 @@
+/* cmd_run: `brig run FILE.wasm [args]`: a WebAssembly program, run as if it were any other. brig. */
+
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "clients/c/cmd.h"
+#include "clients/c/libbrig.h"
+#include "clients/c/module_file.h"
+#include "clients/c/private.h"
+#include "clients/c/run_report.h"
+#include "clients/c/run_stream.h"
+#include "policy/policy.h"
+
+#define VERB "run"
+
+static const char help[] =
+    "brig run [options] FILE.wasm [argument...]\n"
+    "\n"
+    "Runs a WebAssembly program (core module, WASI preview 1). Its input, output and exit code are those of brig.\n"
+    "FILE.wasm may be - for standard input. What is behind it goes to the program.\n"
+    "\n"
+    "  -e, --env NAME=VALUE    set a variable of its environment; NAME alone passes ours on (repeatable)\n"
+    "  -l, --limit NAME=VALUE  state a limit: wall_ms=5s, memory_bytes=64M, fuel=1G (repeatable; brig policy limits)\n"
+    "  -t, --timeout TIME      short for --limit wall_ms=TIME\n"
+    "  -p, --policy FILE       run under this policy document, within what the server allows\n"
+    "      --stdin none        give it an empty standard input, and leave ours alone\n"
+    "      --json              print the whole result as JSON on standard output, nothing else\n"
+    "  -u, --usage             print what the run used on standard error, at the end\n"
+    "      --no-sign           send an unsigned file as it is; otherwise your own key signs it\n"
+    "      --socket PATH       the server; otherwise BRIG_SOCKET, your own (started when needed), the system's\n"
+    "\n"
+    "Exit code: the program's own; 124 stopped at a limit, 125 brig failed, 126 not allowed, 130 cancelled (Ctrl-C),\n"
+    "134 trapped.\n";
+
+enum { OPT_STDIN = 256, OPT_JSON, OPT_NO_SIGN, OPT_SOCKET, OPT_HELP };
+
+static const struct option long_options[] = {
+    {"env", required_argument, NULL, 'e'},
+    {"limit", required_argument, NULL, 'l'},
+    {"timeout", required_argument, NULL, 't'},
+    {"policy", required_argument, NULL, 'p'},
+    {"stdin", required_argument, NULL, OPT_STDIN},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"usage", no_argument, NULL, 'u'},
+    {"no-sign", no_argument, NULL, OPT_NO_SIGN},
+    {"socket", required_argument, NULL, OPT_SOCKET},
+    {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+/* One `brig run`, from its command line on. */
+struct run {
+	const char *file;
+	const char *const *args;
+	size_t argc;
+	json_t *env;      /* object */
+	json_t *limits;   /* object: those stated */
+	const char *policy_file;
+	const char *socket;
+	bool no_stdin, json, usage, no_sign;
+
+	struct module_file module;
+};
+
+static int
+usage_error(const char *message)
+{
+	cmd_usage(VERB, "%s", message);
+	return RUN_EXIT_FAILED;
+}
+
+/* --- the command line ----------------------------------------------------------------------------------------- */
+
+static int
+add_env(struct run *r, const char *text, struct err *e)
+{
+	const char *equals = strchr(text, '=');
+	char *name = equals == NULL ? strdup(text) : strndup(text, (size_t)(equals - text));
+	const char *value = equals != NULL ? equals + 1 : name == NULL ? NULL : getenv(name);
+	int rc = 0;
+
+	if (name == NULL)
+		rc = err_set(e, ERR_NOMEM, "out of memory");
+	else if (name[0] == '\0')
+		rc = err_set(e, ERR_INVAL, "--env %s: there is no name before the =", text);
+	else if (value != NULL && json_object_set_new(r->env, name, json_string(value)) != 0)
+		rc = err_set(e, ERR_INVAL, "--env %s: only UTF-8 can be sent", text);
+	free(name);
+	return rc;
+}
+
+static int
+add_limit(struct run *r, const char *text, struct err *e)
+{
+	enum policy_limit limit;
+	uint64_t value;
+	int rc = policy_limit_parse(text, &limit, &value, e);
+
+	if (rc != 0)
+		return rc;
+	if (json_object_set_new(r->limits, policy_limit_info[limit].name, json_integer((json_int_t)value)) != 0)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	return 0;
+}
+
+static int
+add_timeout(struct run *r, const char *text, struct err *e)
+{
+	char limit[64];
+
+	snprintf(limit, sizeof(limit), "wall_ms=%s", text);
+	return add_limit(r, limit, e);
+}
+
+/* One option. ERR_* with a message for the usage line. */
+static int
+take_option(struct run *r, int option, const char *value, struct err *e)
+{
+	switch (option) {
+	case 'e':
+		return add_env(r, value, e);
+	case 'l':
+		return add_limit(r, value, e);
+	case 't':
+		return add_timeout(r, value, e);
+	case 'p':
+		r->policy_file = value;
+		return 0;
+	case 'u':
+		r->usage = true;
+		return 0;
+	case OPT_STDIN:
+		r->no_stdin = true;
+		if (strcmp(value, "none") != 0)
+			return err_set(e, ERR_INVAL, "--stdin %s: only \"none\" can be said here", value);
+		return 0;
+	case OPT_JSON:
+		r->json = true;
+		return 0;
+	case OPT_NO_SIGN:
+		r->no_sign = true;
+		return 0;
+	case OPT_SOCKET:
+		r->socket = value;
+		return 0;
+	default:
+		return err_set(e, ERR_INVAL, "an option is not known, or lacks its value");
+	}
+}
+
+/* Reads the command line. 0 to go on, else *exit_code is the end of it. */
+static int
+take_command_line(struct run *r, int argc, char **argv, int *exit_code)
+{
+	struct err e;
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "+:e:l:t:p:u", long_options, NULL)) != -1) {
+		if (option == OPT_HELP) {
+			fputs(help, stdout);
+			*exit_code = CMD_OK;
+			return -1;
+		}
+		if (option == ':' || option == '?') {
+			cmd_usage(VERB, option == ':' ? "%s needs a value" : "%s is not an option", argv[optind - 1]);
+			*exit_code = RUN_EXIT_FAILED;
+			return -1;
+		}
+		if (take_option(r, option, optarg, &e) != 0) {
+			*exit_code = usage_error(e.msg);
+			return -1;
+		}
+	}
+	if (optind == argc) {
+		*exit_code = usage_error("which program? FILE.wasm is missing");
+		return -1;
+	}
+	r->file = argv[optind];
+	r->no_stdin |= strcmp(r->file, "-") == 0;
+	r->args = (const char *const *)argv + optind + 1;
+	r->argc = (size_t)(argc - optind - 1);
+	return 0;
+}
+
+/* --- the request ---------------------------------------------------------------------------------------------- */
+
+/* What the request may have when it states only limits: all that the server gives, so that nothing else narrows. */
+static json_t *
+policy_of_limits(void)
+{
+	struct policy *p = NULL;
+	struct err e;
+	json_t *json;
+
+	if (policy_builtin(&p, &e) != 0)
+		return NULL;
+	p->signature_module = p->signature_source = POLICY_SIGNATURE_OPTIONAL;
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
+		p->limits[i] = POLICY_UNSET;
+	json = policy_to_json(p);
+	policy_free(p);
+	return json;
+}
+
+/* The policy in the request: the file's, with the limits of the command line in it. *out is NULL when there is none. */
+static int
+make_policy(const struct run *r, json_t **out, struct err *e)
+{
+	struct policy *p = NULL;
+	uint8_t *text = NULL;
+	size_t length;
+	json_t *json = NULL, *limits;
+	int rc;
+
+	*out = NULL;
+	if (r->policy_file == NULL && json_object_size(r->limits) == 0)
+		return 0;
+	if (r->policy_file == NULL) {
+		json = policy_of_limits();
+	} else {
+		if ((rc = io_read_file(r->policy_file, POLICY_TEXT_MAX, &text, &length, e)) != 0)
+			return rc;
+		if ((rc = policy_parse((char *)text, length, &p, e)) != 0)
+			err_context(e, "%s", r->policy_file);
+		free(text);
+		if (rc != 0)
+			return rc;
+		json = policy_to_json(p);
+		policy_free(p);
+	}
+	limits = json_object_get(json, "limits");
+	if (json == NULL || json_object_update(limits, r->limits) != 0) {
+		json_decref(json);
+		return err_set(e, ERR_NOMEM, "out of memory for a policy");
+	}
+	*out = json;
+	return 0;
+}
+
+static json_t *
+args_json(const struct run *r)
+{
+	json_t *args = json_array();
+
+	for (size_t i = 0; i < r->argc; i++)
+		if (json_array_append_new(args, json_string(r->args[i])) != 0) {
+			json_decref(args);
+			return NULL;
+		}
+	return args;
+}
+
+/* Standard input: streamed, or nothing; with --json read here to its end. */
+static int
+stdin_json(const struct run *r, json_t **out, struct err *e)
+{
+	uint8_t *data;
+	size_t length;
+	int rc;
+
+	if (r->no_stdin) {
+		*out = json_string("");
+		return 0;
+	}
+	if (!r->json) {
+		*out = json_pack("{s:b}", "stream", 1);
+		return 0;
+	}
+	rc = io_read_fd(STDIN_FILENO, policy_limit_info[POLICY_LIMIT_stdin_bytes].maximum, &data, &length, e);
+	if (rc != 0)
+		return err_context(e, "standard input");
+	*out = brig_base64(data, length);
+	free(data);
+	return 0;
+}
+
+static const char *
+program_name(const struct run *r)
+{
+	const char *slash = strrchr(r->file, '/');
+
+	return strcmp(r->file, "-") == 0 ? "main" : slash == NULL ? r->file : slash + 1;
+}
+
+static int
+make_params(const struct run *r, json_t **out, struct err *e)
+{
+	json_t *args = args_json(r), *input = NULL, *policy = NULL, *params = NULL;
+	int rc = args == NULL ? err_set(e, ERR_INVAL, "an argument is not UTF-8, and cannot be sent") : 0;
+
+	if (rc == 0 && (rc = stdin_json(r, &input, e)) == 0 && (rc = make_policy(r, &policy, e)) == 0) {
+		params = json_pack("{s:o, s:s, s:O, s:O, s:O, s:O*, s:b}", "module", module_file_json(&r->module), "name",
+		    program_name(r), "args", args, "env", r->env, "stdin", input, "policy", policy, "stream", !r->json);
+		if (params == NULL)
+			rc = err_set(e, ERR_INVAL, "the request cannot be written: is the name of the file UTF-8?");
+	}
+	json_decref(args);
+	json_decref(input);
+	json_decref(policy);
+	if (rc == 0)
+		*out = params;
+	return rc;
+}
+
+/* --- running it ----------------------------------------------------------------------------------------------- */
+
+static int
+connect_server(const struct run *r, struct brig **b, struct err *e)
+{
+	bool started;
+	int rc = private_connect(r->socket, b, &started, e);
+
+	if (rc == 0 && started)
+		cmd_error(VERB, "started a brigd of your own, at %s", brig_path(*b));
+	return rc;
+}
+
+static int
+finish(const struct run *r, const json_t *result, int interrupted)
+{
+	int code;
+
+	if (r->json && cmd_print_json(VERB, result) != CMD_OK)
+		return RUN_EXIT_FAILED;
+	code = run_report(result, r->limits);
+	if (r->usage)
+		run_report_usage(result);
+	return code == RUN_EXIT_CANCELLED && interrupted != 0 ? 128 + interrupted : code;
+}
+
+static int
+run_it(struct run *r)
+{
+	struct brig_error error = {0};
+	struct brig *b = NULL;
+	json_t *params = NULL, *result = NULL;
+	struct err e = {0};
+	int module = -1, interrupted = 0, rc;
+	int code = RUN_EXIT_FAILED;
+
+	if ((rc = module_file_load(r->file, !r->no_sign, &r->module, &e)) != 0 || (rc = make_params(r, &params, &e)) != 0 ||
+	    (rc = connect_server(r, &b, &e)) != 0)
+		goto out;
+	if ((module = module_file_memfd(&r->module, &e)) < 0) {
+		rc = module;
+		goto out;
+	}
+	rc = run_stream(b, params, module, !r->no_stdin && !r->json, &result, &error, &interrupted, &e);
+	params = NULL;
+	if (rc == 0)
+		code = finish(r, result, interrupted);
+	else if (error.code != 0)
+		code = run_report_error(&error);
+out:
+	if (rc != 0 && error.code == 0)
+		cmd_fail(VERB, &e);
+	json_decref(params);
+	json_decref(result);
+	if (module >= 0)
+		close(module);
+	brig_close(b);
+	return code;
+}
+
+int
+cmd_run(int argc, char **argv)
+{
+	struct run r = {.env = json_object(), .limits = json_object()};
+	int code;
+
+	if (take_command_line(&r, argc, argv, &code) == 0)
+		code = run_it(&r);
+	json_decref(r.env);
+	json_decref(r.limits);
+	module_file_clear(&r.module);
+	return code;
+}

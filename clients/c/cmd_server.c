@@ -1,0 +1,102 @@
+/* cmd_server: `brig server`: how a running brigd is. brig. */
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clients/c/cmd.h"
+
+#define VERB "server"
+
+static const char about[] =
+    "brig server: ask a running brigd. Each takes --json, and --socket PATH (otherwise BRIG_SOCKET, your own, the\n"
+    "system's).";
+
+/* One value a line, "usage.wall_us: 12", so that it reads well and grep works on it. */
+static void
+print_flat(const char *path, const json_t *json)
+{
+	char inner[256];
+	const char *name;
+	json_t *value;
+	char *text;
+	size_t i;
+
+	if (json_is_object(json)) {
+		json_object_foreach((json_t *)(uintptr_t)json, name, value) {
+			snprintf(inner, sizeof(inner), "%s%s%s", path, path[0] == '\0' ? "" : ".", name);
+			print_flat(inner, value);
+		}
+	} else if (json_is_array(json)) {
+		json_array_foreach(json, i, value) {
+			snprintf(inner, sizeof(inner), "%s[%zu]", path, i);
+			print_flat(inner, value);
+		}
+	} else {
+		printf("%s: ", path);
+		text = json_is_string(json) ? NULL : json_dumps(json, JSON_ENCODE_ANY);
+		cmd_print_safe(stdout, text != NULL ? text : json_string_value(json),
+		    text != NULL ? strlen(text) : json_string_length(json));
+		putchar('\n');
+		free(text);
+	}
+}
+
+static int
+ask(int argc, char **argv, const char *method)
+{
+	static const struct option options[] = {
+	    {"json", no_argument, NULL, 'j'},
+	    {"socket", required_argument, NULL, 's'},
+	    {NULL, 0, NULL, 0},
+	};
+	const char *socket = NULL;
+	bool as_json = false;
+	json_t *result = NULL;
+	int option, code;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (option == 'j')
+			as_json = true;
+		else if (option == 's')
+			socket = optarg;
+		else
+			return cmd_usage(VERB, "%s: %s is not an option, or lacks its value", argv[0], argv[optind - 1]);
+	}
+	if (optind < argc)
+		return cmd_usage(VERB, "%s takes no argument, but %s was given", argv[0], argv[optind]);
+	code = cmd_call(VERB, socket, method, json_object(), -1, &result);
+	if (code == CMD_OK && as_json)
+		code = cmd_print_json(VERB, result);
+	else if (code == CMD_OK)
+		print_flat("", result);
+	json_decref(result);
+	return code;
+}
+
+static int
+server_info(int argc, char **argv)
+{
+	return ask(argc, argv, "server.info");
+}
+
+static int
+server_health(int argc, char **argv)
+{
+	return ask(argc, argv, "server.health");
+}
+
+static const struct cmd_sub subs[] = {
+    {"info", server_info, "[--json]", "what it is: version, limits, the layers of its jail"},
+    {"health", server_health, "[--json]", "whether it takes work, and how much it has"},
+    {NULL, NULL, NULL, NULL},
+};
+
+int
+cmd_server(int argc, char **argv)
+{
+	return cmd_dispatch(VERB, about, subs, argc, argv);
+}

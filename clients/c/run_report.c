@@ -1,0 +1,253 @@
+/* run_report: what `brig run` says about a result, on standard error, and its exit code. brig. */
+
+#include "clients/c/run_report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "clients/c/cmd.h"
+#include "policy/policy.h"
+
+#define VERB         "run"
+#define FRAMES_SHOWN 16
+
+static const char *
+text_of(const json_t *object, const char *name)
+{
+	const char *s = json_string_value(json_object_get(object, name));
+
+	return s == NULL ? "" : s;
+}
+
+static uint64_t
+number_of(const json_t *object, const char *name)
+{
+	json_int_t n = json_integer_value(json_object_get(object, name));
+
+	return n < 0 ? 0 : (uint64_t)n;
+}
+
+/* --- how it ended --------------------------------------------------------------------------------------------- */
+
+static int
+report_exited(const json_t *result, const json_t *limits)
+{
+	json_int_t code = json_integer_value(json_object_get(result, "exit_code"));
+
+	(void)limits;
+	if (code >= 0 && code <= 255)
+		return (int)code;
+	cmd_error(VERB, "the program's exit code was %" JSON_INTEGER_FORMAT ", which does not fit: 255 instead", code);
+	return 255;
+}
+
+static int
+report_trapped(const json_t *result, const json_t *limits)
+{
+	const json_t *trap = json_object_get(result, "trap");
+	const char *message = text_of(trap, "message");
+	const json_t *frame;
+	size_t i;
+
+	(void)limits;
+	cmd_error(VERB, "the program trapped: %s", message[0] != '\0' ? message : text_of(trap, "meaning"));
+	json_array_foreach(json_object_get(trap, "frames"), i, frame) {
+		const char *name = text_of(frame, "name");
+
+		if (i == FRAMES_SHOWN) {
+			fprintf(stderr, "  ...\n");
+			break;
+		}
+		fprintf(stderr, "  %s ", i == 0 ? "in  " : "from");
+		if (name[0] != '\0')
+			cmd_print_safe(stderr, name, strlen(name));
+		else
+			fprintf(stderr, "function %" PRIu64, number_of(frame, "function"));
+		fprintf(stderr, "  (at byte %#" PRIx64 " of the module)\n", number_of(frame, "offset"));
+	}
+	return RUN_EXIT_TRAPPED;
+}
+
+/* "--limit wall_ms=20s": twice what the request stated or the default is, within the maximum. "" when it is there. */
+static void
+suggest_limit(const char *name, const json_t *limits, char text[96])
+{
+	text[0] = '\0';
+	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++) {
+		const struct policy_limit_info *info = &policy_limit_info[i];
+		const json_t *stated = json_object_get(limits, name);
+		uint64_t had = stated != NULL ? (uint64_t)json_integer_value(stated) : info->initial;
+		uint64_t more = had * 2 > info->maximum ? info->maximum : had * 2;
+		char amount[POLICY_LIMIT_TEXT_SIZE], *space;
+
+		if (strcmp(info->name, name) != 0 || more <= had)
+			continue;
+		policy_limit_text(i, more, amount);
+		if ((space = strchr(amount, ' ')) != NULL)
+			memmove(space, space + 1, strlen(space));
+		snprintf(text, 96, "--limit %s=%s", name, amount);
+	}
+}
+
+static int
+report_limit(const json_t *result, const json_t *limits)
+{
+	const char *name = text_of(result, "limit");
+	char advice[96];
+
+	suggest_limit(name, limits, advice);
+	if (advice[0] != '\0')
+		cmd_error(VERB, "the program was stopped at its limit %s; more, if policy allows it: %s", name, advice);
+	else
+		cmd_error(VERB, "the program was stopped at its limit %s, which cannot be raised", name);
+	return RUN_EXIT_LIMIT;
+}
+
+static int
+report_denied(const json_t *result, const json_t *limits)
+{
+	const char *reason = text_of(result, "reason");
+
+	(void)limits;
+	cmd_error(VERB, "the program was stopped by policy%s%s", reason[0] == '\0' ? "" : ": ", reason);
+	return RUN_EXIT_DENIED;
+}
+
+static int
+report_cancelled(const json_t *result, const json_t *limits)
+{
+	const char *reason = text_of(result, "reason");
+
+	(void)limits;
+	cmd_error(VERB, "cancelled%s%s", reason[0] == '\0' ? "" : ": ", reason);
+	return RUN_EXIT_CANCELLED;
+}
+
+static int
+report_failed(const json_t *result, const json_t *limits)
+{
+	(void)limits;
+	cmd_error(VERB, "brig had to end the run: %s", text_of(result, "reason"));
+	return RUN_EXIT_FAILED;
+}
+
+static const struct {
+	const char *status;
+	int (*report)(const json_t *result, const json_t *limits);
+} endings[] = {
+    {"exited", report_exited},
+    {"trapped", report_trapped},
+    {"limit", report_limit},
+    {"denied", report_denied},
+    {"cancelled", report_cancelled},
+    {"failed", report_failed},
+};
+
+/* --- what else there is to say -------------------------------------------------------------------------------- */
+
+static void
+report_truncated(const json_t *result, const json_t *limits)
+{
+	const json_t *truncated = json_object_get(result, "truncated");
+	static const char *const streams[] = {"stdout", "stderr"};
+	char advice[96];
+
+	suggest_limit("output_bytes", limits, advice);
+	for (size_t i = 0; i < 2; i++)
+		if (json_is_true(json_object_get(truncated, streams[i])))
+			cmd_error(VERB, "%s was cut at its limit output_bytes%s%s", streams[i],
+			    advice[0] == '\0' ? "" : "; more, if policy allows it: ", advice);
+}
+
+static void
+report_denials(const json_t *result)
+{
+	const json_t *denial;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "denials"), i, denial) {
+		const char *target = text_of(denial, "target"), *grant = text_of(denial, "grant");
+		const json_t *grant_json = json_object_get(denial, "grant");
+		char text[400];
+
+		if (json_is_object(grant_json) && json_dumpb(grant_json, NULL, 0, 0) < sizeof(text)) {
+			text[json_dumpb(grant_json, text, sizeof(text), 0)] = '\0';
+			grant = text;
+		}
+		cmd_error(VERB, "%s%s%s was denied: %s is not granted by the %s%s%s", text_of(denial, "call"),
+		    target[0] == '\0' ? "" : " of ", target, text_of(denial, "capability"), text_of(denial, "rule"),
+		    grant[0] == '\0' ? "" : "; it would be by ", grant);
+	}
+}
+
+int
+run_report(const json_t *result, const json_t *limits)
+{
+	const char *status = text_of(result, "status");
+
+	report_denials(result);
+	report_truncated(result, limits);
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
+		if (strcmp(status, endings[i].status) == 0)
+			return endings[i].report(result, limits);
+	cmd_error(VERB, "brigd says that the run ended as \"%s\", which this brig does not know", status);
+	return RUN_EXIT_FAILED;
+}
+
+int
+run_report_error(const struct brig_error *error)
+{
+	static const char *const refusals[] = {"denied", "unsigned_module", "bad_signature", "unknown_key", "revoked",
+	    "expired"};
+
+	cmd_error(VERB, "%s%s%s", error->message, error->advice[0] == '\0' ? "" : "\n  ", error->advice);
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		if (strcmp(error->name, refusals[i]) == 0)
+			return RUN_EXIT_DENIED;
+	return RUN_EXIT_FAILED;
+}
+
+/* --- usage ---------------------------------------------------------------------------------------------------- */
+
+static double
+ms_of(const json_t *usage, const char *name)
+{
+	return (double)number_of(usage, name) / 1000;
+}
+
+static void
+print_calls(const json_t *calls)
+{
+	uint64_t total = 0;
+	const char *name;
+	json_t *n;
+
+	json_object_foreach((json_t *)(uintptr_t)calls, name, n)
+		total += (uint64_t)json_integer_value(n);
+	fprintf(stderr, "  host calls  %" PRIu64, total);
+	json_object_foreach((json_t *)(uintptr_t)calls, name, n)
+		fprintf(stderr, ", %s %" JSON_INTEGER_FORMAT, name, json_integer_value(n));
+	fputc('\n', stderr);
+}
+
+void
+run_report_usage(const json_t *result)
+{
+	const json_t *usage = json_object_get(result, "usage"), *module = json_object_get(result, "module");
+	const char *signer = text_of(module, "signer");
+
+	fprintf(stderr, "  run         %s\n", text_of(result, "run_id"));
+	fprintf(stderr, "  module      %s, %s%s\n", text_of(module, "digest"), signer[0] == '\0' ? "not signed" : "signed by ",
+	    signer);
+	fprintf(stderr, "  time        %.2f ms in all, %.2f ms user, %.2f ms system\n", ms_of(usage, "wall_us"),
+	    ms_of(usage, "user_us"), ms_of(usage, "system_us"));
+	fprintf(stderr, "  before it   %.2f ms queued, %.2f ms compiling, %.2f ms starting (%s)\n", ms_of(usage, "queue_us"),
+	    ms_of(usage, "compile_us"), ms_of(usage, "start_us"), text_of(usage, "start"));
+	fprintf(stderr, "  memory      %.1f MiB at most\n", (double)number_of(usage, "peak_memory_bytes") / 1048576);
+	fprintf(stderr, "  output      %" PRIu64 " bytes, and %" PRIu64 " to standard error\n",
+	    number_of(usage, "stdout_bytes"), number_of(usage, "stderr_bytes"));
+	print_calls(json_object_get(usage, "host_calls"));
+	if (number_of(usage, "fuel") > 0)
+		fprintf(stderr, "  fuel        %" PRIu64 "\n", number_of(usage, "fuel"));
+}
