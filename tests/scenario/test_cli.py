@@ -1,0 +1,247 @@
+"""The brig command, used as a person uses it."""
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import harness
+from harness import brig, guest, must, program
+
+VERBS = ("run", "keygen", "sign", "verify", "keys", "policy", "module", "server", "audit", "doctor")
+
+
+class Home(unittest.TestCase):
+    """A user of whom brig knows nothing yet: an empty home directory."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.home = tempfile.mkdtemp(prefix="brig-home-")
+        cls.addClassCleanup(shutil.rmtree, cls.home)
+        runtime = os.path.join(cls.home, "run")
+        os.mkdir(runtime, 0o700)
+        cls.env = {"HOME": cls.home, "XDG_RUNTIME_DIR": runtime, "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "",
+                   "XDG_CACHE_HOME": "", "BRIG_SOCKET": ""}
+        for name in ("guest", "hello"):
+            with open(os.path.join(cls.home, name + ".wasm"), "wb") as f:
+                f.write(guest(name))
+        cls.first = brig("run", cls.wasm("hello"), env=cls.clean_env())
+
+    @classmethod
+    def clean_env(cls):
+        return {k: v for k, v in cls.env.items() if v}
+
+    @classmethod
+    def tearDownClass(cls):
+        for pid, name in harness.descendants(os.getpid()).items():
+            if name == "brigd":
+                os.kill(pid, signal.SIGTERM)
+        left = harness.wait_for_orphans()
+        assert not left, "left running: %s" % left
+
+    @classmethod
+    def wasm(cls, name="guest"):
+        return os.path.join(cls.home, name + ".wasm")
+
+    def run_brig(self, *args, **more):
+        return brig("run", *args, env=self.clean_env(), **more)
+
+    def brigds(self):
+        return [pid for pid, name in harness.descendants(os.getpid()).items() if name == "brigd"]
+
+    def test_first_run_makes_key_keyring_and_brigd_and_says_so(self):
+        self.assertEqual((self.first.returncode, self.first.stdout), (0, b"hello from inside the brig\n"),
+                         self.first.stderr)
+        self.assertIn(b"brigd", self.first.stderr)
+        keys = [os.path.join(d, n) for d, _, names in os.walk(os.path.join(self.home, ".config", "brig"))
+                for n in names if n.endswith(".key")]
+        self.assertTrue(keys)
+        for path in keys:
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600, path)
+
+    def test_second_run_says_nothing_of_its_own(self):
+        done = self.run_brig(self.wasm("hello"))
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"hello from inside the brig\n", b""))
+        self.assertEqual(len(self.brigds()), 1)
+
+    def test_several_first_runs_at_once_start_one_brigd(self):
+        home = os.path.join(self.home, "crowd")
+        os.makedirs(os.path.join(home, "run"), 0o700)
+        env = dict(os.environ, **dict(self.clean_env(), HOME=home, XDG_RUNTIME_DIR=os.path.join(home, "run")))
+        before = set(self.brigds())
+        crowd = [subprocess.Popen([program("brig"), "run", self.wasm("hello")], env=env, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(6)]
+        for one in crowd:
+            out, err = one.communicate(timeout=harness.PATIENCE)
+            self.assertEqual((one.returncode, out), (0, b"hello from inside the brig\n"), err)
+        self.assertEqual(len(set(self.brigds()) - before), 1)
+
+    def test_arguments_input_output_and_exit_code_pass_through(self):
+        done = self.run_brig(self.wasm(), "args", "--not-ours", "x y")
+        self.assertEqual(done.stdout.splitlines()[1:], [b"4:args", b"10:--not-ours", b"3:x y"])
+        self.assertEqual(self.run_brig(self.wasm(), "exit", "42").returncode, 42)
+        blob = bytes(range(256)) * 4000
+        done = self.run_brig(self.wasm(), "cat", input=blob)
+        self.assertEqual((done.returncode, done.stdout == blob), (0, True), done.stderr)
+        done = self.run_brig(self.wasm(), "both", "x")
+        self.assertEqual((done.stdout, done.stderr), (b"out x\n", b"err x\n"))
+
+    def test_module_from_standard_input(self):
+        done = self.run_brig("-", input=guest("hello"))
+        self.assertEqual((done.returncode, done.stdout), (0, b"hello from inside the brig\n"), done.stderr)
+
+    def test_environment_is_what_was_asked_for(self):
+        done = brig("run", "--env", "A=1", "--env", "B", self.wasm(), "env",
+                    env=dict(self.clean_env(), B="two", C="three"))
+        self.assertEqual(sorted(done.stdout.splitlines()), [b"3:A=1", b"5:B=two"])
+
+    def test_json_is_the_whole_result(self):
+        done = self.run_brig("--json", self.wasm(), "exit", "3")
+        result = json.loads(done.stdout)
+        self.assertEqual((result["status"], result["exit_code"]), ("exited", 3))
+        self.assertIn("usage", result)
+
+    def test_usage_goes_to_stderr(self):
+        done = self.run_brig("--usage", self.wasm("hello"))
+        self.assertEqual(done.stdout, b"hello from inside the brig\n")
+        self.assertRegex(done.stderr.decode(), "(?i)memory")
+
+    def test_limit_is_exit_124_and_says_how_to_raise_it(self):
+        done = self.run_brig("--limit", "wall_ms=100ms", self.wasm(), "loop")
+        self.assertEqual((done.returncode, done.stdout), (124, b"looping\n"), done.stderr)
+        self.assertIn(b"wall_ms", done.stderr)
+
+    def test_trap_is_exit_134_and_names_the_functions(self):
+        done = self.run_brig(self.wasm(), "trap")
+        self.assertEqual(done.returncode, 134)
+        self.assertIn(b"innermost_frame", done.stderr)
+        self.assertNotIn(b"\x1b", done.stderr)
+
+    def test_unsigned_file_that_we_must_not_sign_is_exit_126(self):
+        done = self.run_brig("--no-sign", self.wasm("hello"))
+        self.assertEqual((done.returncode, done.stdout), (126, b""))
+        self.assertIn(b"sign", done.stderr)
+
+    def test_missing_file_and_wrong_option_are_exit_125(self):
+        for args in (["no-such-file.wasm"], ["--no-such-option", self.wasm()], ["--limit", "wall_sm=1", self.wasm()],
+                     []):
+            with self.subTest(args):
+                done = self.run_brig(*args)
+                self.assertEqual(done.returncode, 125, done.stderr)
+                self.assertTrue(done.stderr)
+
+    def start(self, *args):
+        env = dict(os.environ, **self.clean_env())
+        return subprocess.Popen([program("brig"), "run", *args], env=env, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def test_interrupt_cancels(self):
+        with self.start(self.wasm(), "loop") as one:
+            self.assertEqual(one.stdout.readline(), b"looping\n")
+            one.send_signal(signal.SIGINT)
+            one.communicate(timeout=harness.PATIENCE)
+        self.assertEqual(one.returncode, 130)
+
+    def test_a_reader_that_stops_early_ends_it(self):
+        with self.start(self.wasm(), "flood", "1000000") as one:
+            one.stdout.readline()
+            one.stdout.close()
+            one.stdout = None
+            one.communicate(timeout=harness.PATIENCE)
+        self.assertNotEqual(one.returncode, 0)
+
+    def test_in_a_terminal_typed_lines_arrive(self):
+        ours, its = pty.openpty()
+        env = dict(os.environ, **self.clean_env())
+        with subprocess.Popen([program("brig"), "run", self.wasm(), "lines"], env=env, stdin=its,
+                              stdout=subprocess.PIPE) as one:
+            os.write(ours, b"typed\n")
+            self.assertEqual(one.stdout.readline(), b"got typed\n")
+            os.write(ours, b"\x04")
+            self.assertEqual(one.wait(harness.PATIENCE), 0)
+        os.close(ours)
+        os.close(its)
+
+
+class Verbs(unittest.TestCase):
+    def test_every_verb_has_help(self):
+        listed = must(brig("--help")).stdout.decode()
+        for verb in VERBS:
+            with self.subTest(verb):
+                self.assertIn(verb, listed)
+                self.assertIn("brig " + verb, must(brig(verb, "--help")).stdout.decode())
+
+    def test_version(self):
+        self.assertRegex(must(brig("--version")).stdout.decode(), r"^brig \d+\.\d+")
+
+    def test_unknown_verb_gets_the_nearest(self):
+        done = brig("rnu")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"run", done.stderr)
+
+    def test_doctor_reports_every_layer(self):
+        done = brig("doctor", "--json")
+        report = json.loads(done.stdout)
+        names = [layer["name"] for layer in report["layers"]]
+        for name in ("user_ns", "pid_ns", "net_ns", "capabilities", "no_new_privs", "seccomp", "landlock", "rlimits"):
+            self.assertIn(name, names)
+        missing = [l["name"] for l in report["layers"] if l["required"] and not l["present"]]
+        self.assertEqual(done.returncode, 1 if missing else 0)
+        self.assertEqual(missing, [])
+        self.assertTrue(must(brig("doctor")).stdout)
+
+    def test_policy_check_and_meet(self):
+        with tempfile.TemporaryDirectory() as d:
+            def document(name, value):
+                path = os.path.join(d, name)
+                with open(path, "w", encoding="utf-8") as f:
+                    json.dump(value, f)
+                return path
+            a = document("a.json", {"version": 1, "limits": {"wall_ms": 100, "fuel": 7}, "env": ["A*"], "args": True})
+            b = document("b.json", {"version": 1, "limits": {"wall_ms": 50}, "env": ["AB", "C"], "args": False})
+            wrong = document("wrong.json", {"version": 1, "limits": {"wall_sm": 50}})
+            must(brig("policy", "check", a, b))
+            met = json.loads(must(brig("policy", "meet", a, b)).stdout)
+            self.assertEqual((met["limits"]["wall_ms"], met["limits"]["fuel"], met["env"], met["args"]),
+                             (50, 7, ["AB"], False))
+            done = brig("policy", "check", wrong)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(b"$.limits.wall_sm", done.stderr + done.stdout)
+            self.assertIn(b"wall_ms", done.stderr + done.stdout)
+
+
+class Server(harness.Scenario):
+    """Verbs that ask a running brigd."""
+
+    def test_server_and_module(self):
+        env = {"BRIG_SOCKET": self.brigd.socket}
+        must(brig("server", "info", env=env))
+        must(brig("server", "health", env=env))
+        path = os.path.join(self.directory, "m.wasm")
+        with open(path, "wb") as f:
+            f.write(self.keys.sign(guest("hello")))
+        name = harness.digest(self.keys.sign(guest("hello")))
+        self.assertIn(name, must(brig("module", "put", path, env=env)).stdout.decode())
+        self.assertIn(name, must(brig("module", "list", env=env)).stdout.decode())
+        must(brig("module", "remove", name, env=env))
+        self.assertNotIn(name, must(brig("module", "list", env=env)).stdout.decode())
+
+    def test_run_at_a_shared_server_needs_a_known_key(self):
+        with tempfile.TemporaryDirectory() as home:
+            env = {"BRIG_SOCKET": self.brigd.socket, "HOME": home}
+            path = os.path.join(home, "m.wasm")
+            with open(path, "wb") as f:
+                f.write(guest("hello"))
+            done = brig("run", path, env=env)
+            self.assertEqual(done.returncode, 126, done.stderr)
+            must(brig("sign", "-k", self.keys.signer + ".key", path))
+            done = must(brig("run", path, env=env))
+            self.assertEqual(done.stdout, b"hello from inside the brig\n")
+
+
+if __name__ == "__main__":
+    harness.main()
