@@ -38,8 +38,8 @@ void wasi_fds_begin(struct wasi_fds *fds);
 struct wasi_fd *wasi_fds_get(struct wasi_fds *fds, uint32_t fd);
 
 /*
- * wasi_fds_need - point *f at the open descriptor `fd`. EBADF when it is not open, or is the wrong end: `rights` asks for
- * something that its kind never has; ENOTCAPABLE when it has lost the right.
+ * wasi_fds_need - point *f at the open descriptor `fd`. EBADF when it is not open or is the wrong end, that is,
+ * `rights` asks for something that its kind never has; ENOTCAPABLE when it has lost the right.
  */
 enum wasi_errno wasi_fds_need(struct wasi_fds *fds, uint32_t fd, uint64_t rights, struct wasi_fd **f);
 

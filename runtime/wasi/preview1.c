@@ -51,7 +51,8 @@ strings_get(struct wasi *w, const struct wasi_strings *s, const uint64_t *a)
 	const uint8_t *from = s->data;
 	uint64_t to = a[1];
 
-	if (!wasi_memory_fits(&w->memory, a[0], 4 * (uint64_t)s->count) || !wasi_memory_fits(&w->memory, a[1], s->bytes))
+	if (!wasi_memory_fits(&w->memory, a[0], 4 * (uint64_t)s->count) ||
+	    !wasi_memory_fits(&w->memory, a[1], s->bytes))
 		return WASI_EFAULT;
 	for (uint32_t i = 0; i < s->count; i++) {
 		uint32_t n;
@@ -199,8 +200,8 @@ iovec_at(const struct wasi *w, uint64_t list, uint64_t i, uint8_t **p, uint32_t 
 }
 
 /*
- * Checks all of an iovec array before anything is moved; *total is its length in bytes. The array may have 2^29 elements
- * in a full memory, so the run can be stopped meanwhile (then w->end is set).
+ * Checks all of an iovec array before anything is moved; *total is its length in bytes. The array may have 2^29
+ * elements in a full memory, so the run can be stopped meanwhile (then w->end is set).
  */
 static enum wasi_errno
 iovecs_check(struct wasi *w, uint64_t list, uint64_t count, uint64_t *total)

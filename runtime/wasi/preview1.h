@@ -66,7 +66,7 @@ struct wasi {
  */
 bool wasi_allows(struct wasi *w, enum wasi_call call, enum wasi_capability capability);
 
-/* wasi_interrupted - whether the run was asked to stop; if so it has ended. To be asked once per 64 KiB or less of work. */
+/* wasi_interrupted - whether the run was asked to stop; if so it has ended. Asked once per 64 KiB or less of work. */
 bool wasi_interrupted(struct wasi *w);
 
 /* wasi_settle - turn a stream's status into an errno, ending the run where it must end. */

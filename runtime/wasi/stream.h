@@ -58,7 +58,7 @@ _Static_assert(sizeof(((struct wasi_output *)0)->packet) <= IMSG_SIZE_MAX, "one 
 void wasi_output_begin(struct wasi_output *o, uint32_t stream, uint64_t limit, uint32_t flags);
 
 /*
- * wasi_output_write - take data[0..length], sending whenever the buffer is full. Looks at *stop for each buffer's worth.
+ * wasi_output_write - take data[0..length], sending whenever the buffer is full. Looks at *stop for each buffer.
  * Returns OK, FULL (what fitted was taken, all was counted), STOPPED or BROKEN.
  */
 enum wasi_stream_status wasi_output_write(struct wasi_output *o, const struct wasi_port *port, const uint8_t *data,

@@ -36,12 +36,12 @@ enum wasi_capability {
  *    the input is EBADF, as for read(2) on a descriptor opened for writing.
  *  - A right taken away with fd_fdstat_set_rights, and every attempt to add one, is ENOTCAPABLE: so says the
  *    specification. What policy withholds is ENOTCAPABLE as well, with a denial event beside it.
- *  - There are no preopened directories: fd_prestat_get is EBADF from 3 on, where wasi-libc's search for them stops, and
- *    for 0, 1, 2, which are not preopened either. Calls by path fail on their descriptor: ENOTDIR when it is open, else
- *    EBADF; the path is not looked at.
+ *  - There are no preopened directories: fd_prestat_get is EBADF from 3 on, where wasi-libc's search for them stops,
+ *    and for 0, 1, 2, which are not preopened either. Calls by path fail on their descriptor: ENOTDIR when it is open,
+ *    else EBADF; the path is not looked at.
  *  - There are no sockets: ENOTSOCK on an open descriptor, else EBADF.
- *  - Descriptors are checked first, then flag values (EINVAL), then pointers (EFAULT), then the operation. A failed call
- *    has no other effect, except that poll_oneoff may have written to its array of events.
+ *  - Descriptors are checked first, then flag values (EINVAL), then pointers (EFAULT), then the operation. A failed
+ *    call has no other effect, except that poll_oneoff may have written to its array of events.
  */
 #define WASI_CALLS(X)                                                              \
 	/* name                    type            capability  handler          */ \

@@ -1,4 +1,4 @@
-/* runtime/wasi/wasi: the host side of wasi_snapshot_preview1: one run's state and the trampoline. Runs in the worker. */
+/* runtime/wasi/wasi: the host side of wasi_snapshot_preview1: state and trampoline. Runs in the worker. */
 
 #include "runtime/wasi/wasi.h"
 
@@ -46,7 +46,7 @@ wasi_free(struct wasi *w)
 
 /* --- the trampoline -------------------------------------------------------------------------------------------- */
 
-/* The signal handler relies on it that nothing of the call is done outside of the two. */
+/* Between 1 and 0 the signal handler leaves the buffers alone; the compiler may move no access to them out of there. */
 static void
 set_busy(struct wasi *w, sig_atomic_t busy)
 {
@@ -215,8 +215,8 @@ link_row(struct wasi *w, enum wasi_call call, wasmtime_linker_t *linker, struct 
 	wasm_name_t text;
 	int rc = 0;
 
-	error = wasmtime_linker_define_func_unchecked(linker, MODULE, strlen(MODULE), row->name, strlen(row->name), type,
-	    trampoline, &w->slots[call], NULL);
+	error = wasmtime_linker_define_func_unchecked(linker, MODULE, strlen(MODULE), row->name, strlen(row->name),
+	    type, trampoline, &w->slots[call], NULL);
 	wasm_functype_delete(type);
 	if (error != NULL) {
 		wasmtime_error_message(error, &text);
@@ -298,7 +298,8 @@ read_blob(const struct wasi_config *config, struct wasi_strings *args, struct wa
 		    job->random);
 	rc = read_strings("arguments", config->blob, job->args_bytes, job->argc, args, e);
 	if (rc == 0)
-		rc = read_strings("environment", config->blob + job->args_bytes, job->env_bytes, job->envc, environment, e);
+		rc = read_strings("environment", config->blob + job->args_bytes, job->env_bytes, job->envc,
+		    environment, e);
 	if (rc == 0)
 		*input = config->blob + job->args_bytes + job->env_bytes;
 	return rc;
