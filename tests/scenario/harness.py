@@ -202,11 +202,11 @@ class Keys:
         self.signer = os.path.join(directory, "signer")
         must(brig("keygen", "-o", self.root))
         must(brig("keygen", "-o", self.signer))
-        must(brig("keys", "init", "--keyring", self.keyring, "--root", self.root + ".key"))
+        must(brig("keys", "init", "--keyring", self.keyring, "--root-key", self.root + ".key"))
         self.edit("add", "--name", "signer", "--key", self.signer + ".pub")
 
     def edit(self, verb, *args):
-        return must(brig("keys", verb, "--keyring", self.keyring, "--root", self.root + ".key", *args))
+        return must(brig("keys", verb, "--keyring", self.keyring, "--root-key", self.root + ".key", *args))
 
     def sign(self, wasm, key=None, detached=False):
         """The signed module, or with detached the text of its signature."""

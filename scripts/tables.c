@@ -1,0 +1,131 @@
+/* scripts/tables: prints the tables of the documentation from the tables of the code. Build time. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/proto.h"
+#include "broker/config.h"
+#include "broker/rpc_errors.h"
+#include "policy/policy.h"
+#include "runtime/trap.h"
+#include "runtime/wasi/table.h"
+
+/* The text of a cell: '|' would end it. */
+static void
+cell(const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '|')
+			putchar('\\');
+		putchar(*text);
+	}
+}
+
+static void
+errors(void)
+{
+	puts("| code | name | message | what to do |\n|---|---|---|---|");
+#define X(name, number, title, advice)                             \
+	printf("| %d | `%s` | %s | ", number, #name, title);       \
+	cell(advice);                                              \
+	puts(" |");
+	RPC_ERRORS(X)
+#undef X
+}
+
+static void
+limits(void)
+{
+	puts("| name | default | maximum | what is limited |\n|---|---|---|---|");
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++) {
+		const struct policy_limit_info *l = &policy_limit_info[i];
+		char initial[POLICY_LIMIT_TEXT_SIZE], maximum[POLICY_LIMIT_TEXT_SIZE];
+
+		printf("| `%s` | %s | %s | %s |\n", l->name,
+		    l->initial == 0 ? "none" : policy_limit_text((enum policy_limit)i, l->initial, initial),
+		    policy_limit_text((enum policy_limit)i, l->maximum, maximum), l->text);
+	}
+}
+
+static void
+traps(void)
+{
+	puts("| kind | what happened |\n|---|---|");
+#define X(name, value, code, text) puts("| `" #name "` | " text " |");
+	RUNTIME_TRAPS(X)
+#undef X
+}
+
+static void
+layers(void)
+{
+	puts("| layer | required | what it is for |\n|---|---|---|");
+#define X(name, bit, required, text) printf("| `%s` | %s | %s |\n", #name, required ? "yes" : "no", text);
+	PROTO_LAYERS(X)
+#undef X
+}
+
+static void
+wasi(void)
+{
+	puts("| call | capability |\n|---|---|");
+#define X(name, type, capability, handler) \
+	printf("| `%s` | %s |\n", #name, strcmp(#capability, "NONE") == 0 ? "" : WASI_GRANT_##capability);
+#define WASI_GRANT_NONE   ""
+#define WASI_GRANT_CLOCK  "`clock`"
+#define WASI_GRANT_RANDOM "`random`"
+	WASI_CALLS(X)
+#undef X
+}
+
+static void
+options(void)
+{
+	puts("| option | default | what it sets |\n|---|---|---|");
+#define X(name, initial, argument, text) printf("| `%s` %s | %s | ", #name, argument, initial != NULL ? initial : ""); \
+	cell(text);                                                                                                    \
+	puts(" |");
+	CONFIG_STRINGS(X)
+#undef X
+#define X(name, initial, smallest, largest, unit, text)                                             \
+	printf("| `%s` N | %" PRId64 " | %s; %" PRId64 " to %" PRId64 " |\n", #name, (int64_t)initial, \
+	    text, (int64_t)smallest, (int64_t)largest);
+	CONFIG_NUMBERS(X)
+#undef X
+}
+
+static void
+messages(void)
+{
+	puts("| message | number |\n|---|---|");
+#define X(name, value) printf("| `%s` | %d |\n", #name, value);
+	PROTO_TYPES(X)
+#undef X
+}
+
+static const struct {
+	const char *name;
+	void (*print)(void);
+} tables[] = {
+    {"errors", errors},
+    {"limits", limits},
+    {"traps", traps},
+    {"layers", layers},
+    {"wasi", wasi},
+    {"options", options},
+    {"messages", messages},
+};
+
+int
+main(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		if (argc < 2)
+			puts(tables[i].name);
+		else if (strcmp(argv[1], tables[i].name) == 0)
+			return tables[i].print(), 0;
+	}
+	return argc < 2 ? 0 : 1;
+}
