@@ -67,7 +67,8 @@ empty_document_grants_nothing(void **state)
 static void
 reads_every_field(void **state)
 {
-	struct policy *p = parsed("{\"version\":1,\"limits\":{\"wall_ms\":5,\"fuel\":0},\"args\":true,\"env\":[\"LANG\",\"LC_*\"],"
+	struct policy *p = parsed("{\"version\":1,\"limits\":{\"wall_ms\":5,\"fuel\":0},\"args\":true,"
+	    "\"env\":[\"LANG\",\"LC_*\"],"
 	    "\"clock\":\"fixed\",\"clock_fixed_ns\":1700000000000000000,\"random\":\"seeded\","
 	    "\"seed\":\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\",\"output\":\"end\","
 	    "\"signature\":{\"module\":\"optional\",\"source\":\"optional\"},\"fs\":[],\"tools\":[],\"net\":[],"
