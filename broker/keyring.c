@@ -438,8 +438,8 @@ keyring_read_file(const char *path, const struct keys_public *root, uint8_t **js
 	size_t n;
 	int rc;
 
-	/* Each try that fails may have met one replacement on its way; three in a row do not happen. */
-	for (int try = 0; try < 3; try++) {
+	/* A try can fail because it met a replacement on its way; ten in a row did not. */
+	for (int try = 0; try < 10; try++) {
 		if ((rc = io_read_file(path, KEYRING_SIZE_MAX, &data, &n, e)) != 0)
 			return rc;
 		if ((rc = verify_by_file(path, ".minisig", data, n, root, e)) == 0 ||
