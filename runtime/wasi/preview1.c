@@ -147,31 +147,65 @@ preview1_proc_exit(struct wasi *w, const uint64_t *a)
 }
 
 /*
- * What a signal does when nobody handles it, by preview 1's numbers. There is nobody who could continue a stopped run,
- * so stopping is not supported; everything that is not named here ends the run.
+ * Preview 1's signals, in the order of their numbers, and what each does when nobody handles it. There is nobody who
+ * could continue a stopped run, so stopping is not supported.
  */
-enum signal_action { SIGNAL_ENDS = 0, SIGNAL_IGNORED, SIGNAL_STOPS };
-enum { SIGNAL_COUNT = 31 };
-static const uint8_t signal_actions[SIGNAL_COUNT] = {
-	[0] = SIGNAL_IGNORED,  /* none: only asks whether the process is there */
-	[16] = SIGNAL_IGNORED, /* chld */
-	[17] = SIGNAL_IGNORED, /* cont */
-	[18] = SIGNAL_STOPS,   /* stop */
-	[19] = SIGNAL_STOPS,   /* tstp */
-	[20] = SIGNAL_STOPS,   /* ttin */
-	[21] = SIGNAL_STOPS,   /* ttou */
-	[22] = SIGNAL_IGNORED, /* urg */
-	[27] = SIGNAL_IGNORED, /* winch */
+enum signal_action { IGNORED, ENDS, STOPS };
+
+static const struct {
+	const char *name;
+	enum signal_action action;
+} signals[] = {
+	{"no signal", IGNORED}, /* only asks whether the process is there */
+	{"SIGHUP", ENDS},
+	{"SIGINT", ENDS},
+	{"SIGQUIT", ENDS},
+	{"SIGILL", ENDS},
+	{"SIGTRAP", ENDS},
+	{"SIGABRT", ENDS},
+	{"SIGBUS", ENDS},
+	{"SIGFPE", ENDS},
+	{"SIGKILL", ENDS},
+	{"SIGUSR1", ENDS},
+	{"SIGSEGV", ENDS},
+	{"SIGUSR2", ENDS},
+	{"SIGPIPE", ENDS},
+	{"SIGALRM", ENDS},
+	{"SIGTERM", ENDS},
+	{"SIGCHLD", IGNORED},
+	{"SIGCONT", IGNORED},
+	{"SIGSTOP", STOPS},
+	{"SIGTSTP", STOPS},
+	{"SIGTTIN", STOPS},
+	{"SIGTTOU", STOPS},
+	{"SIGURG", IGNORED},
+	{"SIGXCPU", ENDS},
+	{"SIGXFSZ", ENDS},
+	{"SIGVTALRM", ENDS},
+	{"SIGPROF", ENDS},
+	{"SIGWINCH", IGNORED},
+	{"SIGPOLL", ENDS},
+	{"SIGPWR", ENDS},
+	{"SIGSYS", ENDS},
 };
+
+#define SIGNAL_COUNT (sizeof(signals) / sizeof(signals[0]))
+_Static_assert(SIGNAL_COUNT == 31, "as many as the specification has");
+
+const char *
+wasi_signal_name(uint32_t number)
+{
+	return number < SIGNAL_COUNT ? signals[number].name : "a signal";
+}
 
 enum wasi_errno
 preview1_proc_raise(struct wasi *w, const uint64_t *a)
 {
 	if (a[0] >= SIGNAL_COUNT)
 		return WASI_EINVAL;
-	if (signal_actions[a[0]] == SIGNAL_STOPS)
+	if (signals[a[0]].action == STOPS)
 		return WASI_ENOTSUP;
-	if (signal_actions[a[0]] == SIGNAL_ENDS) {
+	if (signals[a[0]].action == ENDS) {
 		w->end = WASI_END_SIGNAL;
 		w->end_value = (uint32_t)a[0];
 	}

@@ -3,7 +3,6 @@
 #include "runtime/wasi/wasi.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,17 +147,6 @@ dispatch(struct wasi *w, enum wasi_call call, wasmtime_caller_t *caller, const w
 	return row->handler(w, a);
 }
 
-/* What a person reads when a run ends by a signal; other ends are told by status. */
-static wasm_trap_t *
-ending_trap(const struct wasi *w)
-{
-	char text[80];
-	int n = w->end == WASI_END_SIGNAL ? snprintf(text, sizeof(text), "the guest raised signal %u", w->end_value) :
-	                                    snprintf(text, sizeof(text), "ended by the host");
-
-	return wasmtime_trap_new(text, (size_t)n);
-}
-
 static wasm_trap_t *
 trampoline(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count)
 {
@@ -175,7 +163,7 @@ trampoline(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, siz
 		w->shared->call = 0;
 	set_busy(w, 0);
 	if (w->end != WASI_END_NOT)
-		return ending_trap(w);
+		return wasmtime_trap_new_code(WASMTIME_TRAP_CODE_INTERRUPT);
 	values[0].i32 = (int32_t)error;
 	return NULL;
 }

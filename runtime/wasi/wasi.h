@@ -24,7 +24,8 @@
  *
  * Every host call goes through one trampoline, which counts it, charges it against host_calls, shows it in the page
  * shared with the zygote, checks the capability that its row in runtime/wasi/table.h names, and runs the handler. A
- * host call that ends the run returns a trap to the engine; wasi_report then tells why.
+ * host call that ends the run returns the trap `interrupt` to the engine; wasi_report then tells why: ask it before the
+ * trap.
  *
  * From wasi_begin on only these system calls are made: read, write, ppoll, clock_gettime, getrandom.
  */
@@ -80,6 +81,9 @@ enum proto_limit wasi_stopped(const struct wasi *w);
 
 /* wasi_ended - how the host ended the run. *value (may be NULL): exit code, signal number, or limit. */
 enum wasi_end wasi_ended(const struct wasi *w, uint32_t *value);
+
+/* wasi_signal_name - "SIGABRT" for preview 1's number of it; "a signal" for a number that is none. */
+const char *wasi_signal_name(uint32_t number);
 
 /*
  * wasi_report - add to `result` what the host knows: host_calls, stdout_bytes, stderr_bytes; and, when the host ended
