@@ -57,8 +57,6 @@ brig_socket_private(char path[BRIG_PATH_MAX], struct err *e)
 	const char *runtime = getenv("XDG_RUNTIME_DIR"), *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 	struct stat st;
 
-	if (geteuid() == 0)
-		return make_path(path, SYSTEM_SOCKET, "", e);
 	if (runtime != NULL && runtime[0] == '/' && stat(runtime, &st) == 0 && st.st_uid == geteuid())
 		return make_path(path, runtime, "/brig/brigd.sock", e);
 	if (state != NULL && state[0] == '/')
@@ -176,7 +174,7 @@ brig_connect(const char *path, struct brig **out, struct err *e)
 	if ((rc = brig_socket_private(private, e)) != 0)
 		return rc;
 	rc = connect_to(private, out, e);
-	if (rc == ERR_NOTFOUND && strcmp(private, SYSTEM_SOCKET) != 0 && connect_to(SYSTEM_SOCKET, out, NULL) == 0)
+	if (rc == ERR_NOTFOUND && connect_to(SYSTEM_SOCKET, out, NULL) == 0)
 		return 0;
 	return rc;
 }

@@ -19,8 +19,8 @@ struct brig;
 
 /*
  * brig_socket_private - where a user's own brigd listens: $XDG_RUNTIME_DIR/brig/brigd.sock when that directory exists,
- * else ~/.local/state/brig/run/brigd.sock; for root /run/brig/brigd.sock. 0, or ERR_INVAL without a home directory or
- * when the path is too long for a socket.
+ * else run/brigd.sock in the state directory, $XDG_STATE_HOME/brig or ~/.local/state/brig. 0, or ERR_INVAL without a
+ * home directory or when the path is too long for a socket.
  */
 int brig_socket_private(char path[BRIG_PATH_MAX], struct err *e);
 

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,8 +66,6 @@ find_state(char out[PATH_MAX], struct err *e)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 
-	if (geteuid() == 0)
-		return join(out, "/var/lib/brig", "", e);
 	if (state != NULL && state[0] == '/')
 		return join(out, state, "/brig", e);
 	if (home == NULL || home[0] != '/')
@@ -76,37 +73,15 @@ find_state(char out[PATH_MAX], struct err *e)
 	return join(out, home, "/.local/state/brig", e);
 }
 
-/* mkdir -p, each new one for the user alone. */
-static int
-make_directories(const char *path, struct err *e)
-{
-	char part[PATH_MAX];
-	size_t length = strlen(path);
-
-	for (size_t i = 1; i <= length; i++) {
-		if (path[i] != '/' && path[i] != '\0')
-			continue;
-		memcpy(part, path, i);
-		part[i] = '\0';
-		if (mkdir(part, 0700) != 0 && errno != EEXIST)
-			return err_sys(e, ERR_IO, "making %s", part);
-	}
-	return 0;
-}
-
 static int
 make_plan(struct plan *p, struct err *e)
 {
-	char run[BRIG_PATH_MAX];
 	int rc;
 
 	if ((rc = find_program(p->program, e)) != 0 || (rc = find_state(p->state, e)) != 0 ||
-	    (rc = brig_socket_private(p->socket, e)) != 0 || (rc = keys_ensure_private(NULL, &p->keys, e)) != 0 ||
-	    (rc = make_directories(p->state, e)) != 0)
+	    (rc = brig_socket_private(p->socket, e)) != 0)
 		return rc;
-	memcpy(run, p->socket, sizeof(run));
-	*strrchr(run, '/') = '\0';
-	return make_directories(run, e);
+	return keys_ensure_private(NULL, &p->keys, e);
 }
 
 /* In the child: nothing of ours is left open but the pipe, at READY_FD, and `output` as standard error. */
@@ -193,7 +168,7 @@ start_once(struct brig **out, bool *started, struct err *e)
 	char path[PATH_MAX];
 	int lock = -1, rc;
 
-	if ((rc = make_plan(&p, e)) != 0 || (rc = join(path, p.state, "/start.lock", e)) != 0)
+	if ((rc = make_plan(&p, e)) != 0 || (rc = join(path, p.keys.directory, "/start.lock", e)) != 0)
 		return rc;
 	lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (lock < 0 || flock(lock, LOCK_EX) != 0) {

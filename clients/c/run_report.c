@@ -166,19 +166,8 @@ report_denials(const json_t *result)
 	const json_t *denial;
 	size_t i;
 
-	json_array_foreach(json_object_get(result, "denials"), i, denial) {
-		const char *target = text_of(denial, "target"), *grant = text_of(denial, "grant");
-		const json_t *grant_json = json_object_get(denial, "grant");
-		char text[400];
-
-		if (json_is_object(grant_json) && json_dumpb(grant_json, NULL, 0, 0) < sizeof(text)) {
-			text[json_dumpb(grant_json, text, sizeof(text), 0)] = '\0';
-			grant = text;
-		}
-		cmd_error(VERB, "%s%s%s was denied: %s is not granted by the %s%s%s", text_of(denial, "call"),
-		    target[0] == '\0' ? "" : " of ", target, text_of(denial, "capability"), text_of(denial, "rule"),
-		    grant[0] == '\0' ? "" : "; it would be by ", grant);
-	}
+	json_array_foreach(json_object_get(result, "denials"), i, denial)
+		cmd_error(VERB, "%s was refused to the program: %s", text_of(denial, "call"), text_of(denial, "message"));
 }
 
 int
