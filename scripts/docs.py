@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """scripts/docs.py [--check] TABLES: writes the tables in docs/ anew, by the program TABLES (scripts/tables.c).
 
-In a page, a table stands between `<!-- table: NAME -->` and `<!-- end -->`. With --check nothing is written; prints TAP,
-one line for each page, and fails for those that are stale.
+In a page, a table stands between `<!-- table: NAME -->` and `<!-- end -->`; the files in WHOLE are printed as they are.
+With --check nothing is written; prints TAP, one line for each page, and fails for those that are stale.
 """
 
 import glob
@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+WHOLE = {"policy.schema.json": "schema"}
 PLACE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -19,18 +20,23 @@ def main():
     check = "--check" in sys.argv
     tables = sys.argv[-1]
 
+    def printed(name):
+        return subprocess.run([tables, name], stdout=subprocess.PIPE, check=True).stdout.decode()
+
     def table(match):
-        text = subprocess.run([tables, match.group(2)], stdout=subprocess.PIPE, check=True).stdout.decode()
-        return match.group(1) + text + match.group(3)
+        return match.group(1) + printed(match.group(2)) + match.group(3)
 
     number = stale = 0
-    for path in sorted(glob.glob(os.path.join(ROOT, "docs", "*.md"))):
-        with open(path, encoding="utf-8") as f:
-            old = f.read()
-        if not PLACE.search(old):
+    whole = [os.path.join(ROOT, "docs", name) for name in WHOLE]
+    for path in sorted(glob.glob(os.path.join(ROOT, "docs", "*.md"))) + whole:
+        old = ""
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as f:
+                old = f.read()
+        if path not in whole and not PLACE.search(old):
             continue
         number += 1
-        new = PLACE.sub(table, old)
+        new = printed(WHOLE[os.path.basename(path)]) if path in whole else PLACE.sub(table, old)
         name = os.path.relpath(path, ROOT)
         if check:
             stale += new != old

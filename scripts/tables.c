@@ -8,6 +8,7 @@
 #include "base/proto.h"
 #include "broker/config.h"
 #include "broker/rpc_errors.h"
+#include "policy/internal.h"
 #include "policy/policy.h"
 #include "runtime/trap.h"
 #include "runtime/wasi/table.h"
@@ -47,6 +48,25 @@ limits(void)
 		    l->initial == 0 ? "none" : policy_limit_text((enum policy_limit)i, l->initial, initial),
 		    policy_limit_text((enum policy_limit)i, l->maximum, maximum), l->text);
 	}
+}
+
+static void
+fields(void)
+{
+	puts("| field | what it says |\n|---|---|");
+	for (size_t i = 0; i < POLICY_FIELD_COUNT; i++)
+		printf("| `%s` | %s |\n", policy_field_names[i], policy_field_texts[i]);
+}
+
+/* Not a table but a page of its own: docs/policy.schema.json. */
+static void
+schema(void)
+{
+	json_t *json = policy_schema();
+
+	json_dumpf(json, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
+	putchar('\n');
+	json_decref(json);
 }
 
 static void
@@ -111,6 +131,8 @@ static const struct {
 } tables[] = {
     {"errors", errors},
     {"limits", limits},
+    {"fields", fields},
+    {"schema", schema},
     {"traps", traps},
     {"layers", layers},
     {"wasi", wasi},

@@ -112,25 +112,20 @@ policy_print_schema(int argc, char **argv)
 	return print_json(policy_schema());
 }
 
-/* As people read it, or, with --markdown, as the table of docs/policy.md. */
 static int
 policy_print_limits(int argc, char **argv)
 {
-	bool markdown = argc == 2 && strcmp(argv[1], "--markdown") == 0;
-
-	if (argc > 1 && !markdown)
-		return cmd_usage(VERB, "limits takes no arguments but --markdown");
-	printf(markdown ? "| limit | default | maximum | what it bounds |\n|---|---|---|---|\n"
-	                : "%-15s %-10s %-17s %s\n", "limit", "default", "maximum", "what it bounds");
+	(void)argv;
+	if (argc > 1)
+		return cmd_usage(VERB, "limits takes no arguments");
+	printf("%-15s %-10s %-17s %s\n", "limit", "default", "maximum", "what it bounds");
 	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++) {
 		const struct policy_limit_info *info = &policy_limit_info[i];
 		char initial[POLICY_LIMIT_TEXT_SIZE] = "none", maximum[POLICY_LIMIT_TEXT_SIZE];
 
 		if (info->initial != 0)
 			policy_limit_text(i, info->initial, initial);
-		policy_limit_text(i, info->maximum, maximum);
-		printf(markdown ? "| `%s` | %s | %s | %s |\n" : "%-15s %-10s %-17s %s\n", info->name, initial, maximum,
-		    info->text);
+		printf("%-15s %-10s %-17s %s\n", info->name, initial, policy_limit_text(i, info->maximum, maximum), info->text);
 	}
 	return CMD_OK;
 }
