@@ -40,7 +40,7 @@ struct wasi {
 	uint64_t calls[WASI_CALL_COUNT];
 	uint64_t denied[WASI_CALL_COUNT][WASI_CAP_COUNT];
 	uint32_t granted; /* bits 1 << enum wasi_capability */
-	struct proto_shared *shared;
+	volatile struct proto_shared *shared;
 
 	/* The guest's memory: of the run, and as it is during this call. */
 	bool attached;

@@ -37,7 +37,7 @@ struct wasi_config {
 	size_t blob_length;
 	int socket;                   /* the job socket, SEQPACKET; borrowed */
 	uint64_t run;                 /* the id in the header of every message */
-	struct proto_shared *shared;  /* `call` is written here; borrowed; may be NULL */
+	volatile struct proto_shared *shared; /* `call` is written here; borrowed; may be NULL */
 };
 
 /* Why a run ended, as far as the WASI host decided it. */

@@ -1,0 +1,14 @@
+/* base/utf8: cutting text without cutting a character. Any process. */
+
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
+
+#include <stddef.h>
+
+/*
+ * utf8_prefix - the length of the longest prefix of text[0..length] that is at most `max` bytes and well-formed UTF-8
+ * (Unicode 15, table 3-7: no surrogates, nothing above U+10FFFF, no longer form than needed). A NUL ends it too.
+ */
+size_t utf8_prefix(const char *text, size_t length, size_t max);
+
+#endif

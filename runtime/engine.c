@@ -1,0 +1,111 @@
+/* runtime/engine: the engine's two configurations, made in one place for both programs. Worker and compiler. */
+
+#include "runtime/engine.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "engine_id.h"
+
+int
+engine_new(enum proto_engine kind, engine_settings *settings, wasm_engine_t **out, struct err *e)
+{
+	wasm_config_t *config;
+	wasm_engine_t *engine;
+
+	if (kind != PROTO_ENGINE_PLAIN && kind != PROTO_ENGINE_FUEL)
+		return err_set(e, ERR_INVAL, "there is no engine configuration %d", (int)kind);
+	config = wasm_config_new();
+	if (config == NULL)
+		return err_set(e, ERR_NOMEM, "the engine's configuration");
+	wasmtime_config_epoch_interruption_set(config, true);
+	wasmtime_config_max_wasm_stack_set(config, ENGINE_STACK_SIZE);
+	wasmtime_config_signals_based_traps_set(config, true);
+	wasmtime_config_memory_init_cow_set(config, true);
+	/* Nobody unwinds guest frames from outside; without the tables artifacts are smaller and load faster. */
+	wasmtime_config_native_unwind_info_set(config, false);
+	/* One memory, so that memory_bytes bounds and peak_memory_bytes reports all there is; at most 4 GiB of it. */
+	wasmtime_config_wasm_multi_memory_set(config, false);
+	wasmtime_config_wasm_memory64_set(config, false);
+	wasmtime_config_shared_memory_set(config, false);
+	wasmtime_config_wasm_component_model_set(config, false);
+	if (kind == PROTO_ENGINE_FUEL) {
+		wasmtime_config_consume_fuel_set(config, true);
+		wasmtime_config_wasm_relaxed_simd_deterministic_set(config, true);
+	}
+	if (settings != NULL)
+		settings(config, kind);
+	engine = wasm_engine_new_with_config(config);
+	if (engine == NULL)
+		return err_set(e, ERR_NOMEM, "the engine");
+	*out = engine;
+	return 0;
+}
+
+struct digest
+engine_identity(enum proto_engine kind)
+{
+	char text[sizeof(ENGINE_ID) + 16];
+	int n = snprintf(text, sizeof(text), "%s %d", ENGINE_ID, (int)kind);
+
+	return digest_of(text, (size_t)n);
+}
+
+/* Joins lines, squeezes space and drops what a terminal might act on. "Caused by:" becomes a colon. */
+static size_t
+one_line(const char *data, size_t length, char *text, size_t size)
+{
+	static const char cause[] = "Caused by:";
+	size_t n = 0;
+	bool space = false;
+
+	for (size_t i = 0; i < length && data[i] != '\0'; i++) {
+		unsigned char c = (unsigned char)data[i];
+
+		if (isspace(c)) {
+			space = n > 0;
+			continue;
+		}
+		if (length - i >= strlen(cause) && memcmp(data + i, cause, strlen(cause)) == 0) {
+			i += strlen(cause) - 1;
+			c = ':';
+			space = false;
+		}
+		if (n + 2 >= size)
+			break;
+		if (space)
+			text[n++] = ' ';
+		space = false;
+		text[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+	}
+	n = utf8_prefix(text, n, size - 1);
+	text[n] = '\0';
+	return n;
+}
+
+size_t
+engine_error_text(wasmtime_error_t *error, char *text, size_t size)
+{
+	wasm_name_t message;
+	size_t n;
+
+	wasmtime_error_message(error, &message);
+	n = one_line(message.data, message.size, text, size);
+	wasm_name_delete(&message);
+	wasmtime_error_delete(error);
+	return n;
+}
+
+size_t
+engine_trap_text(const wasm_trap_t *trap, char *text, size_t size)
+{
+	wasm_message_t message;
+	size_t n;
+
+	wasm_trap_message(trap, &message);
+	n = one_line(message.data, message.size, text, size);
+	wasm_byte_vec_delete(&message);
+	return n;
+}

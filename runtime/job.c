@@ -1,0 +1,111 @@
+/* runtime/job: one run's orders, taken from the first message on the job socket. Runs in the worker. */
+
+#include "runtime/job.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KNOWN_FLAGS (PROTO_JOB_STREAM_OUTPUT | PROTO_JOB_STREAM_INPUT | PROTO_JOB_OUTPUT_ENDS | PROTO_JOB_BLOB_FD)
+
+#define ARTIFACT_SIZE_MAX (SIZE_MAX / 2)
+#define BLOB_SIZE_MAX     (SIZE_MAX / 2)
+
+/* The engine takes these as signed numbers. */
+#define LIMIT_MAX ((uint64_t)INT64_MAX)
+
+static int
+check_limits(const struct proto_job *o, struct err *e)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} limits[] = {
+	    {"wall_ms", o->wall_ms},
+	    {"cpu_ms", o->cpu_ms},
+	    {"memory_bytes", o->memory_bytes},
+	    {"table_elements", o->table_elements},
+	    {"host_calls", o->host_calls},
+	};
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if (limits[i].value == 0 || limits[i].value > LIMIT_MAX)
+			return err_set(e, ERR_PROTOCOL, "the job's %s is %ju", limits[i].name, (uintmax_t)limits[i].value);
+	if (o->engine == PROTO_ENGINE_FUEL && o->fuel == 0)
+		return err_set(e, ERR_PROTOCOL, "the job has no fuel");
+	return 0;
+}
+
+static int
+check_order(const struct proto_job *o, enum proto_engine engine, struct err *e)
+{
+	if ((o->flags & ~(uint32_t)KNOWN_FLAGS) != 0)
+		return err_set(e, ERR_PROTOCOL, "the job's flags 0x%x are not all known", o->flags);
+	if (o->engine != engine)
+		return err_set(e, ERR_PROTOCOL, "the job is for engine %u, this is %d", o->engine, (int)engine);
+	if ((o->flags & PROTO_JOB_STREAM_INPUT) != 0 && o->stdin_bytes != 0)
+		return err_set(e, ERR_PROTOCOL, "the job both brings %ju bytes of input and streams it",
+		    (uintmax_t)o->stdin_bytes);
+	return check_limits(o, e);
+}
+
+/* Finds the blob, behind the order or in the second descriptor, and checks that its parts fill it. */
+static int
+find_blob(const struct imsg *m, struct job *job, struct err *e)
+{
+	const struct proto_job *o = &job->order;
+	size_t size = m->hdr.length - sizeof(*o);
+	int rc;
+
+	if ((o->flags & PROTO_JOB_BLOB_FD) != 0) {
+		if (size != 0)
+			return err_set(e, ERR_PROTOCOL, "the job has two blobs");
+		if ((rc = memfd_check(m->fds[1], BLOB_SIZE_MAX, &size, e)) != 0)
+			return err_context(e, "the job's blob");
+	}
+	if (o->args_bytes > size || o->env_bytes > size - o->args_bytes ||
+	    o->stdin_bytes != size - o->args_bytes - o->env_bytes)
+		return err_set(e, ERR_PROTOCOL, "the parts of the job's blob do not fill its %zu bytes", size);
+	job->blob_length = size;
+	job->blob = m->payload + sizeof(*o);
+	if ((o->flags & PROTO_JOB_BLOB_FD) == 0)
+		return 0;
+	if ((rc = memfd_map(m->fds[1], size, &job->map, e)) != 0)
+		return rc;
+	job->blob = job->map.data;
+	return 0;
+}
+
+int
+job_decode(struct imsg *m, enum proto_engine engine, struct job *job, struct err *e)
+{
+	struct job j = {.run = m->hdr.run, .artifact = -1};
+	size_t artifact_size;
+	int blob_fd, rc;
+
+	if (m->hdr.type != PROTO_JOB || m->hdr.length < sizeof(j.order))
+		return err_set(e, ERR_PROTOCOL, "message %u of %u bytes is no job", m->hdr.type, m->hdr.length);
+	memcpy(&j.order, m->payload, sizeof(j.order));
+	if ((rc = check_order(&j.order, engine, e)) != 0)
+		return rc;
+	if (m->nfds != 1 + ((j.order.flags & PROTO_JOB_BLOB_FD) != 0))
+		return err_set(e, ERR_PROTOCOL, "the job came with %d descriptors", m->nfds);
+	if (memfd_check(m->fds[0], ARTIFACT_SIZE_MAX, &artifact_size, e) != 0)
+		return err_context(e, "the job's artifact");
+	if ((rc = find_blob(m, &j, e)) != 0)
+		return rc;
+	j.artifact = imsg_take_fd(m, 0);
+	if ((blob_fd = imsg_take_fd(m, 1)) >= 0)
+		close(blob_fd);
+	*job = j;
+	return 0;
+}
+
+void
+job_free(struct job *job)
+{
+	if (job->artifact >= 0)
+		close(job->artifact);
+	job->artifact = -1;
+	memfd_unmap(&job->map);
+}

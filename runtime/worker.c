@@ -1,0 +1,553 @@
+/* runtime/worker: one module, run once, from its job to its result. Zygote (the template) and worker. */
+
+#include "runtime/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/imports.h"
+#include "runtime/job.h"
+#include "runtime/result.h"
+#include "runtime/trap.h"
+#include "runtime/wasi/stream.h"
+#include "runtime/wasi/wasi.h"
+
+#define NS_PER_MS  1000000u
+#define NS_PER_SEC 1000000000u
+
+/* A time limit's first expiry asks the guest to end, one this much later ends it: within the zygote's grace of 10 ms. */
+#define INSIST_MS 5
+
+/* Tables in one module, of table_elements at most each; compilers make one or two. */
+#define TABLES_MAX 16
+
+#define START      "_start"
+#define INITIALIZE "_initialize"
+#define MEMORY     "memory"
+
+struct worker {
+	enum proto_engine kind;
+	wasm_engine_t *engine;
+	wasmtime_linker_t *linker;
+	wasmtime_store_t *store;
+	wasmtime_context_t *context;
+	struct wasi *wasi;
+
+	/* One run. */
+	int socket;
+	volatile struct proto_shared *shared;
+	uint64_t started_ns;
+	uint64_t guest_ns; /* 0: no guest instruction yet */
+	struct job job;
+	wasmtime_module_t *module;
+	wasmtime_instance_pre_t *linked;
+	wasmtime_instance_t instance;
+	wasmtime_memory_t memory;
+	bool has_memory;
+	volatile sig_atomic_t in_guest; /* the engine runs: instantiation, start function, _start */
+	struct result result;
+	struct imsg in;
+};
+
+/* The process's only worker, for the signal handler. */
+static struct worker *current;
+
+static uint64_t
+now_ns(void)
+{
+	struct timespec t = {0, 0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+/* --- results --------------------------------------------------------------------------------------------------- */
+
+static void
+set_limit(struct worker *w, enum proto_limit limit)
+{
+	w->result.numbers.status = PROTO_STATUS_LIMIT;
+	w->result.numbers.limit = (uint32_t)limit;
+}
+
+/* The run could not be started. */
+static void
+set_failed(struct worker *w, enum proto_status status, const char *text)
+{
+	w->result.numbers.status = (uint32_t)status;
+	result_text(&w->result, text, strlen(text));
+}
+
+/* What the run used. Linear memory never shrinks, so its size now is its peak. Async-signal-safe. */
+static void
+fill_usage(struct worker *w)
+{
+	struct proto_result *r = &w->result.numbers;
+	uint64_t end = now_ns(), left = 0;
+
+	r->start_us = ((w->guest_ns != 0 ? w->guest_ns : end) - w->started_ns) / 1000;
+	r->guest_us = w->guest_ns != 0 ? (end - w->guest_ns) / 1000 : 0;
+	if (w->has_memory)
+		r->peak_memory_bytes = wasmtime_memory_data_size(w->context, &w->memory);
+	if (w->kind == PROTO_ENGINE_FUEL && w->guest_ns != 0 && wasmtime_context_get_fuel(w->context, &left) == NULL)
+		r->fuel_used = w->job.order.fuel - left;
+}
+
+/* Async-signal-safe. Returns the process's exit status. */
+static int
+send_result(struct worker *w)
+{
+	const struct wasi_port port = {.socket = w->socket, .run = w->job.run};
+	size_t length = result_seal(&w->result);
+
+	if (wasi_port_send(&port, &w->result.hdr, length, true) != WASI_STREAM_OK)
+		return EXIT_FAILURE;
+	w->shared->phase = PROTO_PHASE_DONE;
+	return EXIT_SUCCESS;
+}
+
+/* Sends what is buffered, then the result. */
+static int
+finish(struct worker *w)
+{
+	if (wasi_finish(w->wasi) != 0)
+		return EXIT_FAILURE;
+	fill_usage(w);
+	return send_result(w);
+}
+
+/* --- limits on time -------------------------------------------------------------------------------------------- */
+
+/*
+ * SIGALRM of either timer. The first asks: the epoch ends guest code at its next loop or call, `wasi_stop` a host call.
+ * The next one finds a guest that is still running: it is inside one long instruction (memory.fill), so its result is
+ * sent from here. If it is inside a host call, that one ends soon, and another signal comes if not.
+ */
+static void
+on_alarm(int sig, siginfo_t *info, void *ucontext)
+{
+	struct worker *w = current;
+	int saved = errno;
+
+	(void)sig;
+	(void)ucontext;
+	if (w == NULL || info->si_code != SI_TIMER)
+		return;
+	if (wasi_stopped(w->wasi) == 0) {
+		wasi_stop(w->wasi, (enum proto_limit)info->si_value.sival_int);
+		wasmtime_engine_increment_epoch(w->engine);
+	} else if (w->in_guest != 0) {
+		int rc = wasi_finish_from_signal(w->wasi);
+
+		if (rc == ERR_EOF)
+			_exit(EXIT_FAILURE);
+		if (rc == 0) {
+			result_begin(&w->result, w->job.run);
+			set_limit(w, wasi_stopped(w->wasi));
+			wasi_report(w->wasi, &w->result.numbers);
+			fill_usage(w);
+			_exit(send_result(w));
+		}
+	}
+	errno = saved;
+}
+
+static int
+start_timer(clockid_t clock, uint64_t at_ns, enum proto_limit limit, struct err *e)
+{
+	struct sigevent event = {
+	    .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM, .sigev_value = {.sival_int = (int)limit}};
+	struct itimerspec when = {
+	    .it_value = {(time_t)(at_ns / NS_PER_SEC), (long)(at_ns % NS_PER_SEC)},
+	    .it_interval = {0, INSIST_MS * NS_PER_MS},
+	};
+	timer_t timer;
+
+	if (timer_create(clock, &event, &timer) != 0)
+		return err_sys(e, ERR_IO, "making a timer");
+	if (timer_settime(timer, TIMER_ABSTIME, &when, NULL) != 0)
+		return err_sys(e, ERR_IO, "setting a timer");
+	return 0;
+}
+
+/* `ms` from `from`, without wrapping; a limit of centuries is none. */
+static uint64_t
+after_ms(uint64_t from, uint64_t ms)
+{
+	return ms > (INT64_MAX - from) / NS_PER_MS ? INT64_MAX : from + ms * NS_PER_MS;
+}
+
+/* The CPU clock of a process starts with its fork. */
+static int
+start_timers(struct worker *w, struct err *e)
+{
+	const struct proto_job *o = &w->job.order;
+	int rc = start_timer(CLOCK_MONOTONIC, after_ms(w->started_ns, o->wall_ms), PROTO_LIMIT_wall_ms, e);
+
+	if (rc != 0)
+		return rc;
+	return start_timer(CLOCK_PROCESS_CPUTIME_ID, after_ms(0, o->cpu_ms), PROTO_LIMIT_cpu_ms, e);
+}
+
+/* --- the template ---------------------------------------------------------------------------------------------- */
+
+int
+worker_new(enum proto_engine kind, engine_settings *settings, struct worker **out, struct err *e)
+{
+	struct sigaction alarm_action = {.sa_sigaction = on_alarm, .sa_flags = SA_SIGINFO};
+	struct worker *w = calloc(1, sizeof(*w));
+	int rc;
+
+	if (w == NULL)
+		return err_set(e, ERR_NOMEM, "a worker: %zu bytes", sizeof(*w));
+	w->kind = kind;
+	w->job.artifact = -1;
+	if ((rc = engine_new(kind, settings, &w->engine, e)) != 0)
+		goto fail;
+	if ((rc = wasi_new(&w->wasi, e)) != 0)
+		goto fail;
+	w->linker = wasmtime_linker_new(w->engine);
+	w->store = wasmtime_store_new(w->engine, NULL, NULL);
+	w->context = wasmtime_store_context(w->store);
+	if ((rc = wasi_link(w->wasi, w->linker, e)) != 0)
+		goto fail;
+	if (sigaction(SIGALRM, &alarm_action, NULL) != 0) {
+		rc = err_sys(e, ERR_IO, "handling SIGALRM");
+		goto fail;
+	}
+	current = w;
+	*out = w;
+	return 0;
+fail:
+	worker_free(w);
+	return rc;
+}
+
+void
+worker_free(struct worker *w)
+{
+	if (w == NULL)
+		return;
+	if (current == w)
+		current = NULL;
+	if (w->linked != NULL)
+		wasmtime_instance_pre_delete(w->linked);
+	if (w->module != NULL)
+		wasmtime_module_delete(w->module);
+	if (w->store != NULL)
+		wasmtime_store_delete(w->store);
+	if (w->linker != NULL)
+		wasmtime_linker_delete(w->linker);
+	wasi_free(w->wasi);
+	if (w->engine != NULL)
+		wasm_engine_delete(w->engine);
+	job_free(&w->job);
+	free(w);
+}
+
+const wasm_engine_t *
+worker_engine(const struct worker *w)
+{
+	return w->engine;
+}
+
+/* --- before the guest ------------------------------------------------------------------------------------------ */
+
+static int
+take_job(struct worker *w, struct err *e)
+{
+	int rc = imsg_recv(w->socket, &w->in, e);
+
+	if (rc != 0)
+		return rc;
+	rc = job_decode(&w->in, w->kind, &w->job, e);
+	imsg_close_fds(&w->in);
+	return rc;
+}
+
+/* Gives the run its limits. The store's are exact: a memory.grow past memory_bytes gives the guest -1. */
+static int
+set_limits(struct worker *w, struct err *e)
+{
+	const struct proto_job *o = &w->job.order;
+	wasmtime_error_t *error;
+	char text[200];
+
+	wasmtime_store_limiter(w->store, (int64_t)o->memory_bytes, (int64_t)o->table_elements, 1, TABLES_MAX, 1);
+	wasmtime_context_set_epoch_deadline(w->context, 1);
+	if (w->kind == PROTO_ENGINE_FUEL && (error = wasmtime_context_set_fuel(w->context, o->fuel)) != NULL) {
+		engine_error_text(error, text, sizeof(text));
+		return err_set(e, ERR_IO, "setting fuel: %s", text);
+	}
+	return start_timers(w, e);
+}
+
+static int
+begin_host(struct worker *w, struct err *e)
+{
+	const struct wasi_config config = {
+	    .job = &w->job.order,
+	    .blob = w->job.blob,
+	    .blob_length = w->job.blob_length,
+	    .socket = w->socket,
+	    .run = w->job.run,
+	    .shared = w->shared,
+	};
+
+	return wasi_begin(w->wasi, &config, e);
+}
+
+/* Maps the artifact. An error means that it was made by another engine or for another CPU. */
+static int
+load(struct worker *w)
+{
+	wasmtime_error_t *error = brig_module_deserialize_fd(w->engine, w->job.artifact, &w->module);
+	char text[RESULT_TEXT_MAX];
+
+	w->job.artifact = -1; /* taken in any case */
+	if (error == NULL)
+		return 0;
+	engine_error_text(error, text, sizeof(text));
+	set_failed(w, PROTO_STATUS_STALE, text);
+	return ERR_UNSUPPORTED;
+}
+
+/* Resolves the imports. */
+static int
+link_module(struct worker *w)
+{
+	wasmtime_error_t *error = wasmtime_linker_instantiate_pre(w->linker, w->module, &w->linked);
+	struct err e;
+
+	if (error == NULL)
+		return 0;
+	engine_error_text(error, e.msg, sizeof(e.msg));
+	imports_explain(w->module, &e);
+	set_failed(w, PROTO_STATUS_FAILED, e.msg);
+	return ERR_UNSUPPORTED;
+}
+
+/* Everything up to the lock. Returns 0, or an error with the result set. */
+static int
+prepare(struct worker *w, worker_lock *lock, void *arg)
+{
+	struct err e;
+	int rc;
+
+	w->shared->phase = PROTO_PHASE_LOADING;
+	if ((rc = set_limits(w, &e)) != 0 || (rc = begin_host(w, &e)) != 0)
+		goto failed;
+	if ((rc = load(w)) != 0 || (rc = link_module(w)) != 0)
+		return rc;
+	if (lock != NULL && (rc = lock(arg, &e)) != 0)
+		goto failed;
+	w->shared->phase = PROTO_PHASE_LOCKED;
+	return 0;
+failed:
+	set_failed(w, PROTO_STATUS_FAILED, e.msg);
+	return rc;
+}
+
+/* --- the guest ------------------------------------------------------------------------------------------------- */
+
+/* Sets the result of a trap that the engine, not the host, raised. */
+static void
+settle_trap(struct worker *w, const wasm_trap_t *trap)
+{
+	static const struct {
+		uint32_t value;
+		int code;
+		const char *text;
+	} traps[] = {
+#define X(name, value, code, text) {value, code, text},
+	    RUNTIME_TRAPS(X)
+#undef X
+	};
+	wasmtime_trap_code_t code;
+	char text[RESULT_TEXT_MAX];
+
+	w->result.numbers.status = PROTO_STATUS_TRAPPED;
+	w->result.numbers.trap = RUNTIME_TRAP_other;
+	if (!wasmtime_trap_code(trap, &code)) {
+		result_text(&w->result, text, engine_trap_text(trap, text, sizeof(text)));
+	} else if (code == WASMTIME_TRAP_CODE_INTERRUPT && wasi_stopped(w->wasi) != 0) {
+		set_limit(w, wasi_stopped(w->wasi));
+		w->result.numbers.trap = 0;
+	} else if (code == WASMTIME_TRAP_CODE_OUT_OF_FUEL) {
+		set_limit(w, PROTO_LIMIT_fuel);
+		w->result.numbers.trap = 0;
+	} else {
+		for (size_t i = 0; i < sizeof(traps) / sizeof(traps[0]); i++) {
+			if (traps[i].code == code) {
+				w->result.numbers.trap = traps[i].value;
+				result_text(&w->result, traps[i].text, strlen(traps[i].text));
+			}
+		}
+	}
+	if (w->result.numbers.status == PROTO_STATUS_TRAPPED)
+		result_frames(&w->result, trap);
+}
+
+/* Sets the result of an error that is no trap: memory or tables that may not or could not be had, or a fault of ours. */
+static void
+settle_error(struct worker *w, wasmtime_error_t *error)
+{
+	static const struct {
+		const char *part; /* of the engine's message; test_worker has a module for each */
+		enum proto_limit limit;
+	} limits[] = {
+	    {"exceeds memory limits", PROTO_LIMIT_memory_bytes},
+	    {"os error 12", PROTO_LIMIT_memory_bytes},
+	    {"exceeds table limits", PROTO_LIMIT_table_elements},
+	    {"table count too high", PROTO_LIMIT_table_elements},
+	};
+	char text[RESULT_TEXT_MAX];
+
+	engine_error_text(error, text, sizeof(text));
+	set_failed(w, PROTO_STATUS_FAILED, text);
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if (strstr(text, limits[i].part) != NULL)
+			set_limit(w, limits[i].limit);
+}
+
+/* Sets text and backtrace where the host ended the run; wasi_report sets the rest. */
+static void
+settle_host(struct worker *w, const wasm_trap_t *trap)
+{
+	char text[80];
+	uint32_t value;
+	int n;
+
+	if (wasi_ended(w->wasi, &value) != WASI_END_SIGNAL)
+		return;
+	n = snprintf(text, sizeof(text), "the guest raised signal %u", value);
+	result_text(&w->result, text, (size_t)n);
+	if (trap != NULL)
+		result_frames(&w->result, trap);
+}
+
+/*
+ * How guest code ended, by what the engine gave back; the process ends soon, so nothing is freed. Returns whether it
+ * came to its own end.
+ */
+static bool
+settle(struct worker *w, wasmtime_error_t *error, const wasm_trap_t *trap)
+{
+	if (error == NULL && trap == NULL)
+		return true;
+	if (wasi_ended(w->wasi, NULL) != WASI_END_NOT)
+		settle_host(w, trap);
+	else if (error != NULL)
+		settle_error(w, error);
+	else
+		settle_trap(w, trap);
+	return false;
+}
+
+/* Finds the guest's memory: the one named so, else the only one that there can be, if it is exported. */
+static void
+find_memory(struct worker *w)
+{
+	wasmtime_extern_t item;
+	size_t length;
+	char *name;
+
+	if (wasmtime_instance_export_get(w->context, &w->instance, MEMORY, strlen(MEMORY), &item)) {
+		w->has_memory = item.kind == WASMTIME_EXTERN_MEMORY;
+		if (w->has_memory)
+			wasi_attach(w->wasi, &item.of.memory);
+	}
+	for (size_t i = 0; !w->has_memory; i++) {
+		if (!wasmtime_instance_export_nth(w->context, &w->instance, i, &name, &length, &item))
+			return;
+		w->has_memory = item.kind == WASMTIME_EXTERN_MEMORY;
+	}
+	w->memory = item.of.memory;
+}
+
+static bool
+takes_and_gives_nothing(struct worker *w, const wasmtime_func_t *func)
+{
+	wasm_functype_t *type = wasmtime_func_type(w->context, func);
+	bool nothing = wasm_functype_params(type)->size == 0 && wasm_functype_results(type)->size == 0;
+
+	wasm_functype_delete(type);
+	return nothing;
+}
+
+/* Finds _start. Returns whether it is there as it should be; else the result says what is wrong. */
+static bool
+find_start(struct worker *w, wasmtime_func_t *func)
+{
+	wasmtime_extern_t item;
+
+	if (!wasmtime_instance_export_get(w->context, &w->instance, START, strlen(START), &item)) {
+		if (wasmtime_instance_export_get(w->context, &w->instance, INITIALIZE, strlen(INITIALIZE), &item))
+			set_failed(w, PROTO_STATUS_FAILED,
+			    "the module is a library: it exports _initialize and no _start; build it as a command (with a main "
+			    "function, without -mexec-model=reactor)");
+		else
+			set_failed(w, PROTO_STATUS_FAILED,
+			    "the module does not export _start, where a program begins: build it as a command, with a main function");
+		return false;
+	}
+	if (item.kind != WASMTIME_EXTERN_FUNC || !takes_and_gives_nothing(w, &item.of.func)) {
+		set_failed(w, PROTO_STATUS_FAILED,
+		    "the module's export _start is not a function without parameters and results, as WASI's commands have it");
+		return false;
+	}
+	*func = item.of.func;
+	return true;
+}
+
+static void
+run_guest(struct worker *w)
+{
+	wasmtime_error_t *error;
+	wasm_trap_t *trap = NULL;
+	wasmtime_func_t start;
+
+	w->guest_ns = now_ns();
+	w->in_guest = 1;
+	error = wasmtime_instance_pre_instantiate(w->linked, w->context, &w->instance, &trap);
+	if (settle(w, error, trap)) {
+		find_memory(w);
+		if (find_start(w, &start)) {
+			w->shared->phase = PROTO_PHASE_GUEST;
+			error = wasmtime_func_call(w->context, &start, NULL, 0, NULL, 0, &trap);
+			if (settle(w, error, trap))
+				w->result.numbers.status = PROTO_STATUS_EXITED;
+		}
+	}
+	w->in_guest = 0;
+}
+
+int
+worker_run(struct worker *w, int socket, volatile struct proto_shared *shared, worker_lock *lock, void *arg)
+{
+	struct err e;
+	int rc;
+
+	w->started_ns = now_ns();
+	w->socket = socket;
+	w->shared = shared;
+	rc = take_job(w, &e);
+	if (rc == ERR_EOF)
+		return EXIT_SUCCESS; /* cancelled before it began */
+	if (rc != 0)
+		return imsg_send(socket, PROTO_FAILED, w->in.hdr.run, e.msg, strlen(e.msg), NULL, 0, NULL) != 0;
+	result_begin(&w->result, w->job.run);
+	if (prepare(w, lock, arg) == 0) {
+		run_guest(w);
+		wasi_report(w->wasi, &w->result.numbers);
+	}
+	if (wasi_ended(w->wasi, NULL) == WASI_END_BROKEN)
+		return EXIT_FAILURE;
+	return finish(w);
+}

@@ -1,0 +1,41 @@
+/* runtime/worker: one module, run once, from its job to its result. Zygote (the template) and worker. */
+
+#ifndef RUNTIME_WORKER_H
+#define RUNTIME_WORKER_H
+
+#include "base/err.h"
+#include "base/proto.h"
+#include "runtime/engine.h"
+
+struct worker;
+
+/*
+ * worker_new - what every run of one engine needs and no run changes: engine, WASI host, linker, store, and the handler
+ * of SIGALRM. The zygote makes it once; each child of its has a copy to use up. Only one per process.
+ *
+ * `settings` as for engine_new. Returns 0 with *out to be ended by worker_free(), or an error as engine_new.
+ */
+int worker_new(enum proto_engine kind, engine_settings *settings, struct worker **out, struct err *e);
+void worker_free(struct worker *w);
+
+/* worker_engine - the engine inside, borrowed. */
+const wasm_engine_t *worker_engine(const struct worker *w);
+
+/*
+ * worker_lock - the last step before guest bytes have any say: no new code pages, the worker's seccomp filter. Nothing
+ * but read, write, mmap and mprotect without PROT_EXEC, munmap, mremap, brk, madvise, sigaltstack, rt_sigreturn,
+ * exit_group, clock_gettime, getrandom and ppoll is called after it. Returns 0 or an error, which ends the run.
+ */
+typedef int worker_lock(void *arg, struct err *e);
+
+/*
+ * worker_run - take one PROTO_JOB from `socket`, run it, send output as it comes, and the PROTO_RESULT. In a process of
+ * its own, once, with SIGALRM unblocked; wall_ms counts from here. `shared` is told how far it is. `lock` may be NULL
+ * where there is no jail (tests).
+ *
+ * Returns the exit status for the process: 0 when a result (or PROTO_FAILED, when there was no job to have one) was
+ * sent, 1 when that was not possible. A run that does not notice its time limit ends the process from the handler.
+ */
+int worker_run(struct worker *w, int socket, volatile struct proto_shared *shared, worker_lock *lock, void *arg);
+
+#endif
