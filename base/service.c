@@ -1,0 +1,206 @@
+/* base/service: the skeleton of brigd's small processes: fewer rights, a table of messages, one loop. Store, logger. */
+
+#include "base/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/proto.h"
+
+/* --- options and rights ----------------------------------------------------------------------------------------- */
+
+int
+service_number(const char *name, const char *text, uint64_t least, uint64_t most, uint64_t *out, struct err *e)
+{
+	unsigned long long v;
+	char *end;
+
+	errno = 0;
+	v = strtoull(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || v < least || v > most)
+		return err_set(e, ERR_INVAL, "%s %.40s: it is a whole number from %ju to %ju", name, text, (uintmax_t)least,
+		    (uintmax_t)most);
+	*out = v;
+	return 0;
+}
+
+/* Checks an open directory; one that root has just made for another user is handed over. */
+static int
+directory_check(int fd, const struct service_options *o, struct err *e)
+{
+	uid_t uid = o->has_ids ? o->uid : geteuid();
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return err_sys(e, ERR_IO, "%s", o->dir);
+	if (o->has_ids && st.st_uid == 0 && geteuid() == 0 && uid != 0 && (st.st_mode & 07777) == 0700) {
+		if (fchown(fd, o->uid, o->gid) != 0 || fstat(fd, &st) != 0)
+			return err_sys(e, ERR_IO, "giving %s to uid %u", o->dir, (unsigned)uid);
+	}
+	if (st.st_uid != uid)
+		return err_set(e, ERR_DENIED, "%s belongs to uid %u, not to uid %u: chown it, or name another directory", o->dir,
+		    (unsigned)st.st_uid, (unsigned)uid);
+	if ((st.st_mode & 077) != 0)
+		return err_set(e, ERR_DENIED, "%s is open to others (mode %04o): chmod 700 it", o->dir,
+		    (unsigned)st.st_mode & 07777);
+	return 0;
+}
+
+int
+service_directory(const struct service_options *o, struct err *e)
+{
+	int fd, rc;
+
+	if (mkdir(o->dir, 0700) != 0 && errno != EEXIST)
+		return err_sys(e, ERR_IO, "making the directory %s", o->dir);
+	fd = open(o->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, ERR_IO, "%s", o->dir);
+	rc = directory_check(fd, o, e);
+	if (rc != 0) {
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+int
+service_lower(const struct service_options *o, struct err *e)
+{
+	static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	const struct rlimit none = {0, 0};
+
+	if (geteuid() == 0 && !o->has_ids)
+		return err_set(e, ERR_INVAL, "started as root: --uid and --gid are needed, to be somebody else");
+	if (o->has_ids && (setgroups(0, NULL) != 0 || setresgid(o->gid, o->gid, o->gid) != 0 ||
+	    setresuid(o->uid, o->uid, o->uid) != 0))
+		return err_sys(e, ERR_IO, "becoming uid %u, gid %u", (unsigned)o->uid, (unsigned)o->gid);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+		return err_sys(e, ERR_IO, "giving up privileges");
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	return 0;
+}
+
+bool
+service_is_child(int sock)
+{
+	int type;
+	socklen_t length = sizeof(type);
+
+	return getsockopt(sock, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
+}
+
+/* --- messages --------------------------------------------------------------------------------------------------- */
+
+/* Waits until the socket is ready for `events`, or for wait_ms. */
+static int
+wait_for(int sock, short events, int wait_ms, struct err *e)
+{
+	struct pollfd p = {.fd = sock, .events = events};
+
+	if (poll(&p, 1, wait_ms) < 0 && errno != EINTR)
+		return err_sys(e, ERR_IO, "poll");
+	return 0;
+}
+
+int
+service_send(int sock, uint32_t type, uint64_t token, const void *payload, size_t length, int fd, struct err *e)
+{
+	int rc;
+
+	while ((rc = imsg_send(sock, type, token, payload, length, &fd, fd >= 0 ? 1 : 0, e)) == ERR_AGAIN)
+		if ((rc = wait_for(sock, POLLOUT, -1, e)) != 0)
+			break;
+	return rc;
+}
+
+void
+service_fail(int sock, const struct err *e)
+{
+	service_send(sock, PROTO_FAILED, 0, e->msg, strlen(e->msg), -1, NULL);
+}
+
+static int
+dispatch(const struct service *s, void *arg, struct imsg *m, struct err *e)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		const struct service_message *row = &s->messages[i];
+
+		if (row->type != m->hdr.type)
+			continue;
+		if (m->hdr.length < row->least || m->hdr.length > row->most || m->nfds < row->fds_least ||
+		    m->nfds > row->fds_most)
+			return err_set(e, ERR_PROTOCOL, "message %u of %u bytes with %d descriptors", m->hdr.type,
+			    m->hdr.length, m->nfds);
+		return row->handle(arg, m, e);
+	}
+	return err_set(e, ERR_PROTOCOL, "message %u is not for this process", m->hdr.type);
+}
+
+static int
+serve(int sock, const struct service *s, void *arg, struct imsg *m, struct err *e)
+{
+	for (;;) {
+		int wait_ms = -1;
+		int rc = imsg_recv(sock, m, e);
+
+		if (rc == 0) {
+			rc = dispatch(s, arg, m, e);
+			imsg_close_fds(m);
+			if (rc != 0)
+				return rc;
+			continue;
+		}
+		if (rc != ERR_AGAIN && rc != ERR_EOF)
+			return rc;
+		if (s->idle != NULL) {
+			int idle = s->idle(arg, &wait_ms, e);
+
+			if (idle != 0)
+				return idle;
+		}
+		if (rc == ERR_EOF)
+			return 0;
+		if ((rc = wait_for(sock, POLLIN, wait_ms, e)) != 0)
+			return rc;
+	}
+}
+
+int
+service_serve(int sock, const struct service *s, void *arg, struct err *e)
+{
+	struct proto_ready ready = {0};
+	struct err why = {0};
+	struct imsg *m = malloc(sizeof(*m));
+	int rc;
+
+	if (m == NULL)
+		return err_set(e, ERR_NOMEM, "a message");
+	rc = io_set_nonblock(sock, true, &why);
+	if (rc == 0)
+		rc = service_send(sock, PROTO_READY, 0, &ready, sizeof(ready), -1, &why);
+	if (rc == 0)
+		rc = serve(sock, s, arg, m, &why);
+	free(m);
+	if (rc == ERR_EOF) /* while answering: brigd has gone, and nobody is left to be told */
+		return 0;
+	if (rc != 0) {
+		service_fail(sock, &why);
+		if (e != NULL)
+			*e = why;
+	}
+	return rc;
+}
