@@ -31,8 +31,9 @@ struct channel {
 	channel_closed_fn *closed;
 	void (*drained)(void *arg);
 	void *arg;
-	bool closing;  /* `closed` was called */
-	bool *freed;   /* set while messages are being delivered: tells that the callback freed the channel */
+	bool closing;        /* `closed` was called */
+	unsigned delivering; /* callbacks up the stack: the memory stays until they return */
+	bool dead;           /* channel_free was called meanwhile */
 };
 
 /*
@@ -50,6 +51,37 @@ pending_free(struct pending *p)
 	free(p);
 }
 
+static void
+release(struct channel *c)
+{
+	struct pending *p;
+
+	if (c->read_event != NULL)
+		event_free(c->read_event);
+	if (c->write_event != NULL)
+		event_free(c->write_event);
+	while ((p = TAILQ_FIRST(&c->queue)) != NULL) {
+		TAILQ_REMOVE(&c->queue, p, link);
+		pending_free(p);
+	}
+	close(c->sock);
+	free(c);
+}
+
+void
+channel_free(struct channel *c)
+{
+	if (c == NULL)
+		return;
+	if (c->delivering > 0) {
+		c->dead = c->closing = true;
+		event_del(c->read_event);
+		event_del(c->write_event);
+		return;
+	}
+	release(c);
+}
+
 /* Tells the owner, once, that the peer is no more. The owner may free the channel in the callback. */
 static void
 channel_close(struct channel *c, const struct err *why)
@@ -62,59 +94,41 @@ channel_close(struct channel *c, const struct err *why)
 	c->closed(c->arg, why);
 }
 
-/* Receives and delivers one message. Returns 1 to go on, 0 when there is nothing more to do. */
-static int
-deliver_one(struct channel *c)
+/* Receives and delivers one message into `m`. Returns false when there is nothing more to do. */
+static bool
+deliver_one(struct channel *c, struct imsg *m, bool tell_eof)
 {
 	struct err e = {0};
-	bool freed = false;
-	int rc;
+	int rc = imsg_recv(c->sock, m, &e);
 
-	rc = imsg_recv(c->sock, &incoming, &e);
-	if (rc == ERR_AGAIN)
-		return 0;
-	if (rc != 0) {
-		channel_close(c, &e);
-		return 0;
+	if (rc == ERR_AGAIN || (rc == ERR_EOF && !tell_eof))
+		return false;
+	if (rc == 0) {
+		rc = c->message(c->arg, m, &e);
+		imsg_close_fds(m);
 	}
-	c->freed = &freed;
-	rc = c->message(c->arg, &incoming, &e);
-	imsg_close_fds(&incoming);
-	if (freed)
-		return 0;
-	c->freed = NULL;
-	if (rc != 0) {
+	if (rc != 0)
 		channel_close(c, &e);
-		return 0;
-	}
 	return !c->closing;
+}
+
+/* Ends a series of deliveries. Returns whether the channel is still there. */
+static bool
+leave(struct channel *c)
+{
+	if (--c->delivering > 0 || !c->dead)
+		return true;
+	release(c);
+	return false;
 }
 
 void
 channel_drain(struct channel *c)
 {
-	bool freed = false;
-	bool *outer = c->freed;
-
-	while (!c->closing && !freed) {
-		struct err e = {0};
-		int rc = imsg_recv(c->sock, &drained_message, &e);
-
-		if (rc == ERR_AGAIN || rc == ERR_EOF)
-			break;
-		c->freed = &freed;
-		if (rc == 0) {
-			rc = c->message(c->arg, &drained_message, &e);
-			imsg_close_fds(&drained_message);
-		}
-		if (!freed && rc != 0)
-			channel_close(c, &e);
-	}
-	if (freed) {
-		if (outer != NULL)
-			*outer = true;
-	} else
-		c->freed = outer;
+	c->delivering++;
+	while (!c->closing && deliver_one(c, &drained_message, false))
+		continue;
+	leave(c);
 }
 
 /* Several messages a wake-up, but not for ever: one busy peer must not starve the others. */
@@ -127,9 +141,10 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 
 	(void)sock;
 	(void)what;
-	for (int i = 0; i < MESSAGES_PER_WAKEUP; i++)
-		if (!deliver_one(c))
-			return;
+	c->delivering++;
+	for (int i = 0; i < MESSAGES_PER_WAKEUP && deliver_one(c, &incoming, true); i++)
+		continue;
+	leave(c);
 }
 
 static void
@@ -147,7 +162,9 @@ on_writable(evutil_socket_t sock, short what, void *arg)
 		if (rc == ERR_AGAIN)
 			return;
 		if (rc != 0) {
+			c->delivering++;
 			channel_close(c, &e);
+			leave(c);
 			return;
 		}
 		TAILQ_REMOVE(&c->queue, p, link);
@@ -179,31 +196,10 @@ channel_new(struct event_base *base, int sock, size_t queue_max, channel_message
 	c->read_event = event_new(base, sock, EV_READ | EV_PERSIST, on_readable, c);
 	c->write_event = event_new(base, sock, EV_WRITE | EV_PERSIST, on_writable, c);
 	if (c->read_event == NULL || c->write_event == NULL || event_add(c->read_event, NULL) != 0) {
-		channel_free(c);
+		release(c);
 		return NULL;
 	}
 	return c;
-}
-
-void
-channel_free(struct channel *c)
-{
-	struct pending *p;
-
-	if (c == NULL)
-		return;
-	if (c->freed != NULL)
-		*c->freed = true;
-	if (c->read_event != NULL)
-		event_free(c->read_event);
-	if (c->write_event != NULL)
-		event_free(c->write_event);
-	while ((p = TAILQ_FIRST(&c->queue)) != NULL) {
-		TAILQ_REMOVE(&c->queue, p, link);
-		pending_free(p);
-	}
-	close(c->sock);
-	free(c);
 }
 
 static int

@@ -30,7 +30,8 @@ struct rpc_batch {
 };
 
 struct conn {
-	const struct conn_owner *owner;
+	struct conn *next, **link; /* connections of one owner */
+	struct conn_owner *owner;
 	int sock;
 	struct conn_peer peer;
 	struct event *read_event;
@@ -70,6 +71,9 @@ conn_free(struct conn *c)
 {
 	if (c->owner->closed != NULL)
 		c->owner->closed(c->owner->arg, c);
+	*c->link = c->next;
+	if (c->next != NULL)
+		c->next->link = c->link;
 	input_total -= evbuffer_get_length(c->in);
 	for (size_t i = 0; i < c->nfds; i++)
 		close(c->fds[i].fd);
@@ -119,11 +123,10 @@ close_if_done(struct conn *c)
 }
 
 void
-conn_shutdown(struct conn *c)
+conn_close_all(struct conn_owner *owner)
 {
-	c->eof = true;
-	event_del(c->read_event);
-	close_if_done(c);
+	while (owner->conns != NULL)
+		conn_close(owner->conns);
 }
 
 /* --- output --------------------------------------------------------------------------------------------------- */
@@ -573,7 +576,7 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 }
 
 struct conn *
-conn_new(const struct conn_owner *owner, int sock, struct err *e)
+conn_new(struct conn_owner *owner, int sock, struct err *e)
 {
 	struct ucred cred;
 	socklen_t length = sizeof(cred);
@@ -601,6 +604,11 @@ conn_new(const struct conn_owner *owner, int sock, struct err *e)
 	if (c->in == NULL || c->out == NULL || c->read_event == NULL || c->write_event == NULL ||
 	    event_add(c->read_event, NULL) != 0)
 		goto nomem;
+	c->next = owner->conns;
+	c->link = &owner->conns;
+	if (c->next != NULL)
+		c->next->link = &c->next;
+	owner->conns = c;
 	return c;
 nomem:
 	err_set(e, ERR_NOMEM, "a connection");

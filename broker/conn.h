@@ -50,6 +50,7 @@ struct conn_owner {
 	void (*request)(void *arg, struct rpc_call *call, const struct jsonrpc_request *request);
 	void (*closed)(void *arg, struct conn *c); /* before it is freed */
 	void *arg;
+	struct conn *conns;    /* all that are open; kept by this module */
 };
 
 /*
@@ -57,13 +58,13 @@ struct conn_owner {
  * Descriptors: those that arrive with a recvmsg belong to the line that holds the last byte of it; a client sends
  * exactly the bytes of one line with them. Returns NULL and an error when the peer is not acceptable.
  */
-struct conn *conn_new(const struct conn_owner *owner, int sock, struct err *e);
+struct conn *conn_new(struct conn_owner *owner, int sock, struct err *e);
 
 /* conn_close - drop the connection now; its calls are told `gone`. NULL is fine. */
 void conn_close(struct conn *c);
 
-/* conn_shutdown - read no more requests; close when every call has been answered and the answers are sent. */
-void conn_shutdown(struct conn *c);
+/* conn_close_all - conn_close for every connection of an owner. */
+void conn_close_all(struct conn_owner *owner);
 
 /* call_result, call_fail - answer and end the call. `result` is taken. `f` is borrowed and cleared. */
 void call_result(struct rpc_call *call, json_t *result);

@@ -470,6 +470,18 @@ keyring_load_file(const char *path, const struct keys_public *root, int64_t now,
 }
 
 int
+keyring_empty(struct keyring **out, struct err *e)
+{
+	struct keyring *ring = calloc(1, sizeof(*ring));
+
+	if (ring == NULL)
+		return err_set(e, ERR_NOMEM, "a keyring");
+	ring->expires = INT64_MAX;
+	*out = ring;
+	return 0;
+}
+
+int
 keyring_of_key(const struct keys_public *key, struct keyring **out, struct err *e)
 {
 	struct keyring *ring = calloc(1, sizeof(*ring));

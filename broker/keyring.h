@@ -78,6 +78,9 @@ int keyring_parse(json_t *document, struct keyring **out, struct err *e);
 /* keyring_of_key - a keyring of just this key, always valid: for `brig verify -p`. 0 or ERR_NOMEM. */
 int keyring_of_key(const struct keys_public *key, struct keyring **out, struct err *e);
 
+/* keyring_empty - a keyring without keys: every signature is by an unknown key. 0 or ERR_NOMEM. */
+int keyring_empty(struct keyring **out, struct err *e);
+
 /* keyring_free - end a keyring and every keyring_key of it. NULL does nothing. */
 void keyring_free(struct keyring *ring);
 

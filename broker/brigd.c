@@ -1,0 +1,501 @@
+/* brigd: the broker: takes requests from clients, decides, and has jailed processes do the work. */
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/proto.h"
+#include "base/version.h"
+#include "broker/broker.h"
+#include "broker/methods.h"
+#include "broker/records.h"
+#include "broker/rules.h"
+#include "broker/services.h"
+
+#define DRAIN_SECONDS 30
+
+/* brigd as a whole; there is one. */
+struct brigd {
+	struct broker broker;
+	struct services services;
+	struct conn_owner conn_owner;
+	struct evconnlistener *listener;
+	struct event *signals[3];
+	struct event *housekeeping; /* every second */
+	struct event *drain;
+	bool store_ready, logger_ready, pool_ready, serving;
+	time_t idle_since;
+	int status;                 /* of the process */
+};
+
+void
+broker_log(const char *fmt, ...)
+{
+	struct timespec now;
+	struct tm tm;
+	char line[2048];
+	va_list ap;
+	size_t n;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
+	n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ brigd ", now.tv_nsec / 1000000);
+	va_start(ap, fmt);
+	vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
+	va_end(ap);
+	for (char *p = line; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	strcat(line, "\n");
+	if (write(STDERR_FILENO, line, strlen(line)) < 0)
+		return; /* nowhere else to say so */
+}
+
+static void
+stop(struct brigd *d, int status)
+{
+	d->status = status;
+	event_base_loopbreak(d->broker.base);
+}
+
+/* --- ready, lost ------------------------------------------------------------------------------------------------ */
+
+static void
+start_recorded(void *arg, struct imsg *m, const struct err *why)
+{
+	struct brigd *d = arg;
+	const struct config *c = d->broker.config;
+
+	if (m == NULL || m->hdr.type != PROTO_LOG_DONE) {
+		broker_log("cannot-start reason=\"the audit log cannot be written: %.*s\"",
+		    m != NULL ? (int)m->hdr.length : (int)strlen(why->msg),
+		    m != NULL ? (const char *)m->payload : why->msg);
+		stop(d, 1);
+		return;
+	}
+	d->serving = true;
+	d->idle_since = time(NULL);
+	evconnlistener_enable(d->listener);
+	broker_log("serving socket=%s version=%s uid=%u keys=%zu", c->socket, BRIG_VERSION, (unsigned)getuid(),
+	    keyring_count(d->broker.keyring));
+	if (c->ready_fd >= 0) {
+		if (write((int)c->ready_fd, "\n", 1) != 1)
+			broker_log("ready-fd-failed fd=%d", (int)c->ready_fd);
+		close((int)c->ready_fd);
+	}
+}
+
+/* Serves when everything that a run needs is there. */
+static void
+serve_if_ready(struct brigd *d)
+{
+	struct err e = {0};
+
+	if (!d->store_ready || !d->logger_ready || !d->pool_ready || d->serving)
+		return;
+	if (records_service(&d->broker, "start", BRIG_VERSION, start_recorded, d, &e) != 0) {
+		broker_log("cannot-start reason=\"%s\"", e.msg);
+		stop(d, 1);
+	}
+}
+
+static void
+on_store_ready(void *arg)
+{
+	struct brigd *d = arg;
+
+	d->store_ready = true;
+	serve_if_ready(d);
+}
+
+static void
+on_logger_ready(void *arg)
+{
+	struct brigd *d = arg;
+
+	d->logger_ready = true;
+	serve_if_ready(d);
+}
+
+static void
+on_pool_ready(void *arg, const struct err *why)
+{
+	struct brigd *d = arg;
+
+	if (why != NULL) {
+		broker_log("cannot-start reason=\"%s\"", why->msg);
+		stop(d, 1);
+		return;
+	}
+	d->pool_ready = true;
+	serve_if_ready(d);
+}
+
+/* Without the launcher, the store or the logger there is no safe way to go on. */
+static void
+lost(struct brigd *d, const char *name, const struct err *why)
+{
+	broker_log("lost service=%s reason=\"%s\"", name, why->msg);
+	stop(d, 1);
+}
+
+static void
+on_store_lost(void *arg, const struct err *why)
+{
+	lost(arg, "store", why);
+}
+
+static void
+on_logger_lost(void *arg, const struct err *why)
+{
+	lost(arg, "logger", why);
+}
+
+static void
+on_launcher_lost(void *arg, const struct err *why)
+{
+	lost(arg, "launcher", why);
+}
+
+/* --- clients ---------------------------------------------------------------------------------------------------- */
+
+static void
+on_accept(struct evconnlistener *listener, evutil_socket_t sock, struct sockaddr *address, int length, void *arg)
+{
+	static const char full[] = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32003,\"message\":"
+	                           "\"too many connections\",\"data\":{\"name\":\"overloaded\",\"retry_after_ms\":1000}}}\n";
+	struct brigd *d = arg;
+	struct err e = {0};
+
+	(void)listener;
+	(void)address;
+	(void)length;
+	if (d->broker.connections >= (unsigned)d->broker.config->connections_max) {
+		if (send(sock, full, sizeof(full) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			broker_log("connections-full");
+		close(sock);
+		return;
+	}
+	if (conn_new(&d->conn_owner, sock, &e) == NULL) {
+		broker_log("client-refused reason=\"%s\"", e.msg);
+		return;
+	}
+	d->broker.connections++;
+	d->broker.counts.connections++;
+}
+
+/* No descriptors left, most likely: stop accepting for a moment, so that those who are here can finish. */
+static void
+on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	(void)arg;
+	broker_log("accept-failed reason=\"%s\"", strerror(errno));
+	evconnlistener_disable(listener); /* housekeeping enables it again */
+}
+
+static void
+on_conn_closed(void *arg, struct conn *c)
+{
+	struct broker *b = arg;
+
+	(void)c;
+	b->connections--;
+}
+
+/* --- signals and time ------------------------------------------------------------------------------------------- */
+
+static void
+stop_recorded(void *arg, struct imsg *m, const struct err *why)
+{
+	(void)m;
+	(void)why;
+	stop(arg, 0);
+}
+
+/* Stops when the last run has ended, or at once when that takes too long. */
+static void
+on_drain(evutil_socket_t fd, short what, void *arg)
+{
+	struct brigd *d = arg;
+
+	(void)fd;
+	(void)what;
+	if (runs_active(d->broker.runs) > 0 && time(NULL) - d->idle_since < DRAIN_SECONDS)
+		return;
+	event_del(d->drain);
+	if (!d->serving || records_service(&d->broker, "stop", "", stop_recorded, d, NULL) != 0)
+		stop(d, 0);
+}
+
+static void
+begin_drain(struct brigd *d, const char *reason)
+{
+	struct timeval soon = {.tv_usec = 10000};
+
+	if (d->broker.draining) {
+		stop(d, 0); /* asked twice */
+		return;
+	}
+	broker_log("stopping reason=%s active=%zu", reason, runs_active(d->broker.runs));
+	d->broker.draining = true;
+	d->idle_since = time(NULL);
+	evconnlistener_disable(d->listener);
+	event_add(d->drain, &soon);
+}
+
+static void
+reload(struct brigd *d)
+{
+	struct err e = {0};
+
+	if (rules_load(&d->broker, &e) != 0 || rules_save(&d->broker, &e) != 0) {
+		broker_log("reload-failed reason=\"%s\"", e.msg);
+		return;
+	}
+	broker_log("reloaded keyring_version=%llu keys=%zu", (unsigned long long)keyring_version(d->broker.keyring),
+	    keyring_count(d->broker.keyring));
+	records_service(&d->broker, "reload", "", NULL, NULL, NULL);
+}
+
+static void
+on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	struct brigd *d = arg;
+
+	(void)what;
+	if (sig == SIGHUP)
+		reload(d);
+	else
+		begin_drain(d, sig == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+static void
+on_second(evutil_socket_t fd, short what, void *arg)
+{
+	struct brigd *d = arg;
+	const struct config *c = d->broker.config;
+
+	(void)fd;
+	(void)what;
+	if (d->serving && !d->broker.draining)
+		evconnlistener_enable(d->listener);
+	if (d->broker.connections > 0 || runs_active(d->broker.runs) > 0)
+		d->idle_since = time(NULL);
+	if (c->idle_exit > 0 && d->serving && !d->broker.draining && time(NULL) - d->idle_since >= c->idle_exit)
+		begin_drain(d, "idle");
+}
+
+static int
+watch_signals(struct brigd *d, struct err *e)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	struct timeval second = {.tv_sec = 1};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		d->signals[i] = evsignal_new(d->broker.base, numbers[i], on_signal, d);
+		if (d->signals[i] == NULL || event_add(d->signals[i], NULL) != 0)
+			return err_set(e, ERR_NOMEM, "an event");
+	}
+	d->housekeeping = event_new(d->broker.base, -1, EV_PERSIST, on_second, d);
+	d->drain = event_new(d->broker.base, -1, EV_PERSIST, on_drain, d);
+	if (d->housekeeping == NULL || d->drain == NULL || event_add(d->housekeeping, &second) != 0)
+		return err_set(e, ERR_NOMEM, "an event");
+	return 0;
+}
+
+/* --- putting it together ---------------------------------------------------------------------------------------- */
+
+/* Connects the parts. Each takes its socket, whether that works or not. */
+static int
+connect_parts(struct brigd *d, struct err *e)
+{
+	const struct config *c = d->broker.config;
+	struct broker *b = &d->broker;
+	struct artifacts_limits al = {
+	    .cache_bytes = (size_t)c->artifact_cache_bytes,
+	    .cache_entries = 256,
+	    .compilers = (unsigned)c->compilers,
+	    .compile_ms = (uint64_t)c->compile_ms,
+	    .compile_memory_bytes = (uint64_t)c->compile_memory_bytes,
+	    .artifact_bytes = (size_t)c->module_bytes * 16,
+	    .failures = 1024,
+	};
+	struct pool_limits pl = {.runs_max = (uint64_t)c->zygote_runs, .minutes_max = (uint64_t)c->zygote_minutes};
+
+#define X(name, bit, required, text) pl.layers |= (required) ? PROTO_LAYER_##name : 0;
+	PROTO_LAYERS(X)
+#undef X
+	if (strcmp(c->profile, "container") == 0) /* the operator's choice: what containers do not have is not asked for */
+		pl.layers &= ~(uint32_t)(PROTO_LAYER_user_ns | PROTO_LAYER_mount_ns | PROTO_LAYER_pid_ns |
+		    PROTO_LAYER_net_ns | PROTO_LAYER_ipc_ns);
+	b->launcher = launcher_new(b->base, d->services.launcher, on_launcher_lost, d);
+	b->store = service_client_new(b->base, d->services.store, "store", on_store_ready, on_store_lost, d);
+	b->logger = service_client_new(b->base, d->services.logger, "logger", on_logger_ready, on_logger_lost, d);
+	d->services.launcher = d->services.store = d->services.logger = -1;
+	b->runs = runs_new(b);
+	if (b->launcher == NULL || b->store == NULL || b->logger == NULL || b->runs == NULL)
+		return err_set(e, ERR_NOMEM, "the broker's parts");
+	b->artifacts = artifacts_new(b->base, b->store, b->launcher, &al);
+	b->modules = modules_new(b->store, (size_t)c->module_cache_bytes, 256, (size_t)c->module_bytes);
+	b->pool = pool_new(b->base, b->launcher, &pl, on_pool_ready, d);
+	if (b->artifacts == NULL || b->modules == NULL || b->pool == NULL)
+		return err_set(e, ERR_NOMEM, "the broker's parts");
+	d->conn_owner = (struct conn_owner){
+	    .base = b->base,
+	    .request_bytes = (size_t)c->request_bytes,
+	    .request_depth = (unsigned)c->request_depth,
+	    .backlog_bytes = (size_t)c->backlog_bytes,
+	    .input_bytes = (size_t)c->input_bytes,
+	    .stall_s = (unsigned)c->stall_s,
+	    .request = methods_dispatch,
+	    .closed = on_conn_closed,
+	    .arg = b,
+	};
+	d->listener = evconnlistener_new(b->base, on_accept, d, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC |
+	    LEV_OPT_DISABLED, 0, d->services.listener);
+	if (d->listener == NULL)
+		return err_set(e, ERR_NOMEM, "a listener");
+	d->services.listener = -1;
+	evconnlistener_set_error_cb(d->listener, on_accept_error);
+	return 0;
+}
+
+/* Frees in the order in which the parts refer to each other: who is told of endings goes last. */
+static void
+disconnect_parts(struct brigd *d)
+{
+	struct broker *b = &d->broker;
+
+	if (d->listener != NULL)
+		evconnlistener_free(d->listener);
+	for (size_t i = 0; i < sizeof(d->signals) / sizeof(d->signals[0]); i++)
+		if (d->signals[i] != NULL)
+			event_free(d->signals[i]);
+	if (d->housekeeping != NULL)
+		event_free(d->housekeeping);
+	if (d->drain != NULL)
+		event_free(d->drain);
+	conn_close_all(&d->conn_owner);
+	launcher_free(b->launcher);
+	service_client_free(b->store);
+	service_client_free(b->logger);
+	runs_free(b->runs);
+	artifacts_free(b->artifacts);
+	modules_free(b->modules);
+	pool_free(b->pool);
+	rules_clear(b);
+	if (b->base != NULL)
+		event_base_free(b->base);
+}
+
+/* Leaves the terminal. The parent stays until the child serves or has failed, so that its exit status tells. */
+static int
+become_daemon(struct config *c, struct err *e)
+{
+	char log[4096], byte;
+	int ready[2], fd;
+	pid_t pid;
+
+	if (pipe2(ready, O_CLOEXEC) != 0)
+		return err_sys(e, ERR_IO, "pipe");
+	pid = fork();
+	if (pid < 0)
+		return err_sys(e, ERR_IO, "fork");
+	if (pid > 0) {
+		close(ready[1]);
+		_exit(read(ready[0], &byte, 1) == 1 ? 0 : 1);
+	}
+	close(ready[0]);
+	setsid();
+	snprintf(log, sizeof(log), "%s/brigd.log", c->state);
+	fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_sys(e, ERR_IO, "%s", log);
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
+	close(fd);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	dup2(fd, STDIN_FILENO);
+	close(fd);
+	if (c->ready_fd < 0)
+		c->ready_fd = ready[1];
+	else
+		close(ready[1]); /* whoever gave a descriptor waits there, not for us */
+	return 0;
+}
+
+static int
+serve(struct config *c)
+{
+	struct brigd d = {.broker.config = c, .broker.started_at = time(NULL)};
+	struct err e = {0};
+	int rc = services_prepare(c, &d.services, &e);
+
+	if (rc == 0 && c->daemon)
+		rc = become_daemon(c, &e);
+	if (rc == 0)
+		rc = rules_load(&d.broker, &e);
+	if (rc == 0)
+		rc = rules_save(&d.broker, &e);
+	if (rc == 0)
+		rc = services_start(c, &d.services, &e);
+	if (rc == 0)
+		rc = services_listen(c, &d.services, &e);
+	if (rc == 0)
+		rc = services_drop(c, &d.services, &e);
+	if (rc == 0 && (d.broker.base = event_base_new()) == NULL)
+		rc = err_set(&e, ERR_NOMEM, "the event loop");
+	if (rc == 0)
+		rc = watch_signals(&d, &e);
+	if (rc == 0)
+		rc = connect_parts(&d, &e);
+	if (rc == 0)
+		event_base_dispatch(d.broker.base);
+	else
+		broker_log("cannot-start reason=\"%s\"", e.msg);
+	disconnect_parts(&d);
+	services_stop(c, &d.services);
+	if (rc == 0)
+		broker_log("stopped status=%d", d.status);
+	return rc == 0 ? d.status : 1;
+}
+
+int
+main(int argc, char **argv)
+{
+	enum config_action action;
+	struct config c;
+	struct err e = {0};
+	int status = 0;
+
+	signal(SIGPIPE, SIG_IGN);
+	umask(077);
+	if (sodium_init() < 0) {
+		fprintf(stderr, "brigd: the cryptography library does not work here\n");
+		return 1;
+	}
+	if (config_load(argc, argv, &c, &action, &e) != 0) {
+		fprintf(stderr, "brigd: %s\n", e.msg);
+		return 2;
+	}
+	if (action == CONFIG_HELP)
+		config_usage();
+	else if (action == CONFIG_VERSION)
+		printf("brigd %s (protocol %d)\n", BRIG_VERSION, BRIG_PROTOCOL);
+	else
+		status = serve(&c);
+	config_clear(&c);
+	return status;
+}

@@ -1,0 +1,57 @@
+/* broker/broker: what the parts of brigd share: its settings, services, keys and runs. brigd. */
+
+#ifndef BROKER_BROKER_H
+#define BROKER_BROKER_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "broker/artifacts.h"
+#include "broker/child.h"
+#include "broker/config.h"
+#include "broker/conn.h"
+#include "broker/grants.h"
+#include "broker/keyring.h"
+#include "broker/modules.h"
+#include "broker/pool.h"
+#include "broker/runs.h"
+#include "broker/service_client.h"
+#include "policy/policy.h"
+
+/* Counted since the start, for server.health and the log. */
+struct broker_counts {
+	uint64_t connections;
+	uint64_t requests;
+	uint64_t refused;  /* requests that ended in an error */
+	uint64_t runs;     /* ended, whichever way */
+};
+
+struct broker {
+	struct event_base *base;
+	const struct config *config;
+	struct launcher *launcher;
+	struct service_client *store;
+	struct service_client *logger;
+	struct artifacts *artifacts;
+	struct modules *modules;
+	struct pool *pool;
+	struct runs *runs;
+	const struct keyring *keyring; /* never NULL; empty when none was configured */
+	struct policy *ceiling;
+	struct grants *grants;         /* by owner */
+	struct broker_counts counts;
+	unsigned connections;          /* open now */
+	bool draining;                 /* takes no new work */
+	bool log_failed;               /* the audit log could not be written last time */
+	time_t started_at;             /* wall clock */
+};
+
+/*
+ * broker_log - one event, one line on standard error: "brigd: EVENT key=value ...", by printf. For the operator; what
+ * auditors need goes to the audit log.
+ */
+void broker_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

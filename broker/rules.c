@@ -1,0 +1,128 @@
+/* broker/rules: the keyring and policies that brigd works by, read at start and on SIGHUP. brigd. */
+
+#include "broker/rules.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/io.h"
+#include "broker/broker.h"
+#include "broker/keys.h"
+
+#define VERSION_FILE_MAX 64
+
+static void
+version_path(const struct broker *b, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s/broker/keyring.version", b->config->state);
+}
+
+/* The highest keyring version ever in force here; 0 when there was none. */
+static int
+version_seen(const struct broker *b, uint64_t *version, struct err *e)
+{
+	char path[PATH_MAX];
+	uint8_t *text = NULL;
+	size_t length;
+	char *end;
+	int rc;
+
+	version_path(b, path);
+	rc = io_read_file(path, VERSION_FILE_MAX, &text, &length, e);
+	if (rc == ERR_NOTFOUND) {
+		*version = 0;
+		return 0;
+	}
+	if (rc != 0)
+		return rc;
+	errno = 0;
+	*version = strtoull((char *)text, &end, 10);
+	if (errno != 0 || end == (char *)text || *end != '\n')
+		rc = err_set(e, ERR_CORRUPT, "%s does not hold a version: remove it only if you know which one was last", path);
+	free(text);
+	return rc;
+}
+
+int
+rules_save(const struct broker *b, struct err *e)
+{
+	uint64_t version = keyring_version(b->keyring), seen;
+	char path[PATH_MAX], text[VERSION_FILE_MAX];
+	int rc;
+
+	if ((rc = version_seen(b, &seen, e)) != 0 || version <= seen)
+		return rc;
+	version_path(b, path);
+	snprintf(text, sizeof(text), "%" PRIu64 "\n", version);
+	return io_replace_file(path, text, strlen(text), 0600, e);
+}
+
+static int
+load_keyring(const struct broker *b, struct keyring **out, struct err *e)
+{
+	struct keys_public root;
+	uint64_t seen;
+	int rc;
+
+	if (b->config->keyring == NULL)
+		return keyring_empty(out, e);
+	if ((rc = version_seen(b, &seen, e)) != 0)
+		return rc;
+	if ((rc = keys_read_public(b->config->root_key, &root, e)) != 0)
+		return rc;
+	return keyring_load_file(b->config->keyring, &root, time(NULL), seen, out, e);
+}
+
+static int
+load_ceiling(const struct broker *b, struct policy **out, struct err *e)
+{
+	uint8_t *text = NULL;
+	size_t length;
+	int rc;
+
+	if (b->config->policy == NULL)
+		return policy_builtin(out, e);
+	rc = io_read_file(b->config->policy, POLICY_TEXT_MAX, &text, &length, e);
+	if (rc == 0 && (rc = policy_parse((char *)text, length, out, e)) != 0)
+		err_context(e, "%s", b->config->policy);
+	free(text);
+	return rc;
+}
+
+int
+rules_load(struct broker *b, struct err *e)
+{
+	struct keyring *ring = NULL;
+	struct policy *ceiling = NULL;
+	struct grants *grants = NULL;
+	int rc;
+
+	if ((rc = load_keyring(b, &ring, e)) != 0 || (rc = load_ceiling(b, &ceiling, e)) != 0 ||
+	    (rc = grants_load(b->config->owners, &grants, e)) != 0) {
+		keyring_free(ring);
+		policy_free(ceiling);
+		grants_free(grants);
+		return rc;
+	}
+	rules_clear(b);
+	b->keyring = ring;
+	b->ceiling = ceiling;
+	b->grants = grants;
+	return 0;
+}
+
+void
+rules_clear(struct broker *b)
+{
+	keyring_free((struct keyring *)(uintptr_t)b->keyring);
+	policy_free(b->ceiling);
+	grants_free(b->grants);
+	b->keyring = NULL;
+	b->ceiling = NULL;
+	b->grants = NULL;
+}

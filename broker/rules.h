@@ -1,0 +1,23 @@
+/* broker/rules: the keyring and policies that brigd works by, read at start and on SIGHUP. brigd. */
+
+#ifndef BROKER_RULES_H
+#define BROKER_RULES_H
+
+#include "base/err.h"
+
+struct broker;
+
+/*
+ * rules_load - read keyring, ceiling and grants as configured, and put them in force together. The highest
+ * keyring version seen is kept in STATE/broker, so that an older keyring is refused ever after. On failure everything
+ * stays as it was, and the error says which file is to blame.
+ */
+int rules_load(struct broker *b, struct err *e);
+
+/* rules_save - persist the version of the keyring in force, if it is higher than what is kept. 0 or ERR_IO. */
+int rules_save(const struct broker *b, struct err *e);
+
+/* rules_clear - free what was loaded. */
+void rules_clear(struct broker *b);
+
+#endif

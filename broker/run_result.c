@@ -1,0 +1,301 @@
+/* broker/run_result: how a run ended, as the JSON that clients get; no I/O. brigd. */
+
+#include "broker/run_result.h"
+
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/trap.h"
+#include "runtime/wasi/table.h"
+
+static const char *const status_names[RUN_STATUS_COUNT] = {
+#define X(name, text) [RUN_##name] = #name,
+    RUN_STATUSES(X)
+#undef X
+};
+
+static const struct {
+	uint32_t value;
+	const char *name;
+} limit_names[] = {
+#define X(name, value) {value, #name},
+    PROTO_LIMITS(X)
+#undef X
+};
+
+static const struct {
+	uint32_t value;
+	const char *name;
+	const char *text;
+} trap_names[] = {
+#define X(name, value, code, text) {value, #name, text},
+    RUNTIME_TRAPS(X)
+#undef X
+};
+
+static const char *const call_names[] = {
+#define X(name, ...) #name,
+    WASI_CALLS(X)
+#undef X
+};
+_Static_assert(sizeof(call_names) / sizeof(call_names[0]) == PROTO_WASI_CALLS, "one name for each counted call");
+
+#define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
+
+const char *
+run_status_name(enum run_status status)
+{
+	return status_names[status];
+}
+
+const char *
+run_limit_name(uint32_t limit)
+{
+	for (size_t i = 0; i < COUNT_OF(limit_names); i++)
+		if (limit_names[i].value == limit)
+			return limit_names[i].name;
+	return "?";
+}
+
+const char *
+run_call_name(uint32_t call)
+{
+	return call >= 1 && call <= PROTO_WASI_CALLS ? call_names[call - 1] : NULL;
+}
+
+const char *
+run_trap_name(uint32_t trap)
+{
+	for (size_t i = 0; i < COUNT_OF(trap_names); i++)
+		if (trap_names[i].value == trap)
+			return trap_names[i].name;
+	return "?";
+}
+
+/* --- what the worker says --------------------------------------------------------------------------------------- */
+
+static int
+check_numbers(const struct proto_result *r, struct err *e)
+{
+	if (r->status < PROTO_STATUS_EXITED || r->status > PROTO_STATUS_STALE)
+		return err_set(e, ERR_PROTOCOL, "the worker claims status %u", r->status);
+	if (r->status == PROTO_STATUS_TRAPPED ? run_trap_name(r->trap)[0] == '?' : r->trap != 0)
+		return err_set(e, ERR_PROTOCOL, "the worker claims trap %u with status %u", r->trap, r->status);
+	if ((r->status == PROTO_STATUS_LIMIT) != (run_limit_name(r->limit)[0] != '?'))
+		return err_set(e, ERR_PROTOCOL, "the worker claims limit %u with status %u", r->limit, r->status);
+	if (r->frame_count > PROTO_FRAMES_MAX)
+		return err_set(e, ERR_PROTOCOL, "the worker claims %u frames", r->frame_count);
+	return 0;
+}
+
+static int
+parse_frames(const uint8_t *p, size_t length, uint32_t count, json_t **out, struct err *e)
+{
+	json_t *frames = json_array();
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct proto_frame frame;
+		json_t *one;
+
+		if (length < sizeof(frame))
+			goto bad;
+		memcpy(&frame, p, sizeof(frame));
+		p += sizeof(frame);
+		length -= sizeof(frame);
+		if (frame.name_length > PROTO_NAME_MAX || frame.name_length > length)
+			goto bad;
+		one = json_pack("{s:I, s:I}", "function", (json_int_t)frame.function, "offset",
+		    (json_int_t)(frame.module_offset & INT64_MAX));
+		if (frame.name_length > 0) {
+			json_t *name = json_stringn((const char *)p, frame.name_length);
+
+			if (name == NULL) {
+				json_decref(one);
+				goto bad;
+			}
+			json_object_set_new(one, "name", name);
+		}
+		json_array_append_new(frames, one);
+		p += frame.name_length;
+		length -= frame.name_length;
+	}
+	if (length != 0)
+		goto bad;
+	*out = frames;
+	return 0;
+bad:
+	json_decref(frames);
+	return err_set(e, ERR_PROTOCOL, "the worker's backtrace is malformed");
+}
+
+int
+run_result_parse(const uint8_t *payload, size_t length, struct proto_result *out, const char **text, json_t **frames,
+    struct err *e)
+{
+	struct proto_result r;
+	json_t *valid;
+	int rc;
+
+	if (length < sizeof(r))
+		return err_set(e, ERR_PROTOCOL, "the worker's result has %zu bytes", length);
+	memcpy(&r, payload, sizeof(r));
+	length -= sizeof(r);
+	if ((rc = check_numbers(&r, e)) != 0)
+		return rc;
+	if (r.text_length > length)
+		return err_set(e, ERR_PROTOCOL, "the worker claims %u bytes of text in %zu", r.text_length, length);
+	valid = json_stringn((const char *)payload + sizeof(r), r.text_length);
+	if (valid == NULL)
+		return err_set(e, ERR_PROTOCOL, "the worker's text is not UTF-8");
+	json_decref(valid);
+	rc = parse_frames(payload + sizeof(r) + r.text_length, length - r.text_length, r.frame_count, frames, e);
+	if (rc != 0)
+		return rc;
+	*text = (const char *)payload + sizeof(r);
+	*out = r;
+	return 0;
+}
+
+/* --- what the client is told ------------------------------------------------------------------------------------ */
+
+json_t *
+json_bytes(const uint8_t *data, size_t length, bool *base64)
+{
+	json_t *json = NULL;
+	size_t room;
+	char *text;
+
+	*base64 = false;
+	if (length == 0)
+		return json_string("");
+	if (memchr(data, '\0', length) == NULL && (json = json_stringn((const char *)data, length)) != NULL)
+		return json;
+	*base64 = true;
+	room = sodium_base64_encoded_len(length, sodium_base64_VARIANT_ORIGINAL);
+	if ((text = malloc(room)) == NULL)
+		return NULL;
+	sodium_bin2base64(text, room, data, length, sodium_base64_VARIANT_ORIGINAL);
+	json = json_stringn_nocheck(text, room - 1);
+	free(text);
+	return json;
+}
+
+static json_t *
+base64_of(const struct run_stream *s)
+{
+	size_t room = sodium_base64_encoded_len(s->length, sodium_base64_VARIANT_ORIGINAL);
+	char *text = malloc(room);
+	json_t *json;
+
+	if (text == NULL)
+		return NULL;
+	sodium_bin2base64(text, room, s->data, s->length, sodium_base64_VARIANT_ORIGINAL);
+	json = json_string_nocheck(text);
+	free(text);
+	return json;
+}
+
+/* Both streams in one encoding: text if both are, else base64. */
+static int
+add_streams(json_t *result, const struct run_facts *f)
+{
+	bool base64[2] = {false, false};
+	json_t *out, *err;
+
+	if (f->streamed)
+		return 0;
+	out = json_bytes(f->out.data, f->out.length, &base64[0]);
+	err = json_bytes(f->err.data, f->err.length, &base64[1]);
+	if (base64[0] && !base64[1]) {
+		json_decref(err);
+		err = base64_of(&f->err);
+	} else if (base64[1] && !base64[0]) {
+		json_decref(out);
+		out = base64_of(&f->out);
+	}
+	return json_object_set_new(result, "stdout", out) | json_object_set_new(result, "stderr", err) |
+	    json_object_set_new(result, "encoding", json_string(base64[0] || base64[1] ? "base64" : "utf-8"));
+}
+
+static json_t *
+number(uint64_t n)
+{
+	return json_integer((json_int_t)(n > INT64_MAX ? INT64_MAX : n));
+}
+
+static json_t *
+host_calls_json(const uint64_t counts[PROTO_WASI_CALLS])
+{
+	json_t *calls = json_object();
+
+	for (uint32_t i = 0; i < PROTO_WASI_CALLS; i++)
+		if (counts[i] > 0)
+			json_object_set_new(calls, run_call_name(i + 1), number(counts[i]));
+	return calls;
+}
+
+json_t *
+run_usage_json(const struct run_facts *f)
+{
+	const struct proto_result *c = &f->claimed;
+
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+	    "wall_us", number(f->wall_us),
+	    "user_us", number(f->observed.user_us),
+	    "system_us", number(f->observed.system_us),
+	    "queue_us", number(f->queue_us),
+	    "compile_us", number(f->compile_us),
+	    "start_us", number(c->start_us),
+	    "fuel", number(c->fuel_used),
+	    "peak_memory_bytes", number(c->peak_memory_bytes),
+	    "stdout_bytes", number(c->stdout_bytes),
+	    "stderr_bytes", number(c->stderr_bytes),
+	    "host_calls", host_calls_json(c->host_calls),
+	    "start", f->start == RUN_START_COLD ? "cold" : "cached");
+}
+
+static json_t *
+trap_json(const struct run_facts *f)
+{
+	for (size_t i = 0; i < COUNT_OF(trap_names); i++)
+		if (trap_names[i].value == f->claimed.trap)
+			return json_pack("{s:s, s:s, s:s%, s:O}", "kind", trap_names[i].name, "meaning", trap_names[i].text,
+			    "message", f->trap_text, f->trap_text_length, "frames", f->frames);
+	return NULL;
+}
+
+json_t *
+run_result_json(const struct run_facts *f)
+{
+	json_t *result = json_pack("{s:s, s:s, s:{s:b, s:b}, s:o, s:O, s:{s:s, s:s, s:s}, s:{s:s}}",
+	    "run_id", f->run_id,
+	    "status", run_status_name(f->status),
+	    "truncated", "stdout", f->out.truncated, "stderr", f->err.truncated,
+	    "usage", run_usage_json(f),
+	    "denials", f->denials,
+	    "module", "digest", f->module_digest, "signer", f->signer, "signature", f->signature_kind,
+	    "policy", "digest", f->policy_digest);
+	const char *call = run_call_name(f->observed.call);
+	int bad = result == NULL;
+
+	if (!bad)
+		bad |= add_streams(result, f);
+	if (!bad && f->status == RUN_exited)
+		bad |= json_object_set_new(result, "exit_code", json_integer(f->exit_code));
+	if (!bad && f->status == RUN_trapped)
+		bad |= json_object_set_new(result, "trap", trap_json(f));
+	if (!bad && f->status == RUN_limit)
+		bad |= json_object_set_new(result, "limit", json_string(run_limit_name(f->limit)));
+	if (!bad && f->reason[0] != '\0')
+		bad |= json_object_set_new(result, "reason", json_string(f->reason));
+	if (!bad && call != NULL && f->status != RUN_exited)
+		bad |= json_object_set_new(result, "during", json_string(call));
+	if (bad) {
+		json_decref(result);
+		return NULL;
+	}
+	return result;
+}

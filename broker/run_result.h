@@ -1,0 +1,89 @@
+/* broker/run_result: how a run ended, as the JSON that clients get; no I/O. brigd. */
+
+#ifndef BROKER_RUN_RESULT_H
+#define BROKER_RUN_RESULT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "base/proto.h"
+
+/* How a run can end, for clients; names are stable API. */
+#define RUN_STATUSES(X)                                                            \
+	X(exited, "the guest returned, or called proc_exit: exit_code")            \
+	X(trapped, "the guest did what WebAssembly forbids: trap")                 \
+	X(limit, "a limit was reached: limit")                                     \
+	X(denied, "policy ended it: denials")                                      \
+	X(cancelled, "the client, or its going away, ended it")                    \
+	X(failed, "brig could not start it or had to end it: reason")
+
+enum run_status {
+#define X(name, text) RUN_##name,
+	RUN_STATUSES(X)
+#undef X
+	RUN_STATUS_COUNT
+};
+
+/* How its process came to be. */
+enum run_start { RUN_START_COLD, RUN_START_CACHED };
+
+/* One captured stream. */
+struct run_stream {
+	const uint8_t *data; /* NULL when it was streamed */
+	size_t length;
+	uint64_t sent;       /* bytes that arrived */
+	bool truncated;
+	struct digest digest; /* of the bytes that arrived */
+};
+
+/* Everything that is known of a run that has ended. Borrows. */
+struct run_facts {
+	const char *run_id;
+	enum run_status status;
+	const char *reason;       /* a sentence, for limit, cancelled and failed; "" for none */
+	uint32_t exit_code;
+	uint32_t limit;           /* enum proto_limit; 0 for none */
+	struct proto_result claimed; /* what the worker counted; zeros when it did not say */
+	const char *trap_text;
+	size_t trap_text_length;
+	const json_t *frames;     /* array; NULL for none */
+	struct proto_exited observed; /* what zygote and kernel saw */
+	struct run_stream out, err;
+	bool streamed;
+	const json_t *denials;    /* array */
+	uint64_t queue_us, compile_us, wall_us;
+	enum run_start start;
+	const char *module_digest; /* text */
+	const char *signer;       /* kid; "" for unsigned */
+	const char *signature_kind;
+	const char *policy_digest; /* text */
+};
+
+/* run_result_json - the result of `run`, as docs/protocol.md describes it. NULL when out of memory. */
+json_t *run_result_json(const struct run_facts *f);
+
+/* run_usage_json - its `usage` alone, for the audit log. NULL when out of memory. */
+json_t *run_usage_json(const struct run_facts *f);
+
+/* run_status_name, run_limit_name, run_trap_name, run_call_name - names as in results; "?", or NULL for call 0. */
+const char *run_status_name(enum run_status status);
+const char *run_trap_name(uint32_t trap);
+const char *run_limit_name(uint32_t limit);
+const char *run_call_name(uint32_t call);
+
+/*
+ * run_result_parse - check a worker's PROTO_RESULT payload, which is hostile input: sizes, ranges, UTF-8. On success
+ * *out is filled, *text borrows from the payload, *frames is a new array (NULL when there are none). ERR_PROTOCOL with
+ * what is wrong otherwise.
+ */
+int run_result_parse(const uint8_t *payload, size_t length, struct proto_result *out, const char **text, json_t **frames,
+    struct err *e);
+
+/* json_bytes - a JSON string of bytes when they are UTF-8 without NUL, else of their base64; *base64 says which. */
+json_t *json_bytes(const uint8_t *data, size_t length, bool *base64);
+
+#endif

@@ -1,0 +1,41 @@
+/* broker/runs: the life of a run, from request to recorded result. brigd. */
+
+#ifndef BROKER_RUNS_H
+#define BROKER_RUNS_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/conn.h"
+#include "broker/jsonrpc.h"
+
+struct broker;
+struct runs;
+
+/*
+ * A run goes through these states, in this order, and can end in any of them. A client that goes away cancels its runs,
+ * unless it gave an idempotency key.
+ *
+ *   VERIFYING  its module is fetched from the store, when given by digest
+ *   PREPARING  its intent is being recorded, and its artifact found or compiled, at the same time
+ *   QUEUED     waits for its turn
+ *   RUNNING    has a worker
+ *   RECORDING  its outcome is being recorded
+ *   ENDED      answered; kept for run.get
+ */
+struct runs *runs_new(struct broker *b);
+void runs_free(struct runs *r);
+
+/* The methods `run`, `run.cancel`, `run.get` and `run.input`: each ends `call`, now or later. */
+void runs_run(struct runs *r, struct rpc_call *call, const json_t *params);
+void runs_cancel(struct runs *r, struct rpc_call *call, const json_t *params);
+void runs_get(struct runs *r, struct rpc_call *call, const json_t *params);
+void runs_input(struct runs *r, struct rpc_call *call, const json_t *params);
+
+/* runs_active - runs that have not ended; runs_running - those with a worker; runs_queued - those that wait for one. */
+size_t runs_active(const struct runs *r);
+unsigned runs_running(const struct runs *r);
+unsigned runs_queued(const struct runs *r);
+
+#endif
