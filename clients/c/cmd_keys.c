@@ -353,10 +353,9 @@ edit_add(const struct options *o, struct edit *ed, struct err *e)
 	    (rc = keys_read_public(o->text[AT_KEY], &key, e)) != 0 ||
 	    (rc = read_grant(o->text[AT_GRANT], &grant, e)) != 0)
 		return rc;
-	if (to <= ed->now)
-		rc = err_set(e, ERR_INVAL, "--valid-to %s is past already", o->text[AT_TO]);
-	else
-		rc = keyring_edit_add(ed->document, &key, o->text[AT_NAME], from, to, o->text[AT_OWNER], grant, e);
+	rc = keyring_edit_add(ed->document, &key, o->text[AT_NAME], from, to, o->text[AT_OWNER], grant, e);
+	if (rc == 0 && to <= ed->now)
+		cmd_error(o->verb, "note: this key has expired already");
 	json_decref(grant);
 	return rc;
 }
