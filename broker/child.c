@@ -68,6 +68,8 @@ launcher_message(void *arg, struct imsg *m, struct err *e)
 	struct err why = {0};
 
 	switch (m->hdr.type) {
+	case PROTO_READY:
+		return 0; /* what it was asked for before waits in its socket */
 	case PROTO_SPAWNED:
 		if (m->hdr.length != sizeof(spawned))
 			break;
