@@ -19,6 +19,7 @@
 
 #define IDLE_SECONDS "600"
 #define READY_FD     3 /* in the new brigd */
+#define LOG_MAX      (64 * 1024 * 1024)
 
 /* What the new brigd is told. */
 struct plan {
@@ -103,24 +104,35 @@ become_brigd(const struct plan *p, int ready, int output)
 	_exit(127);
 }
 
-/* What brigd said on standard error, its last line, for a message. */
+/* The last line of what brigd said: on standard error, or in its log once that was open. Cuts `text`. */
+static const char *
+last_line(char *text, size_t length)
+{
+	char *newline;
+
+	while (length > 0 && text[length - 1] == '\n')
+		text[--length] = '\0';
+	newline = strrchr(text, '\n');
+	return newline == NULL ? text : newline + 1;
+}
+
 static int
 explain_failure(int output, const struct plan *p, struct err *e)
 {
+	char log[PATH_MAX];
 	uint8_t *text = NULL;
 	size_t length = 0;
-	char *line;
 	int rc;
 
 	if (lseek(output, 0, SEEK_SET) < 0 || io_read_fd(output, 65536, &text, &length, e) != 0 || length == 0) {
-		rc = err_set(e, ERR_IO, "%s did not start, and did not say why; %s/brigd.log may", p->program, p->state);
-		goto out;
+		free(text);
+		text = NULL;
+		length = 0;
+		if (join(log, p->state, "/brigd.log", e) == 0)
+			io_read_file(log, LOG_MAX, &text, &length, e);
 	}
-	while (length > 0 && text[length - 1] == '\n')
-		text[--length] = '\0';
-	line = strrchr((char *)text, '\n');
-	rc = err_set(e, ERR_IO, "brigd did not start: %s", line == NULL ? (char *)text : line + 1);
-out:
+	rc = length == 0 ? err_set(e, ERR_IO, "%s did not start, and did not say why", p->program)
+	                 : err_set(e, ERR_IO, "brigd did not start: %s", last_line((char *)text, length));
 	free(text);
 	return rc;
 }

@@ -16,11 +16,11 @@
 
 struct stream {
 	struct brig *b;
-	json_int_t id;
+	json_int_t id;       /* of the request, which names the run too */
 	json_int_t input_id; /* of the piece of input that the server has not taken yet; 0 for none */
-	json_t *run_id;   /* once the run has started */
-	bool feed;        /* standard input is still to be sent */
-	bool cancelled;   /* run.cancel is sent */
+	bool started;        /* the guest is there, and takes input */
+	bool feed;           /* standard input is still to be sent */
+	bool cancelled;      /* run.cancel is sent */
 	json_t *result;
 	struct brig_error *error;
 };
@@ -56,18 +56,15 @@ watch_signals(struct err *e)
 	return 0;
 }
 
-/* Asks for the end of the run, once, as soon as there is a run to name. */
+/* Asks for the end of the run, once. */
 static int
 cancel_if_asked(struct stream *s, struct err *e)
 {
-	json_t *params;
-
-	if (caught == 0 || s->cancelled || s->run_id == NULL)
+	if (caught == 0 || s->cancelled)
 		return 0;
 	s->cancelled = true;
 	s->feed = false;
-	params = json_pack("{s:O}", "run_id", s->run_id);
-	return brig_notify(s->b, "run.cancel", params, e);
+	return brig_notify(s->b, "run.cancel", json_pack("{s:I}", "request", s->id), e);
 }
 
 /* --- what comes from the server ------------------------------------------------------------------------------- */
@@ -93,8 +90,7 @@ on_notification(struct stream *s, const char *method, const json_t *params, stru
 {
 	if (strcmp(method, "run.output") == 0)
 		return write_output(params, e);
-	if (strcmp(method, "run.started") == 0 && s->run_id == NULL)
-		s->run_id = json_incref(json_object_get(params, "run_id"));
+	s->started |= strcmp(method, "run.started") == 0;
 	return 0;
 }
 
@@ -151,10 +147,10 @@ feed_some(struct stream *s, struct err *e)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return 0;
 	if (n > 0)
-		return brig_request(s->b, "run.input", json_pack("{s:O, s:o}", "run_id", s->run_id, "data",
+		return brig_request(s->b, "run.input", json_pack("{s:I, s:o}", "request", s->id, "data",
 		    brig_base64(chunk, (size_t)n)), NULL, 0, &s->input_id, e);
 	s->feed = false;
-	return brig_notify(s->b, "run.input", json_pack("{s:O, s:b}", "run_id", s->run_id, "end", 1), e);
+	return brig_notify(s->b, "run.input", json_pack("{s:I, s:b}", "request", s->id, "end", 1), e);
 }
 
 /* Whether reading now cannot stop this process: a terminal belongs to the job in its foreground. */
@@ -178,7 +174,7 @@ turn(struct stream *s, struct err *e)
 	char drained[8];
 	int rc;
 
-	if (s->feed && s->run_id != NULL && s->input_id == 0 && may_read_input())
+	if (s->feed && s->started && s->input_id == 0 && may_read_input())
 		fds[2].fd = STDIN_FILENO;
 	if (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) < 0)
 		return errno == EINTR ? 0 : err_sys(e, ERR_IO, "poll");
@@ -212,7 +208,6 @@ run_stream(struct brig *b, json_t *params, int module, bool feed, json_t **resul
 	while (rc == 0)
 		rc = turn(&s, e);
 	*interrupted = caught;
-	json_decref(s.run_id);
 	if (rc < 0)
 		return rc;
 	*result = s.result;
