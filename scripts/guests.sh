@@ -62,6 +62,9 @@ fi
 if newer "$out/fill.wasm" tests/guests/c/fill.c; then
 	step "guest: C with bulk memory" clang --target=wasm32-wasi -O1 -mbulk-memory -o "$out/fill.wasm" tests/guests/c/fill.c
 fi
+if newer "$out/wasi.wasm" tests/guests/c/wasi.c; then
+	step "guest: C, checks of the host" clang --target=wasm32-wasi -O1 -o "$out/wasi.wasm" tests/guests/c/wasi.c
+fi
 if newer "$out/hello.wasm" examples/hello.c; then
 	step "guest: hello" clang --target=wasm32-wasi -O2 -o "$out/hello.wasm" examples/hello.c
 fi
