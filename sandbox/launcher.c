@@ -322,6 +322,7 @@ handle_spawn(struct launcher *l, struct err *e)
 		return err_set(e, ERR_PROTOCOL, "asked for kind %u with engine %u", p.kind, p.engine);
 	if (find_token(l, token) != NULL)
 		return err_set(e, ERR_PROTOCOL, "token %ju is there already", (uintmax_t)token);
+	l->in.fds[0] = spawn_high_fd(l->in.fds[0]); /* so that it cannot be the number where it is to go */
 	rc = start_child(l, &p, token, l->in.fds[0], &spawned.pid, e);
 	if (rc != 0)
 		return imsg_send(l->sock, PROTO_SPAWN_FAILED, token, e->msg, strlen(e->msg), NULL, 0, e);
