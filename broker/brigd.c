@@ -340,7 +340,7 @@ connect_parts(struct brigd *d, struct err *e)
 	if (strcmp(c->profile, "container") == 0) /* the operator's choice: what containers do not have is not asked for */
 		pl.layers &= ~(uint32_t)(PROTO_LAYER_user_ns | PROTO_LAYER_mount_ns | PROTO_LAYER_pid_ns |
 		    PROTO_LAYER_net_ns | PROTO_LAYER_ipc_ns);
-	b->launcher = launcher_new(b->base, d->services.launcher, on_launcher_lost, d);
+	b->launcher = child_launcher_new(b->base, d->services.launcher, on_launcher_lost, d);
 	b->store = service_client_new(b->base, d->services.store, "store", on_store_ready, on_store_lost, d);
 	b->logger = service_client_new(b->base, d->services.logger, "logger", on_logger_ready, on_logger_lost, d);
 	d->services.launcher = d->services.store = d->services.logger = -1;
@@ -388,7 +388,7 @@ disconnect_parts(struct brigd *d)
 	if (d->drain != NULL)
 		event_free(d->drain);
 	conn_close_all(&d->conn_owner);
-	launcher_free(b->launcher);
+	child_launcher_free(b->launcher);
 	service_client_free(b->store);
 	service_client_free(b->logger);
 	runs_free(b->runs);

@@ -107,7 +107,7 @@ launcher_closed(void *arg, const struct err *why)
 }
 
 struct launcher *
-launcher_new(struct event_base *base, int sock, void (*lost)(void *arg, const struct err *why), void *arg)
+child_launcher_new(struct event_base *base, int sock, void (*lost)(void *arg, const struct err *why), void *arg)
 {
 	struct launcher *l = calloc(1, sizeof(*l));
 
@@ -128,7 +128,7 @@ launcher_new(struct event_base *base, int sock, void (*lost)(void *arg, const st
 }
 
 void
-launcher_free(struct launcher *l)
+child_launcher_free(struct launcher *l)
 {
 	struct err why = {ERR_EOF, "brigd is stopping"};
 	struct child *c;

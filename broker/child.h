@@ -24,11 +24,11 @@ struct child_events {
 };
 
 /*
- * launcher_new - talk to the launcher over `sock` (taken). `lost` is called when it is gone: nothing can be started
+ * child_launcher_new - talk to the launcher over `sock` (taken). `lost` is called when it is gone: nothing can be started
  * any more, and everything that it started is being killed.
  */
-struct launcher *launcher_new(struct event_base *base, int sock, void (*lost)(void *arg, const struct err *why), void *arg);
-void launcher_free(struct launcher *l);
+struct launcher *child_launcher_new(struct event_base *base, int sock, void (*lost)(void *arg, const struct err *why), void *arg);
+void child_launcher_free(struct launcher *l);
 
 /*
  * child_spawn - start a jailed process. Returns the child, to which messages can be sent at once (they wait in its

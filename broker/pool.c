@@ -234,7 +234,7 @@ pool_new(struct event_base *base, struct launcher *launcher, const struct pool_l
 	return p;
 }
 
-/* Call it after launcher_free, which ends every zygote. */
+/* Call it after child_launcher_free, which ends every zygote. */
 void
 pool_free(struct pool *p)
 {
