@@ -64,8 +64,8 @@ int cmd_dispatch(const char *verb, const char *about, const struct cmd_sub *subs
 
 /*
  * cmd_call - connect to the running brigd at `socket` (NULL: where it is by default; none is started), call `method`
- * and wait. `params` is taken; `fd` goes with it unless it is -1. CMD_OK with *result owned by the caller, else CMD_FAILED
- * after the reason has been printed.
+ * and wait. `params` is taken; `fd` goes with it unless it is -1. CMD_OK with *result owned by the caller, else
+ * CMD_FAILED after the reason has been printed.
  */
 int cmd_call(const char *verb, const char *socket, const char *method, json_t *params, int fd, json_t **result);
 
