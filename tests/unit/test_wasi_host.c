@@ -1192,6 +1192,82 @@ a_module_that_exports_no_memory_gets_efault(void **state)
 	assert_int_equal(CALL(sched_yield, 0), 0);
 }
 
+/* --- anything at all ------------------------------------------------------------------------------------------- */
+
+static uint64_t dice = 88172645463325252u;
+
+/* A number that has gone wrong somewhere before: borders of the memory and of the types. */
+static uint64_t
+awkward_number(void)
+{
+	static const uint64_t numbers[] = {0, 1, 2, 3, 7, 8, 16, 1000, MEMORY / 2, MEMORY - 64, MEMORY - 8, MEMORY - 4,
+	    MEMORY - 1, MEMORY, MEMORY + 1, INT32_MAX, UINT64_C(1) << 31, UINT32_MAX - 7, UINT32_MAX,
+	    UINT64_C(1) << 32, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX};
+
+	dice ^= dice << 13;
+	dice ^= dice >> 7;
+	dice ^= dice << 17;
+	return dice % 8 == 0 ? dice >> 8 : numbers[(dice >> 8) % (sizeof(numbers) / sizeof(numbers[0]))];
+}
+
+/* Whether a call can be made over and over: the others end the run, or take away the descriptors to try things on. */
+static bool
+is_repeatable(uint32_t call)
+{
+	return call != WASI_CALL_proc_exit && call != WASI_CALL_proc_raise && call != WASI_CALL_poll_oneoff &&
+	    call != WASI_CALL_fd_close && call != WASI_CALL_fd_renumber && call != WASI_CALL_fd_fdstat_set_rights;
+}
+
+static void
+no_parameters_whatsoever_upset_the_host(void **state)
+{
+	uint64_t a[WASI_PARAMETERS_MAX];
+	unsigned good = 0, bad = 0;
+
+	(void)state;
+	host->job.host_calls = UINT64_MAX;
+	host->job.output_bytes = 1000; /* so that none is sent: nobody reads it */
+	give(NULL, NULL, "some input");
+	start();
+	for (uint32_t i = 0; i < 2000 * WASI_CALL_COUNT; i++) {
+		int error;
+
+		if (!is_repeatable(i % WASI_CALL_COUNT))
+			continue;
+		for (size_t k = 0; k < WASI_PARAMETERS_MAX; k++)
+			a[k] = awkward_number();
+		error = call_list(i % WASI_CALL_COUNT, a);
+		assert_in_range(error, 0, WASI_ENOTCAPABLE);
+		*(error == 0 ? &good : &bad) += 1;
+	}
+	assert_true(good > 1000);
+	assert_true(bad > 1000);
+}
+
+static void
+no_subscriptions_whatsoever_upset_the_host(void **state)
+{
+	unsigned good = 0, bad = 0;
+	uint64_t out;
+	int error;
+
+	(void)state;
+	host->job.host_calls = UINT64_MAX;
+	start();
+	for (int i = 0; i < 5000; i++) {
+		for (uint32_t k = 0; k < 4; k++) {
+			subscribe(k, (uint8_t)(awkward_number() % 4), (uint32_t)(awkward_number() % 5),
+			    awkward_number() % 100000, (uint16_t)(awkward_number() % 3));
+		}
+		out = SUBS - 64 + awkward_number() % 200; /* events may fall onto subscriptions */
+		error = CALL(poll_oneoff, SUBS, out, 1 + awkward_number() % 4, 8);
+		*(error == 0 ? &good : &bad) += 1;
+		expect_end(WASI_END_NOT, 0);
+	}
+	assert_true(good > 100);
+	assert_true(bad > 100);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -1236,6 +1312,8 @@ main(void)
 		TEST(memory_is_found_before_it_is_attached),
 		TEST(memory_that_has_grown_is_reachable_in_the_next_call),
 		TEST(a_module_that_exports_no_memory_gets_efault),
+		TEST(no_parameters_whatsoever_upset_the_host),
+		TEST(no_subscriptions_whatsoever_upset_the_host),
 	};
 
 	return cmocka_run_group_tests(tests, make_modules, drop_modules);
