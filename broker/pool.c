@@ -117,13 +117,37 @@ retire_if_idle(struct zygote *z)
 		child_kill(z->child);
 }
 
+static struct pool_run *
+run_of(struct zygote *z, uint64_t run)
+{
+	struct pool_run *r;
+
+	LIST_FOREACH(r, &z->runs, link)
+		if (r->run == run)
+			return r;
+	return NULL;
+}
+
+/* Ends one run: its worker is gone, or never was. */
+static void
+run_ended(struct pool_run *r, const struct proto_exited *exited, const struct err *why)
+{
+	struct zygote *z = r->zygote;
+
+	LIST_REMOVE(r, link);
+	r->ended(r->arg, exited, why);
+	free(r);
+	retire_if_idle(z);
+}
+
 static int
 zygote_message(void *arg, struct imsg *m, struct err *e)
 {
 	struct zygote *z = arg;
 	struct proto_exited exited;
 	struct proto_ready ready;
-	struct pool_run *r;
+	struct pool_run *r = run_of(z, m->hdr.run);
+	struct err why = {0};
 
 	switch (m->hdr.type) {
 	case PROTO_READY:
@@ -135,20 +159,20 @@ zygote_message(void *arg, struct imsg *m, struct err *e)
 		*e = z->why;
 		return e->code;
 	case PROTO_FAILED:
-		err_set(&z->why, ERR_UNSUPPORTED, "%.*s", (int)m->hdr.length, (const char *)m->payload);
+		err_set(&why, ERR_UNSUPPORTED, "%.*s", (int)m->hdr.length, (const char *)m->payload);
+		if (r != NULL)
+			run_ended(r, NULL, &why); /* this one could not be forked */
+		else
+			z->why = why; /* the zygote itself cannot go on */
 		return 0;
 	case PROTO_RUN_EXITED:
 		if (m->hdr.length != sizeof(exited))
 			break;
 		memcpy(&exited, m->payload, sizeof(exited));
-		LIST_FOREACH(r, &z->runs, link)
-			if (r->run == m->hdr.run) {
-				LIST_REMOVE(r, link);
-				r->ended(r->arg, &exited, NULL);
-				free(r);
-				retire_if_idle(z);
-				return 0;
-			}
+		if (r != NULL) {
+			run_ended(r, &exited, NULL);
+			return 0;
+		}
 		return err_set(e, ERR_PROTOCOL, "a zygote reported a run that it was not given");
 	default:
 		break;

@@ -783,6 +783,17 @@ job_result(struct run *run, const struct imsg *m, struct err *e)
 	return run->trap_text != NULL ? 0 : err_set(e, ERR_NOMEM, "the result's text");
 }
 
+/* The worker could not begin. Why it could not is for the log of the run; its exit follows. */
+static int
+job_failed(struct run *run, const struct imsg *m, struct err *e)
+{
+	(void)e;
+	run->failed = true;
+	run->error = RPC_internal_error;
+	err_set(&run->failure, ERR_IO, "the worker could not begin: %.*s", (int)m->hdr.length, (const char *)m->payload);
+	return 0;
+}
+
 /* What a worker may say. Anything else ends it. */
 static const struct {
 	uint32_t type;
@@ -791,6 +802,7 @@ static const struct {
     {PROTO_OUTPUT, job_output},
     {PROTO_DENIAL, job_denial},
     {PROTO_RESULT, job_result},
+    {PROTO_FAILED, job_failed},
 };
 
 static int
