@@ -27,7 +27,8 @@ struct child_events {
  * child_launcher_new - talk to the launcher over `sock` (taken). `lost` is called when it is gone: nothing can be started
  * any more, and everything that it started is being killed.
  */
-struct launcher *child_launcher_new(struct event_base *base, int sock, void (*lost)(void *arg, const struct err *why), void *arg);
+struct launcher *child_launcher_new(struct event_base *base, int sock, void (*lost)(void *arg, const struct err *why),
+    void *arg);
 void child_launcher_free(struct launcher *l);
 
 /*
