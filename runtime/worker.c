@@ -55,7 +55,7 @@ struct worker {
 	struct imsg in;
 };
 
-/* The process's only worker, for the signal handler. */
+/* The worker that runs in this process, for the signal handler. */
 static struct worker *current;
 
 static uint64_t
@@ -221,7 +221,6 @@ worker_new(enum proto_engine kind, engine_settings *settings, struct worker **ou
 		rc = err_sys(e, ERR_IO, "handling SIGALRM");
 		goto fail;
 	}
-	current = w;
 	*out = w;
 	return 0;
 fail:
@@ -537,6 +536,7 @@ worker_run(struct worker *w, int socket, volatile struct proto_shared *shared, w
 	w->started_ns = now_ns();
 	w->socket = socket;
 	w->shared = shared;
+	current = w;
 	rc = take_job(w, &e);
 	if (rc == ERR_EOF)
 		return EXIT_SUCCESS; /* cancelled before it began */
