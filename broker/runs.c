@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/memfd.h"
+#include "base/utf8.h"
 #include "broker/broker.h"
 #include "broker/denial.h"
 #include "broker/records.h"
@@ -790,7 +791,8 @@ job_failed(struct run *run, const struct imsg *m, struct err *e)
 	(void)e;
 	run->failed = true;
 	run->error = RPC_internal_error;
-	err_set(&run->failure, ERR_IO, "the worker could not begin: %.*s", (int)m->hdr.length, (const char *)m->payload);
+	err_set(&run->failure, ERR_IO, "the worker could not begin: %.*s",
+	    (int)utf8_prefix((const char *)m->payload, m->hdr.length, 800), (const char *)m->payload);
 	return 0;
 }
 
