@@ -1,0 +1,110 @@
+/* test_run_report: what `brig run` says about results, and its exit codes. Unit test. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "clients/c/run_report.h"
+
+/* A result, the limits that were asked for, and what has to come of it. NULL: nothing is said. */
+static const struct {
+	const char *result, *limits;
+	int code;
+	const char *says;
+} cases[] = {
+    {"{\"status\":\"exited\",\"exit_code\":0}", NULL, 0, NULL},
+    {"{\"status\":\"exited\",\"exit_code\":255}", NULL, 255, NULL},
+    {"{\"status\":\"exited\",\"exit_code\":256}", NULL, 255, "exit code was 256"},
+    {"{\"status\":\"trapped\",\"trap\":{\"kind\":\"unreachable\",\"message\":\"it gave up\",\"frames\":["
+     "{\"function\":3,\"offset\":16,\"name\":\"inner\"},{\"function\":4,\"offset\":32}]}}", NULL, 134,
+	"trapped: it gave up\n  in   inner  (at byte 0x10 of the module)\n  from function 4  (at byte 0x20"},
+    {"{\"status\":\"limit\",\"limit\":\"wall_ms\"}", NULL, 124, "limit wall_ms; more, if policy allows it: "
+     "--limit wall_ms=20s"},
+    {"{\"status\":\"limit\",\"limit\":\"wall_ms\"}", "{\"wall_ms\":100}", 124, "--limit wall_ms=200ms"},
+    {"{\"status\":\"limit\",\"limit\":\"wall_ms\"}", "{\"wall_ms\":3600000}", 124, "cannot be raised"},
+    {"{\"status\":\"limit\",\"limit\":\"stack\"}", NULL, 124, "limit stack, which cannot be raised"},
+    {"{\"status\":\"denied\",\"reason\":\"no clock\"}", NULL, 126, "stopped by policy: no clock"},
+    {"{\"status\":\"cancelled\"}", NULL, 130, "cancelled"},
+    {"{\"status\":\"failed\",\"reason\":\"its worker died\"}", NULL, 125, "its worker died"},
+    {"{\"status\":\"dancing\"}", NULL, 125, "\"dancing\""},
+    {"{}", NULL, 125, "\"\""},
+    {"{\"status\":\"exited\",\"exit_code\":1,\"truncated\":{\"stdout\":true,\"stderr\":false}}", NULL, 1,
+	"stdout was cut at its limit output_bytes; more, if policy allows it: --limit output_bytes=2MiB"},
+    {"{\"status\":\"exited\",\"exit_code\":1,\"denials\":[{\"call\":\"random_get\",\"message\":\"not granted\"}]}", NULL,
+	1, "random_get was refused to the program: not granted"},
+    {"{\"status\":\"failed\",\"reason\":\"\\u001b[31mred\"}", NULL, 125, "\\x1b[31mred"},
+};
+
+/* Calls `report` with standard error in a file; *said is what went there. */
+static int
+listen_to(const json_t *result, const json_t *limits, const struct brig_error *error, char said[4096])
+{
+	int file = memfd_create("stderr", MFD_CLOEXEC), saved = dup(STDERR_FILENO), code;
+	ssize_t n;
+
+	assert_true(file >= 0 && saved >= 0);
+	dup2(file, STDERR_FILENO);
+	code = error != NULL ? run_report_error(error) : run_report(result, limits);
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	n = pread(file, said, 4095, 0);
+	assert_true(n >= 0);
+	said[n] = '\0';
+	close(saved);
+	close(file);
+	return code;
+}
+
+static void
+each_ending_has_its_code_and_its_words(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *result = json_loads(cases[i].result, 0, NULL);
+		json_t *limits = cases[i].limits == NULL ? NULL : json_loads(cases[i].limits, 0, NULL);
+		char said[4096];
+
+		assert_non_null(result);
+		assert_int_equal(listen_to(result, limits, NULL, said), cases[i].code);
+		if (cases[i].says == NULL)
+			assert_string_equal(said, "");
+		else if (strstr(said, cases[i].says) == NULL)
+			fail_msg("%s\n gave: %s", cases[i].result, said);
+		json_decref(result);
+		json_decref(limits);
+	}
+}
+
+static void
+refusals_are_126_and_other_errors_125(void **state)
+{
+	const struct brig_error refused = {.code = -32020, .name = "unsigned_module", .message = "not signed",
+	    .advice = "sign it"};
+	const struct brig_error failed = {.code = -32003, .name = "overloaded", .message = "too much"};
+	char said[4096];
+
+	(void)state;
+	assert_int_equal(listen_to(NULL, NULL, &refused, said), RUN_EXIT_DENIED);
+	assert_non_null(strstr(said, "not signed\n  sign it"));
+	assert_int_equal(listen_to(NULL, NULL, &failed, said), RUN_EXIT_FAILED);
+	assert_non_null(strstr(said, "too much\n"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(each_ending_has_its_code_and_its_words),
+	    cmocka_unit_test(refusals_are_126_and_other_errors_125),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
