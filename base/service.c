@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
@@ -33,6 +34,45 @@ service_number(const char *name, const char *text, uint64_t least, uint64_t most
 		    (uintmax_t)most);
 	*out = v;
 	return 0;
+}
+
+#define EXTRA_MAX 8
+
+int
+service_parse(int argc, char **argv, const struct service_argument *extra, size_t count, struct service_options *o,
+    struct err *e)
+{
+	struct option table[EXTRA_MAX + 4] = {{0}};
+	const char *uid = NULL, *gid = NULL;
+	const struct service_argument own[] = {{"dir", &o->dir}, {"uid", &uid}, {"gid", &gid}};
+	const size_t owns = sizeof(own) / sizeof(own[0]);
+	uint64_t ids[2] = {0, 0};
+	int option, rc = 0;
+
+	if (count > EXTRA_MAX)
+		return err_set(e, ERR_INVAL, "%zu options, more than %d", count, EXTRA_MAX);
+	for (size_t i = 0; i < owns + count; i++)
+		table[i] = (struct option){i < owns ? own[i].name : extra[i - owns].name, required_argument, NULL, (int)i};
+	opterr = 0;
+	optind = 0;
+	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		if (option == '?')
+			return err_set(e, ERR_INVAL, "the option %.40s is not known or lacks its value", argv[optind - 1]);
+		*((size_t)option < owns ? own[option].value : extra[(size_t)option - owns].value) = optarg;
+	}
+	if (optind < argc)
+		return err_set(e, ERR_INVAL, "%.40s is one argument too many", argv[optind]);
+	for (size_t i = 0; i < count; i++)
+		if (*extra[i].value == NULL)
+			return err_set(e, ERR_INVAL, "--%s is needed", extra[i].name);
+	if (o->dir == NULL || (uid == NULL) != (gid == NULL))
+		return err_set(e, ERR_INVAL, "--dir is needed, and --uid and --gid go together");
+	o->has_ids = uid != NULL;
+	if (o->has_ids && (rc = service_number("--uid", uid, 1, INT32_MAX, &ids[0], e)) == 0)
+		rc = service_number("--gid", gid, 1, INT32_MAX, &ids[1], e);
+	o->uid = (uid_t)ids[0];
+	o->gid = (gid_t)ids[1];
+	return rc;
 }
 
 /* Checks an open directory; one that root has just made for another user is handed over. */

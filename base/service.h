@@ -19,6 +19,19 @@ struct service_options {
 	gid_t gid;
 };
 
+/* An option of one of them, with a value; it has to be given. */
+struct service_argument {
+	const char *name;   /* without the dashes */
+	const char **value; /* borrowed from argv */
+};
+
+/*
+ * service_parse - read the command line: the options above, and those in extra[0..count], at most 8. ERR_INVAL, saying
+ * what is wrong, for anything else.
+ */
+int service_parse(int argc, char **argv, const struct service_argument *extra, size_t count, struct service_options *o,
+    struct err *e);
+
 /*
  * service_number - read a whole decimal number between least and most. ERR_INVAL with *out untouched otherwise; `name`
  * is for the message.
