@@ -38,8 +38,8 @@ static const struct {
     {"{}", NULL, 125, "\"\""},
     {"{\"status\":\"exited\",\"exit_code\":1,\"truncated\":{\"stdout\":true,\"stderr\":false}}", NULL, 1,
 	"stdout was cut at its limit output_bytes; more, if policy allows it: --limit output_bytes=2MiB"},
-    {"{\"status\":\"exited\",\"exit_code\":1,\"denials\":[{\"call\":\"random_get\",\"message\":\"not granted\"}]}", NULL,
-	1, "random_get was refused to the program: not granted"},
+    {"{\"status\":\"exited\",\"exit_code\":1,\"denials\":[{\"call\":\"random_get\",\"message\":\"not granted\"}]}",
+	NULL, 1, "random_get was refused to the program: not granted"},
     {"{\"status\":\"failed\",\"reason\":\"\\u001b[31mred\"}", NULL, 125, "\\x1b[31mred"},
 };
 
