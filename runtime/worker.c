@@ -425,7 +425,7 @@ settle_host(struct worker *w, const wasm_trap_t *trap)
 
 	if (wasi_ended(w->wasi, &value) != WASI_END_SIGNAL)
 		return;
-	n = snprintf(text, sizeof(text), "the guest raised signal %u", value);
+	n = snprintf(text, sizeof(text), "the guest raised %s", wasi_signal_name(value));
 	result_text(&w->result, text, (size_t)n);
 	if (trap != NULL)
 		result_frames(&w->result, trap);
