@@ -104,18 +104,23 @@ become_brigd(const struct plan *p, int ready, int output)
 	_exit(127);
 }
 
-/* The last line of what brigd said: on standard error, or in its log once that was open. Cuts `text`. */
+/* The reason in the last line of what brigd said, or that line. Cuts `text`. */
 static const char *
-last_line(char *text, size_t length)
+last_reason(char *text, size_t length)
 {
-	char *newline;
+	char *line, *reason;
 
 	while (length > 0 && text[length - 1] == '\n')
 		text[--length] = '\0';
-	newline = strrchr(text, '\n');
-	return newline == NULL ? text : newline + 1;
+	line = strrchr(text, '\n');
+	line = line == NULL ? text : line + 1;
+	if ((reason = strstr(line, " reason=\"")) == NULL)
+		return line;
+	text[length - 1] = '\0'; /* the closing quote */
+	return reason + strlen(" reason=\"");
 }
 
+/* brigd said it on standard error, or in its log once that was open. */
 static int
 explain_failure(int output, const struct plan *p, struct err *e)
 {
@@ -132,7 +137,7 @@ explain_failure(int output, const struct plan *p, struct err *e)
 			io_read_file(log, LOG_MAX, &text, &length, e);
 	}
 	rc = length == 0 ? err_set(e, ERR_IO, "%s did not start, and did not say why", p->program)
-	                 : err_set(e, ERR_IO, "brigd did not start: %s", last_line((char *)text, length));
+	                 : err_set(e, ERR_IO, "brigd did not start: %s", last_reason((char *)text, length));
 	free(text);
 	return rc;
 }
