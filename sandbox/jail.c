@@ -326,8 +326,8 @@ close_above(int last, struct err *e)
 	return 0;
 }
 
-int
-jail_worker(int job_socket, const struct proto_run *run, struct err *e)
+static int
+worker_limits(const struct proto_run *run, struct err *e)
 {
 	const struct {
 		__rlimit_resource_t resource;
@@ -341,15 +341,23 @@ jail_worker(int job_socket, const struct proto_run *run, struct err *e)
 	    {RLIMIT_DATA, run->data_bytes},
 	    {RLIMIT_CPU, seconds_up(run->cpu_ms) + 1},
 	};
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(limits) && rc == 0; i++)
+		rc = lower_limit(limits[i].resource, limits[i].value, e);
+	return rc;
+}
+
+int
+jail_worker(int job_socket, const struct proto_run *run, struct err *e)
+{
+	int rc;
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		return err_sys(e, ERR_IO, "asking to die with the zygote");
-	for (size_t i = 0; i < ARRAY_LENGTH(limits); i++) {
-		int rc = lower_limit(limits[i].resource, limits[i].value, e);
-
-		if (rc != 0)
-			return rc;
-	}
+	rc = worker_limits(run, e);
+	if (rc != 0)
+		return rc;
 	if (job_socket != PROTO_SOCKET_FD && dup3(job_socket, PROTO_SOCKET_FD, O_CLOEXEC) < 0)
 		return err_sys(e, ERR_IO, "moving the job socket");
 	if (close_range(0, PROTO_SOCKET_FD - 1, 0) != 0)
@@ -457,7 +465,7 @@ try_rlimits(struct err *e)
 {
 	const struct proto_run run = {.wall_ms = 1000, .cpu_ms = 1000, .data_bytes = 64 << 20};
 
-	return jail_worker(PROTO_SOCKET_FD, &run, e);
+	return worker_limits(&run, e);
 }
 
 int

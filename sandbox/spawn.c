@@ -104,10 +104,11 @@ child_main(void *arg)
 {
 	struct child *c = arg;
 	struct err e = {0};
+	int rc = child_run(c, &e);
 
-	if (child_run(c, &e) != 0)
+	if (rc != 0)
 		send(c->sync, &e, sizeof(e), MSG_NOSIGNAL); /* when it fails, the parent sees the exit status */
-	_exit(e.code != 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+	_exit(rc != 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 /* --- the parent ------------------------------------------------------------------------------------------------ */

@@ -22,7 +22,8 @@
 	X(keys, "keep the keyring: which keys count")                 \
 	X(policy, "check, combine and describe policy documents")     \
 	X(module, "keep modules at the server, by digest")            \
-	X(server, "ask a running brigd how it is")
+	X(server, "ask a running brigd how it is")                    \
+	X(doctor, "tell which layers of the jail this machine has")
 
 #define X(name, text) int cmd_##name(int argc, char **argv);
 CMD_VERBS(X)
