@@ -18,6 +18,7 @@ PKG_CONFIG ?= pkg-config
 CARGO ?= cargo
 RUSTC ?= rustc
 CFLAGS ?= -O2 -g
+export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -60,7 +61,7 @@ PKG_CFLAGS := $(call pkg,--cflags libevent_core jansson libsodium libseccomp cmo
 ENGINE_SOURCES := $(wildcard runtime/engine/Cargo.toml runtime/engine/Cargo.lock runtime/engine/src/*.rs)
 RUSTC_VERSION := $(shell $(RUSTC) -vV 2>/dev/null)
 ENGINE_KEY := $(shell { cat $(ENGINE_SOURCES); echo '$(RUSTC_VERSION)'; } | sha256sum | cut -c1-32)
-ENGINE_ID := $(shell { cat $(ENGINE_SOURCES) $(wildcard runtime/engine.c); echo '$(RUSTC_VERSION)'; $(CC) -dumpmachine; } \
+ENGINE_ID := $(shell { cat $(ENGINE_SOURCES) $(wildcard runtime/engine.c runtime/compiler.c); echo '$(RUSTC_VERSION)'; $(CC) -dumpmachine; } \
 	| sha256sum | cut -c1-64)
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/brig
 

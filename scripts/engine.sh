@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 kind=$1
 dir=$2
 CARGO=${CARGO:-cargo}
-command -v "$CARGO" >/dev/null || CARGO="$HOME/.cargo/bin/cargo"
+PATH="$PATH:$HOME/.cargo/bin"
 
 case $kind in
 worker) features='' about='about 2 minutes, once' ;;

@@ -1,9 +1,7 @@
 """Nothing runs but what a known key signed: each reason for refusal has its own error."""
 
 import os
-import subprocess
 import tempfile
-import unittest
 
 import harness
 from harness import b64, brig, guest, must
@@ -146,36 +144,6 @@ class Optional(harness.Scenario):
         signed = bytearray(self.keys.sign(guest("hello")))
         signed[-1] ^= 1
         self.assert_rpc_error("bad_signature", "run", {"module": {"wasm": b64(bytes(signed))}})
-
-
-class Minisign(unittest.TestCase):
-    """Debian's minisign as an outside witness."""
-
-    def setUp(self):
-        try:
-            subprocess.run(["minisign", "-v"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        except FileNotFoundError:
-            self.skipTest("minisign is not installed")
-        directory = tempfile.TemporaryDirectory(prefix="brig-test-")
-        self.addCleanup(directory.cleanup)
-        self.path = lambda name: os.path.join(directory.name, name)
-        with open(self.path("m.wasm"), "wb") as f:
-            f.write(guest("hello"))
-
-    def minisign(self, *args):
-        done = subprocess.run(["minisign", *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              stdin=subprocess.DEVNULL, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout)
-
-    def test_it_verifies_what_we_sign(self):
-        must(brig("keygen", "-o", self.path("ours")))
-        must(brig("sign", "-k", self.path("ours.key"), "--detached", self.path("m.wasm")))
-        self.minisign("-Vm", self.path("m.wasm"), "-p", self.path("ours.pub"))
-
-    def test_we_verify_what_it_signs(self):
-        self.minisign("-GW", "-f", "-p", self.path("theirs.pub"), "-s", self.path("theirs.key"))
-        self.minisign("-Sm", self.path("m.wasm"), "-s", self.path("theirs.key"))
-        must(brig("verify", "-p", self.path("theirs.pub"), self.path("m.wasm"), "-s", self.path("m.wasm.minisig")))
 
 
 if __name__ == "__main__":
