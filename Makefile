@@ -59,7 +59,7 @@ PKG_CFLAGS := $(call pkg,--cflags libevent_core jansson libsodium libseccomp cmo
 
 # Everything that must be the same for one process to load what another compiled: recipe, sources and compiler.
 ENGINE_SOURCES := $(wildcard runtime/engine/Cargo.toml runtime/engine/Cargo.lock runtime/engine/src/*.rs)
-RUSTC_VERSION := $(shell $(RUSTC) -vV 2>/dev/null)
+RUSTC_VERSION := $(shell PATH='$(PATH)' $(RUSTC) -vV 2>/dev/null)
 ENGINE_KEY := $(shell { cat $(ENGINE_SOURCES); echo '$(RUSTC_VERSION)'; } | sha256sum | cut -c1-32)
 ENGINE_ID := $(shell { cat $(ENGINE_SOURCES) $(wildcard runtime/engine.c runtime/compiler.c); echo '$(RUSTC_VERSION)'; $(CC) -dumpmachine; } \
 	| sha256sum | cut -c1-64)
