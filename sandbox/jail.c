@@ -463,7 +463,7 @@ try_seccomp(struct err *e)
 static int
 try_rlimits(struct err *e)
 {
-	const struct proto_run run = {.wall_ms = 1000, .cpu_ms = 1000, .data_bytes = 64 << 20};
+	const struct proto_run run = {.wall_ms = 1000, .cpu_ms = 1000, .data_bytes = (uint64_t)1 << 62};
 
 	return worker_limits(&run, e);
 }
