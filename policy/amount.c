@@ -99,6 +99,9 @@ policy_limit_parse(const char *text, enum policy_limit *limit, uint64_t *value, 
 		return err_set(e, ERR_INVAL, "%s=%.40s is more than its maximum of %s", info->name, equals + 1,
 		    policy_limit_text(found, info->maximum, most));
 	}
+	if (n < info->minimum)
+		return err_set(e, ERR_INVAL, "%s=%.40s is less than its minimum of %llu", info->name, equals + 1,
+		    (unsigned long long)info->minimum);
 	*limit = found;
 	*value = n;
 	return 0;

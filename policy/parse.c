@@ -57,14 +57,15 @@ unknown_name(const char *path, const char *name, const char *const *known, size_
 }
 
 static int
-read_whole(const json_t *v, const char *path, uint64_t max, uint64_t *out, struct err *e)
+read_whole(const json_t *v, const char *path, uint64_t min, uint64_t max, uint64_t *out, struct err *e)
 {
 	json_int_t n = json_integer_value(v);
 
 	if (!json_is_integer(v))
 		return wrong_type(path, "a whole number", v, e);
-	if (n < 0)
-		return err_set(e, ERR_INVAL, "%s must not be negative, but is %lld", path, (long long)n);
+	if (n < 0 || (uint64_t)n < min)
+		return err_set(e, ERR_INVAL, "%s is %lld, less than its minimum of %llu", path, (long long)n,
+		    (unsigned long long)min);
 	if ((uint64_t)n > max)
 		return err_set(e, ERR_INVAL, "%s is %lld, more than its maximum of %llu", path, (long long)n,
 		    (unsigned long long)max);
@@ -122,7 +123,7 @@ read_limits(const json_t *v, struct policy *p, struct err *e)
 		if (i == POLICY_LIMIT_COUNT)
 			return unknown_name("$.limits", name, policy_limit_names, POLICY_LIMIT_COUNT, e);
 		snprintf(path, sizeof(path), "$.limits.%s", name);
-		rc = read_whole(value, path, policy_limit_info[i].maximum, &p->limits[i], e);
+		rc = read_whole(value, path, policy_limit_info[i].minimum, policy_limit_info[i].maximum, &p->limits[i], e);
 		if (rc != 0)
 			return rc;
 	}
@@ -194,7 +195,7 @@ static int
 read_clock_fixed_ns(const json_t *v, struct policy *p, struct err *e)
 {
 	p->has_clock_fixed_ns = true;
-	return read_whole(v, "$.clock_fixed_ns", INT64_MAX, &p->clock_fixed_ns, e);
+	return read_whole(v, "$.clock_fixed_ns", 0, INT64_MAX, &p->clock_fixed_ns, e);
 }
 
 static int

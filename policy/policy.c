@@ -6,13 +6,13 @@
 #include <string.h>
 
 const struct policy_limit_info policy_limit_info[POLICY_LIMIT_COUNT] = {
-#define X(name, def, max, unit, text) {#name, def, max, unit, text},
+#define X(name, min, max, def, unit, text) {#name, min, max, def, unit, text},
     POLICY_LIMITS(X)
 #undef X
 };
 
 const char *const policy_limit_names[POLICY_LIMIT_COUNT] = {
-#define X(name, def, max, unit, text) #name,
+#define X(name, min, max, def, unit, text) #name,
     POLICY_LIMITS(X)
 #undef X
 };

@@ -18,22 +18,25 @@
  * signatures required. Only limits are different: a limit that is not stated does not narrow, see policy_effective().
  */
 
-/* The limits: name, default ("0": not limited, and not measured), largest value that a document may state, unit, text. */
-#define POLICY_LIMITS(X)                                                                                         \
-	X(wall_ms, 10000, 3600000, POLICY_UNIT_MS, "time on the clock from the guest's start to its end")       \
-	X(cpu_ms, 10000, 3600000, POLICY_UNIT_MS, "processor time, guest and host calls together")              \
-	X(fuel, 0, 9007199254740991, POLICY_UNIT_COUNT,                                                         \
-	    "units of deterministic work, about one a Wasm instruction; metered only when stated")              \
-	X(memory_bytes, 268435456, 4294967296, POLICY_UNIT_BYTES, "all linear memories together")               \
-	X(output_bytes, 1048576, 67108864, POLICY_UNIT_BYTES, "standard output, and as much again for standard error") \
-	X(host_calls, 10000000, 1000000000000, POLICY_UNIT_COUNT, "calls from the guest to the host")           \
-	X(table_elements, 100000, 10000000, POLICY_UNIT_COUNT, "elements of all tables together")               \
-	X(args_bytes, 131072, 1048576, POLICY_UNIT_BYTES, "arguments of the request, with one byte more for each") \
-	X(env_bytes, 131072, 1048576, POLICY_UNIT_BYTES, "environment, as NAME=value, with one byte more for each") \
-	X(stdin_bytes, 16777216, 67108864, POLICY_UNIT_BYTES, "standard input inside the request (not when streamed)")
+/*
+ * The limits: name, least and largest value that a document may state, default (0: not limited, and not measured),
+ * unit, text. 0 is only possible where none of it at all makes sense.
+ */
+#define POLICY_LIMITS(X)                                                                                           \
+	X(wall_ms, 1, 3600000, 10000, POLICY_UNIT_MS, "time on the clock from the guest's start to its end")       \
+	X(cpu_ms, 1, 3600000, 10000, POLICY_UNIT_MS, "processor time, guest and host calls together")              \
+	X(fuel, 1, 9007199254740991, 0, POLICY_UNIT_COUNT,                                                         \
+	    "units of deterministic work, about one a Wasm instruction; metered only when stated")                 \
+	X(memory_bytes, 1, 4294967296, 268435456, POLICY_UNIT_BYTES, "all linear memories together")               \
+	X(output_bytes, 0, 67108864, 1048576, POLICY_UNIT_BYTES, "standard output; the same for standard error")   \
+	X(host_calls, 1, 1000000000000, 10000000, POLICY_UNIT_COUNT, "calls from the guest to the host")           \
+	X(table_elements, 1, 10000000, 100000, POLICY_UNIT_COUNT, "elements of all tables together")               \
+	X(args_bytes, 0, 1048576, 131072, POLICY_UNIT_BYTES, "arguments of the request, and one byte for each") \
+	X(env_bytes, 0, 1048576, 131072, POLICY_UNIT_BYTES, "environment, as NAME=value, and one byte for each") \
+	X(stdin_bytes, 0, 67108864, 16777216, POLICY_UNIT_BYTES, "standard input in the request (not when streamed)")
 
 enum policy_limit {
-#define X(name, def, max, unit, text) POLICY_LIMIT_##name,
+#define X(name, min, max, def, unit, text) POLICY_LIMIT_##name,
 	POLICY_LIMITS(X)
 #undef X
 	POLICY_LIMIT_COUNT
@@ -43,8 +46,9 @@ enum policy_unit { POLICY_UNIT_MS, POLICY_UNIT_BYTES, POLICY_UNIT_COUNT };
 
 struct policy_limit_info {
 	const char *name;
-	uint64_t initial; /* what a run gets when its request states nothing; 0 for none at all */
+	uint64_t minimum;
 	uint64_t maximum;
+	uint64_t initial; /* what a run gets when its request states nothing; 0 for none at all */
 	enum policy_unit unit;
 	const char *text;
 };
@@ -85,9 +89,10 @@ struct policy {
  * policy_parse - read a document from text[0..length]. policy_from_json does the same from a JSON value (borrowed), as
  * it stands in a request or a keyring.
  *
- * Strict: an unknown field, a wrong type, a number that is negative, fractional or past its maximum, a name twice or a
- * value that is not one of those known gives ERR_INVAL with the JSON path ("$.limits.wall_sm") and, for a misspelt
- * name, the nearest known one. Also ERR_LIMIT past POLICY_TEXT_MAX, ERR_NOMEM. The caller ends *out with policy_free().
+ * Strict: an unknown field, a wrong type, a number that is fractional, below its minimum or past its maximum, a name
+ * twice or a value that is not one of those known gives ERR_INVAL with the JSON path ("$.limits.wall_sm") and, for a
+ * misspelt name, the nearest known one. Also ERR_LIMIT past POLICY_TEXT_MAX, ERR_NOMEM. The caller ends *out with
+ * policy_free().
  */
 int policy_parse(const char *text, size_t length, struct policy **out, struct err *e);
 int policy_from_json(const json_t *json, struct policy **out, struct err *e);

@@ -27,8 +27,8 @@ schema_limits(void)
 
 	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++) {
 		const struct policy_limit_info *l = &policy_limit_info[i];
-		json_t *one = json_pack("{s:s, s:i, s:I, s:s}", "type", "integer", "minimum", 0, "maximum",
-		    (json_int_t)l->maximum, "description", l->text);
+		json_t *one = json_pack("{s:s, s:I, s:I, s:s}", "type", "integer", "minimum", (json_int_t)l->minimum,
+		    "maximum", (json_int_t)l->maximum, "description", l->text);
 
 		if (l->initial != 0)
 			json_object_set_new(one, "default", json_integer((json_int_t)l->initial));

@@ -65,7 +65,7 @@ find_signature(const char *path, bool sign, struct module_file *m, struct err *e
 	int rc = wasmsig_parse(m->wasm, m->size, &found, e);
 
 	if (rc == ERR_INVAL)
-		return err_context(e, "%s is not a WebAssembly program", is_stdin(path) ? "standard input" : path);
+		return err_context(e, "%s", is_stdin(path) ? "standard input" : path);
 	if (rc != ERR_NOTFOUND)
 		return 0;
 	rc = read_signature(path, m, e);

@@ -67,7 +67,7 @@ empty_document_grants_nothing(void **state)
 static void
 reads_every_field(void **state)
 {
-	struct policy *p = parsed("{\"version\":1,\"limits\":{\"wall_ms\":5,\"fuel\":0},\"args\":true,"
+	struct policy *p = parsed("{\"version\":1,\"limits\":{\"wall_ms\":5,\"fuel\":9},\"args\":true,"
 	    "\"env\":[\"LANG\",\"LC_*\"],"
 	    "\"clock\":\"fixed\",\"clock_fixed_ns\":1700000000000000000,\"random\":\"seeded\","
 	    "\"seed\":\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\",\"output\":\"end\","
@@ -77,13 +77,13 @@ reads_every_field(void **state)
 
 	(void)state;
 	assert_true(p->limits[POLICY_LIMIT_wall_ms] == 5);
-	assert_true(p->limits[POLICY_LIMIT_fuel] == 0);
+	assert_true(p->limits[POLICY_LIMIT_fuel] == 9);
 	assert_true(p->limits[POLICY_LIMIT_cpu_ms] == POLICY_UNSET);
 	assert_true(p->args);
 	assert_int_equal(p->seed[31], 0x1f);
 	text = dumped(p);
 	assert_string_equal(text, "{\"args\":true,\"clock\":\"fixed\",\"clock_fixed_ns\":1700000000000000000,"
-	    "\"env\":[\"LANG\",\"LC_*\"],\"limits\":{\"fuel\":0,\"wall_ms\":5},\"output\":\"end\",\"random\":\"seeded\","
+	    "\"env\":[\"LANG\",\"LC_*\"],\"limits\":{\"fuel\":9,\"wall_ms\":5},\"output\":\"end\",\"random\":\"seeded\","
 	    "\"seed\":\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\","
 	    "\"signature\":{\"module\":\"optional\",\"source\":\"optional\"},\"version\":1}");
 	free(text);
@@ -105,7 +105,7 @@ static const struct {
     {"{\"version\":\"1\"}", "$.version must be 1"},
     {"{\"limits\":[]}", "$.limits must be an object, not a list"},
     {"{\"limits\":{\"wall_sm\":1}}", "$.limits.wall_sm is not known; did you mean \"wall_ms\"?"},
-    {"{\"limits\":{\"wall_ms\":-1}}", "$.limits.wall_ms must not be negative, but is -1"},
+    {"{\"limits\":{\"wall_ms\":-1}}", "$.limits.wall_ms is -1, less than its minimum of 1"},
     {"{\"limits\":{\"wall_ms\":1.5}}", "$.limits.wall_ms must be a whole number, not a fraction"},
     {"{\"limits\":{\"wall_ms\":1e3}}", "$.limits.wall_ms must be a whole number"},
     {"{\"limits\":{\"wall_ms\":\"5s\"}}", "$.limits.wall_ms must be a whole number, not a string"},
@@ -122,7 +122,7 @@ static const struct {
     {"{\"clock\":\"Real\"}", "$.clock is \"Real\", but must be one of \"none\", \"fixed\", \"coarse\", \"real\""},
     {"{\"clock\":true}", "$.clock must be"},
     {"{\"clock_fixed_ns\":1}", "goes only with \"clock\": \"fixed\", but clock is \"none\""},
-    {"{\"clock\":\"fixed\",\"clock_fixed_ns\":-1}", "$.clock_fixed_ns must not be negative"},
+    {"{\"clock\":\"fixed\",\"clock_fixed_ns\":-1}", "$.clock_fixed_ns is -1, less than its minimum of 0"},
     {"{\"random\":\"seeded\",\"seed\":\"00\"}", "$.seed must be a string of 64 hexadecimal digits"},
     {"{\"random\":\"real\",\"seed\":\"0000000000000000000000000000000000000000000000000000000000000000\"}",
 	"$.seed goes only with \"random\": \"seeded\""},
@@ -154,11 +154,11 @@ refuses_wrong_documents_and_says_where(void **state)
 }
 
 static void
-accepts_each_limit_at_its_maximum_and_refuses_one_past_it(void **state)
+accepts_each_limit_at_its_ends_and_refuses_one_past_them(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++) {
-		unsigned long long max = policy_limit_info[i].maximum;
+		unsigned long long max = policy_limit_info[i].maximum, min = policy_limit_info[i].minimum;
 		char text[128];
 		struct policy *p;
 		struct err e;
@@ -171,6 +171,13 @@ accepts_each_limit_at_its_maximum_and_refuses_one_past_it(void **state)
 		snprintf(text, sizeof(text), "{\"limits\":{\"%s\":%llu}}", policy_limit_info[i].name, max + 1);
 		assert_int_equal(policy_parse(text, strlen(text), &p, &e), ERR_INVAL);
 		assert_non_null(strstr(e.msg, "more than its maximum"));
+		snprintf(text, sizeof(text), "{\"limits\":{\"%s\":%llu}}", policy_limit_info[i].name, min);
+		p = parsed(text);
+		assert_true(p->limits[i] == min);
+		policy_free(p);
+		snprintf(text, sizeof(text), "{\"limits\":{\"%s\":%lld}}", policy_limit_info[i].name, (long long)min - 1);
+		assert_int_equal(policy_parse(text, strlen(text), &p, &e), ERR_INVAL);
+		assert_non_null(strstr(e.msg, "less than its minimum"));
 	}
 }
 
@@ -268,7 +275,7 @@ generated(void)
 
 	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
 		if (roll(2))
-			json_object_set_new(limits, policy_limit_info[i].name, json_integer(roll(4)));
+			json_object_set_new(limits, policy_limit_info[i].name, json_integer(1 + roll(4)));
 	for (unsigned i = roll(5); i > 0; i--)
 		json_array_append_new(env, json_string(names[roll(COUNT_OF(names))]));
 	json_object_set_new(json, "limits", limits);
@@ -405,7 +412,7 @@ limit_is_the_default_unless_the_request_states_one(void **state)
 	assert_true(effective_wall("{\"limits\":{\"wall_ms\":3600000}}", "{\"limits\":{\"wall_ms\":60000}}",
 	    "{\"limits\":{\"wall_ms\":3600000}}") == 60000);
 	assert_true(effective_wall("{}", NULL, "{\"limits\":{\"wall_ms\":3600000}}") == 3600000);
-	assert_true(effective_wall("{}", NULL, "{\"limits\":{\"wall_ms\":0}}") == 0);
+	assert_true(effective_wall("{}", NULL, "{\"limits\":{\"wall_ms\":1}}") == 1);
 }
 
 static void
@@ -601,6 +608,7 @@ static const struct {
     {"wall_ms=1.5s", "a whole number"},
     {"wall_ms=-1", "a whole number"},
     {"wall_ms=200M", "a whole number"},
+    {"wall_ms=0", "less than its minimum of 1"},
     {"wall_ms=2h", "more than its maximum of 1 h"},
     {"memory_bytes=99999999999999999999", "more than its maximum of 4 GiB"},
     {"memory_bytes=17179869184G", "more than its maximum"},
@@ -644,7 +652,7 @@ main(void)
 	    cmocka_unit_test(empty_document_grants_nothing),
 	    cmocka_unit_test(reads_every_field),
 	    cmocka_unit_test(refuses_wrong_documents_and_says_where),
-	    cmocka_unit_test(accepts_each_limit_at_its_maximum_and_refuses_one_past_it),
+	    cmocka_unit_test(accepts_each_limit_at_its_ends_and_refuses_one_past_them),
 	    cmocka_unit_test(refuses_a_document_past_its_size_and_a_list_past_its_length),
 	    cmocka_unit_test(env_patterns_are_sorted_and_each_within_another_is_dropped),
 	    cmocka_unit_test(same_meaning_gives_the_same_digest),
