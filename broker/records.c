@@ -24,13 +24,16 @@ actor_of(const struct conn_peer *peer)
 	return (struct record_actor){.uid = peer->uid, .gid = peer->gid, .pid = peer->pid};
 }
 
-/* Sends a record's text (taken) to the logger, if making it went well. */
+/*
+ * Sends a record's text (freed here) to the logger, if making it went well. By pointers, because the call that makes the
+ * text is itself an argument, and may come after the others.
+ */
 static int
-append(struct broker *b, int rc, char *text, size_t length, service_answer_fn *answer, void *arg, struct err *e)
+append(struct broker *b, int rc, char **text, const size_t *length, service_answer_fn *answer, void *arg, struct err *e)
 {
 	if (rc == 0)
-		rc = service_ask(b->logger, PROTO_LOG_APPEND, text, length, -1, answer, arg, e);
-	free(text);
+		rc = service_ask(b->logger, PROTO_LOG_APPEND, *text, *length, -1, answer, arg, e);
+	free(*text);
 	return rc;
 }
 
@@ -63,7 +66,7 @@ records_intent(struct broker *b, const struct run_identity *id, service_answer_f
 			json_object_set_new(limits, policy_limit_info[i].name,
 			    json_integer((json_int_t)id->policy->limits[i]));
 	r.limits = limits;
-	rc = append(b, record_of_intent(&r, &text, &length, e), text, length, answer, arg, e);
+	rc = append(b, record_of_intent(&r, &text, &length, e), &text, &length, answer, arg, e);
 	json_decref(limits);
 	return rc;
 }
@@ -99,7 +102,7 @@ records_outcome(struct broker *b, const struct run_identity *id, const struct ru
 	};
 	char *text = NULL;
 	size_t length = 0;
-	int rc = append(b, record_of_outcome(&r, &text, &length, e), text, length, answer, arg, e);
+	int rc = append(b, record_of_outcome(&r, &text, &length, e), &text, &length, answer, arg, e);
 
 	json_decref(usage);
 	return rc;
@@ -121,7 +124,7 @@ records_refused(struct broker *b, struct conn_peer peer, const char *method, enu
 	char *text = NULL;
 	size_t length = 0;
 
-	append(b, record_of_refusal(&r, &text, &length, NULL), text, length, NULL, NULL, NULL);
+	append(b, record_of_refusal(&r, &text, &length, NULL), &text, &length, NULL, NULL, NULL);
 }
 
 int
@@ -140,7 +143,7 @@ records_module(struct broker *b, const struct conn_peer *peer, const char *metho
 	char *text = NULL;
 	size_t length = 0;
 
-	return append(b, record_of_module(&r, &text, &length, e), text, length, answer, arg, e);
+	return append(b, record_of_module(&r, &text, &length, e), &text, &length, answer, arg, e);
 }
 
 int
@@ -151,5 +154,5 @@ records_service(struct broker *b, const char *what, const char *detail, service_
 	char *text = NULL;
 	size_t length = 0;
 
-	return append(b, record_of_service(&r, &text, &length, e), text, length, answer, arg, e);
+	return append(b, record_of_service(&r, &text, &length, e), &text, &length, answer, arg, e);
 }

@@ -104,20 +104,25 @@ become_brigd(const struct plan *p, int ready, int output)
 	_exit(127);
 }
 
-/* The reason in the last line of what brigd said, or that line. Cuts `text`. */
+/* The last reason in what brigd said, or else its last line. Cuts `text`. */
 static const char *
 last_reason(char *text, size_t length)
 {
-	char *line, *reason;
+	static const char mark[] = "cannot-start reason=\"";
+	char *found = NULL, *line;
 
 	while (length > 0 && text[length - 1] == '\n')
 		text[--length] = '\0';
+	for (char *p = strstr(text, mark); p != NULL; p = strstr(p + 1, mark))
+		found = p + strlen(mark);
+	if (found != NULL) {
+		found[strcspn(found, "\n")] = '\0';
+		if ((line = strrchr(found, '"')) != NULL)
+			*line = '\0';
+		return found;
+	}
 	line = strrchr(text, '\n');
-	line = line == NULL ? text : line + 1;
-	if ((reason = strstr(line, " reason=\"")) == NULL)
-		return line;
-	text[length - 1] = '\0'; /* the closing quote */
-	return reason + strlen(" reason=\"");
+	return line == NULL ? text : line + 1;
 }
 
 /* brigd said it on standard error, or in its log once that was open. */
