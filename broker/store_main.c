@@ -1,0 +1,160 @@
+/* brig-store: started by brigd; keeps modules and artifacts, and hands them out as sealed memfds. Store process. */
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/proto.h"
+#include "base/service.h"
+#include "broker/store.h"
+#include "engine_id.h"
+
+static int
+answer_done(const struct imsg *m, const struct proto_store_done *done, struct err *e)
+{
+	return service_send(PROTO_SOCKET_FD, PROTO_STORE_DONE, m->hdr.run, done, sizeof(*done), -1, e);
+}
+
+static int
+answer_failed(const struct imsg *m, const struct err *why, struct err *e)
+{
+	struct proto_store_done done = {.code = why->code};
+	uint8_t payload[sizeof(done) + sizeof(why->msg)];
+	size_t length = strlen(why->msg);
+
+	memcpy(payload, &done, sizeof(done));
+	memcpy(payload + sizeof(done), why->msg, length);
+	return service_send(PROTO_SOCKET_FD, PROTO_STORE_FAILED, m->hdr.run, payload, sizeof(done) + length, -1, e);
+}
+
+static struct proto_store
+asked(const struct imsg *m)
+{
+	struct proto_store what;
+
+	memcpy(&what, m->payload, sizeof(what));
+	return what;
+}
+
+static int
+on_put(void *arg, struct imsg *m, struct err *e)
+{
+	const struct proto_store what = asked(m);
+	struct proto_store_done done;
+	struct err why = {0};
+
+	if (store_put(arg, &what, m->fds[0], m->payload + sizeof(what), m->hdr.length - sizeof(what), &done, &why) != 0)
+		return answer_failed(m, &why, e);
+	return answer_done(m, &done, e);
+}
+
+static int
+on_get(void *arg, struct imsg *m, struct err *e)
+{
+	const struct proto_store what = asked(m);
+	struct proto_store_done done;
+	void *signature = NULL;
+	size_t length = 0;
+	struct err why = {0};
+	uint8_t *payload;
+	int fd = store_get(arg, &what, &signature, &length, &done, &why);
+	int rc;
+
+	if (fd < 0)
+		return answer_failed(m, &why, e);
+	if ((payload = malloc(sizeof(done) + length)) != NULL) {
+		memcpy(payload, &done, sizeof(done));
+		if (length > 0)
+			memcpy(payload + sizeof(done), signature, length);
+		rc = service_send(PROTO_SOCKET_FD, PROTO_STORE_DATA, m->hdr.run, payload, sizeof(done) + length, fd, e);
+	} else {
+		err_set(&why, ERR_NOMEM, "a signature");
+		rc = answer_failed(m, &why, e);
+	}
+	free(payload);
+	free(signature);
+	close(fd);
+	return rc;
+}
+
+static int
+on_remove(void *arg, struct imsg *m, struct err *e)
+{
+	const struct proto_store what = asked(m);
+	struct proto_store_done done = {.existed = 1};
+	struct err why = {0};
+
+	if (store_remove(arg, &what, &why) != 0)
+		return answer_failed(m, &why, e);
+	return answer_done(m, &done, e);
+}
+
+static int
+on_list(void *arg, struct imsg *m, struct err *e)
+{
+	static struct proto_store_entry page[IMSG_PAYLOAD_MAX / sizeof(struct proto_store_entry)];
+	const struct proto_store what = asked(m);
+	struct err why = {0};
+	int n = store_list(arg, &what, page, sizeof(page) / sizeof(page[0]), &why);
+
+	if (n < 0)
+		return answer_failed(m, &why, e);
+	return service_send(PROTO_SOCKET_FD, PROTO_STORE_LISTED, m->hdr.run, page, (size_t)n * sizeof(page[0]), -1, e);
+}
+
+/* A signature must fit the answer, whose head is smaller than the question's. */
+static const struct service_message messages[] = {
+    {PROTO_STORE_PUT, sizeof(struct proto_store), IMSG_PAYLOAD_MAX, 1, 1, on_put},
+    {PROTO_STORE_GET, sizeof(struct proto_store), sizeof(struct proto_store), 0, 0, on_get},
+    {PROTO_STORE_REMOVE, sizeof(struct proto_store), sizeof(struct proto_store), 0, 0, on_remove},
+    {PROTO_STORE_LIST, sizeof(struct proto_store), sizeof(struct proto_store), 0, 0, on_list},
+};
+_Static_assert(sizeof(struct proto_store_done) <= sizeof(struct proto_store), "what can be put can be given");
+static const struct service service = {messages, sizeof(messages) / sizeof(messages[0]), NULL};
+
+static int
+parse(int argc, char **argv, struct service_options *o, uint64_t *size_max, struct err *e)
+{
+	const char *size = NULL;
+	const struct service_argument extra[] = {{"size-max", &size}};
+	int rc = service_parse(argc, argv, extra, 1, o, e);
+
+	return rc != 0 ? rc : service_number("--size-max", size, STORE_BLOCK, INT64_MAX, size_max, e);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct service_options o = {0};
+	struct store *store = NULL;
+	uint64_t size_max = 0;
+	struct err e = {0};
+	int dir = -1, rc;
+
+	if (!service_is_child(PROTO_SOCKET_FD)) {
+		fprintf(stderr, "brig-store: started by brigd, not by hand\n");
+		return 2;
+	}
+	rc = sodium_init() < 0 ? err_set(&e, ERR_UNSUPPORTED, "libsodium does not start") : 0;
+	if (rc == 0)
+		rc = parse(argc, argv, &o, &size_max, &e);
+	if (rc == 0)
+		rc = io_set_cloexec(PROTO_SOCKET_FD, true, &e);
+	if (rc == 0)
+		rc = dir = service_directory(&o, &e);
+	if (rc >= 0)
+		rc = service_lower(&o, &e);
+	if (rc == 0)
+		rc = store_open(dir, ENGINE_ID, size_max, &store, &e);
+	if (rc != 0)
+		service_fail(PROTO_SOCKET_FD, &e);
+	else
+		rc = service_serve(PROTO_SOCKET_FD, &service, store, &e);
+	store_close(store);
+	if (dir >= 0)
+		close(dir);
+	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
