@@ -49,13 +49,13 @@ make_path(const char *path, mode_t mode, struct err *e)
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		if (mkdir(copy, 0755) != 0 && errno != EEXIST)
+		if (mkdir(copy, 0755) == 0 ? chmod(copy, 0755) != 0 : errno != EEXIST)
 			return err_sys(e, ERR_IO, "%s", copy);
 		*p = '/';
 	}
-	if (mkdir(copy, mode) != 0 && errno != EEXIST)
-		return err_sys(e, ERR_IO, "%s", copy);
-	return 0;
+	if (mkdir(copy, mode) == 0)
+		return chmod(copy, mode) == 0 ? 0 : err_sys(e, ERR_IO, "%s", copy); /* whatever the umask */
+	return errno == EEXIST ? 0 : err_sys(e, ERR_IO, "%s", copy);
 }
 
 /* Checks that a directory is this user's own (or, as root, the broker's), and that nobody else can write to it. */
