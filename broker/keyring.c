@@ -189,8 +189,8 @@ read_key(json_t *entry, struct place at, struct keyring_key *key, struct err *e)
 	    (rc = need_time(entry, "valid_to", at, &key->valid_to, e)) != 0 ||
 	    (rc = read_owner(entry, at, key, e)) != 0)
 		return rc;
-	if (key->valid_from >= key->valid_to)
-		return bad(at, "valid_to", e, "must be later than valid_from");
+	if (key->valid_from > key->valid_to)
+		return bad(at, "valid_to", e, "must not be earlier than valid_from");
 	key->grant = json_object_get(entry, "grant");
 	if (json_is_null(key->grant))
 		key->grant = NULL;

@@ -338,9 +338,9 @@ keys_secret_encode(const struct keys_secret *key, enum keys_format format, uint8
 	sodium_memzero(&s, sizeof(s));
 }
 
-/* Reads a line from the terminal `fd` with echo off. */
+/* Asks on the terminal `fd` and reads a line with echo off; off first, since what was typed before is thrown away. */
 static int
-read_without_echo(int fd, char *line, size_t size, struct err *e)
+ask_without_echo(int fd, const char *path, char *line, size_t size, struct err *e)
 {
 	struct termios before, quiet;
 	ssize_t n;
@@ -350,6 +350,7 @@ read_without_echo(int fd, char *line, size_t size, struct err *e)
 	quiet = before;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
 	tcsetattr(fd, TCSAFLUSH, &quiet);
+	dprintf(fd, "Password of %s: ", path);
 	n = read(fd, line, size - 1);
 	tcsetattr(fd, TCSAFLUSH, &before);
 	(void)io_write_all(fd, "\n", 1, NULL);
@@ -369,8 +370,7 @@ keys_ask_terminal(const char *path, char *password, size_t size, struct err *e)
 
 	if (fd < 0)
 		return err_set(e, ERR_UNSUPPORTED, "no terminal to ask for the password of %s", path);
-	dprintf(fd, "Password of %s: ", path);
-	rc = read_without_echo(fd, password, size, e);
+	rc = ask_without_echo(fd, path, password, size, e);
 	close(fd);
 	return rc;
 }

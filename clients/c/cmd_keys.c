@@ -422,6 +422,20 @@ edit_revoke_module(const struct options *o, struct edit *ed, struct err *e)
 	return rc;
 }
 
+/* Sets the end of a key's time, and its beginning too when that would be later: then it never counts. */
+static int
+set_end(json_t *entry, int64_t at, struct err *e)
+{
+	const char *text = field_of(entry, "valid_from");
+	int64_t from;
+	int rc;
+
+	if ((rc = utc_parse(text, strlen(text), &from, e)) != 0 ||
+	    (from > at && (rc = set_time(entry, "valid_from", at, e)) != 0))
+		return rc;
+	return set_time(entry, "valid_to", at, e);
+}
+
 static int
 edit_expire(const struct options *o, struct edit *ed, struct err *e)
 {
@@ -435,7 +449,7 @@ edit_expire(const struct options *o, struct edit *ed, struct err *e)
 		return rc;
 	if ((rc = find_entry(ed->document, o->args[0], &entry, e)) != 0)
 		return rc;
-	return set_time(entry, "valid_to", at, e);
+	return set_end(entry, at, e);
 }
 
 /* Adds a key in the place of another: its name, owner and grant; the old one counts for some days more. */
@@ -467,7 +481,7 @@ edit_rotate(const struct options *o, struct edit *ed, struct err *e)
 		return err_set(e, ERR_NOMEM, "a keyring");
 	text = field_of(old, "valid_to");
 	if ((rc = utc_parse(text, strlen(text), &old_to, e)) == 0 && old_to > ed->now + overlap)
-		rc = set_time(old, "valid_to", ed->now + overlap, e);
+		rc = set_end(old, ed->now + overlap, e);
 	return rc;
 }
 
