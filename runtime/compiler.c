@@ -1,6 +1,6 @@
 /* runtime/compiler: one verified module in, one artifact out. Runs in the compiler process, jailed. */
 
-/* The headers hide the compiler's settings from a build of the engine without it; this file links only into the other. */
+/* The headers hide the compiler's settings from a build without it; this file links only into the one with it. */
 #include <wasmtime/conf.h>
 #ifndef WASMTIME_FEATURE_COMPILER
 #define WASMTIME_FEATURE_COMPILER
@@ -84,6 +84,7 @@ answer_compiled(int sock, const struct imsg *m, const wasm_byte_vec_t *artifact,
 int
 compiler_serve(wasm_engine_t *engine, enum proto_engine kind, int sock, struct err *e)
 {
+	static const uint8_t nothing;
 	static struct imsg m;
 	struct memfd_map module = {NULL, 0};
 	wasm_byte_vec_t artifact;
@@ -96,7 +97,7 @@ compiler_serve(wasm_engine_t *engine, enum proto_engine kind, int sock, struct e
 	started_us = now_us();
 	if ((rc = take_request(&m, kind, &module, e)) != 0)
 		goto out;
-	error = brig_module_precompile(engine, module.data != NULL ? module.data : (const uint8_t *)"", module.size, &artifact);
+	error = brig_module_precompile(engine, module.size > 0 ? module.data : &nothing, module.size, &artifact);
 	if (error != NULL) {
 		rc = answer_failed(sock, m.hdr.run, error, e);
 		goto out;

@@ -35,7 +35,8 @@ static const struct hint {
     {"gojs", "this was built for a browser: build it with GOOS=wasip1 GOARCH=wasm"},
     {"go", "this was built for a browser: build it with GOOS=wasip1 GOARCH=wasm"},
     {"wbg", "this was built for a browser with wasm-bindgen: build it for wasm32-wasip1 without it"},
-    {"__wbindgen_placeholder__", "this was built for a browser with wasm-bindgen: build it for wasm32-wasip1 without it"},
+    {"__wbindgen_placeholder__",
+        "this was built for a browser with wasm-bindgen: build it for wasm32-wasip1 without it"},
 };
 
 static const char *
@@ -107,8 +108,8 @@ explain_unknown(const wasm_name_t *name, struct err *e)
 	snprintf(text, sizeof(text), "%.*s", shown(name), name->data);
 	near = nearest_name(text, names, PROTO_WASI_CALLS);
 	if (near != NULL)
-		return err_set(e, ERR_UNSUPPORTED, "the module imports " WASI ".%.*s, which preview 1 does not have: is %s meant?",
-		    shown(name), name->data, near);
+		return err_set(e, ERR_UNSUPPORTED,
+		    "the module imports " WASI ".%.*s, which preview 1 does not have: is %s meant?", shown(name), name->data, near);
 	return err_set(e, ERR_UNSUPPORTED, "the module imports " WASI ".%.*s, which is none of preview 1's %d functions",
 	    shown(name), name->data, PROTO_WASI_CALLS);
 }
@@ -124,12 +125,14 @@ explain_wasi(const wasm_name_t *name, const wasm_externtype_t *type, struct err 
 	if (i == PROTO_WASI_CALLS)
 		return explain_unknown(name, e);
 	if (wasm_externtype_kind(type) != WASM_EXTERN_FUNC)
-		return err_set(e, ERR_UNSUPPORTED, "the module imports " WASI ".%s as something other than a function", names[i]);
+		return err_set(e, ERR_UNSUPPORTED, "the module imports " WASI ".%s as something other than a function",
+		    names[i]);
 	function_letters(wasm_externtype_as_functype_const(type), got);
 	if (strcmp(got, types[i]) == 0)
 		return 0;
-	return err_set(e, ERR_UNSUPPORTED, "the module imports " WASI ".%s as %s, but preview 1 has %s: build it for preview 1",
-	    names[i], spell(got, spelt[0], sizeof(spelt[0])), spell(types[i], spelt[1], sizeof(spelt[1])));
+	return err_set(e, ERR_UNSUPPORTED,
+	    "the module imports " WASI ".%s as %s, but preview 1 has %s: build it for preview 1", names[i],
+	    spell(got, spelt[0], sizeof(spelt[0])), spell(types[i], spelt[1], sizeof(spelt[1])));
 }
 
 static int

@@ -21,7 +21,7 @@
 #define NS_PER_MS  1000000u
 #define NS_PER_SEC 1000000000u
 
-/* A time limit's first expiry asks the guest to end, one this much later ends it: within the zygote's grace of 10 ms. */
+/* A time limit's first expiry asks the guest to end, the next ends it: within the zygote's grace of 10 ms. */
 #define INSIST_MS 5
 
 /* Tables in one module, of table_elements at most each; compilers make one or two. */
@@ -393,7 +393,7 @@ settle_trap(struct worker *w, const wasm_trap_t *trap)
 		result_frames(&w->result, trap);
 }
 
-/* Sets the result of an error that is no trap: memory or tables that may not or could not be had, or a fault of ours. */
+/* Sets the result of an error that is no trap: memory or tables that cannot be had, or a fault of ours. */
 static void
 settle_error(struct worker *w, wasmtime_error_t *error)
 {
