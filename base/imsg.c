@@ -94,14 +94,16 @@ imsg_recv(int sock, struct imsg *m, struct err *e)
 	} control;
 	struct msghdr msg = {
 	    .msg_iov = iov, .msg_iovlen = 2, .msg_control = control.buf, .msg_controllen = sizeof(control.buf)};
+	int resets = 0;
 	ssize_t n;
 
 	m->nfds = 0;
 	for (int i = 0; i < IMSG_FDS_MAX; i++)
 		m->fds[i] = -1;
+	/* A peer that closed with unread input gives one ECONNRESET; what it had said before that comes after it. */
 	do {
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && (errno == EINTR || (errno == ECONNRESET && resets++ == 0)));
 	if (n < 0) {
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
 			return err_set(e, ERR_AGAIN, "no message yet");

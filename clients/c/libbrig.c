@@ -364,14 +364,16 @@ make_room(struct brig *b, struct err *e)
 static int
 read_more(struct brig *b, struct err *e)
 {
+	int resets = 0;
 	ssize_t n;
 	int rc = make_room(b, e);
 
 	if (rc != 0)
 		return rc;
+	/* A server that closed with unread input gives one ECONNRESET; what it had said before that comes after it. */
 	do
 		n = read(b->sock, b->in + b->in_used, READ_SIZE);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || (errno == ECONNRESET && resets++ == 0)));
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return err_set(e, ERR_AGAIN, "nothing has arrived");
 	if (n < 0 && errno != ECONNRESET)

@@ -171,6 +171,27 @@ sees_that_the_server_closed(void **state)
 	ends_free(p);
 }
 
+/* As when it refuses a client: the reason must arrive, although our request was not read. */
+static void
+hears_what_the_server_said_before_it_closed_on_us(void **state)
+{
+	struct ends p = ends_new();
+	json_t *message = NULL;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(brig_notify(p.b, "unread", json_object(), &e), 0);
+	assert_int_equal(brig_flush(p.b, &e), 0);
+	say(p, "{\"why\":\"full\"}\n");
+	close(p.server);
+	p.server = -1;
+	assert_int_equal(brig_receive(p.b, &message, &e), 0);
+	assert_string_equal(json_string_value(json_object_get(message, "why")), "full");
+	json_decref(message);
+	assert_int_equal(brig_receive(p.b, &message, &e), ERR_EOF);
+	ends_free(p);
+}
+
 /* A line larger than any socket buffer leaves in pieces, whole, and never blocks. */
 static void
 a_long_line_leaves_as_the_server_reads(void **state)
@@ -408,6 +429,7 @@ main(void)
 	    cmocka_unit_test(lines_may_arrive_in_any_pieces),
 	    cmocka_unit_test(refuses_lines_that_are_no_json_object),
 	    cmocka_unit_test(sees_that_the_server_closed),
+	    cmocka_unit_test(hears_what_the_server_said_before_it_closed_on_us),
 	    cmocka_unit_test(a_long_line_leaves_as_the_server_reads),
 	    cmocka_unit_test(call_waits_for_its_own_answer),
 	    cmocka_unit_test(call_gives_the_servers_error),
