@@ -1,0 +1,574 @@
+/* Unit tests of audit/log and audit/chain. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "audit/chain.h"
+#include "audit/log.h"
+#include "base/io.h"
+
+struct fixture {
+	char path[64];
+	char file[80];
+	int dir;
+	struct log *log;
+};
+
+static void
+open_log(struct fixture *f, enum log_durability durability)
+{
+	struct err e = {0};
+
+	log_close(f->log);
+	f->log = NULL;
+	if (log_open(f->dir, durability, &f->log, &e) != 0)
+		fail_msg("%s", e.msg);
+}
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_true(sodium_init() >= 0);
+	strcpy(f->path, "/tmp/brig-log-XXXXXX");
+	assert_non_null(mkdtemp(f->path));
+	strcpy(f->file, f->path);
+	strcat(f->file, "/" LOG_FILE_NAME);
+	f->dir = open(f->path, O_RDONLY | O_DIRECTORY);
+	open_log(f, LOG_BATCH);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	log_close(f->log);
+	close(f->dir);
+	unlink(f->file);
+	assert_int_equal(rmdir(f->path), 0);
+	free(f);
+	return 0;
+}
+
+static int
+append_text(struct fixture *f, const char *text, struct log_receipt *receipt)
+{
+	return log_append(f->log, text, strlen(text), receipt, NULL);
+}
+
+/* Appends {"n":from}, ... in one batch. Returns how many were written. */
+static size_t
+append(struct fixture *f, int from, int count)
+{
+	struct log_receipt receipt;
+	size_t done = 99;
+	char text[64];
+
+	for (int i = from; i < from + count; i++) {
+		snprintf(text, sizeof(text), "{\"n\": %d}", i);
+		assert_int_equal(append_text(f, text, &receipt), 0);
+	}
+	log_flush(f->log, &done, NULL);
+	return done;
+}
+
+static char *
+contents(struct fixture *f, size_t *length)
+{
+	uint8_t *data = NULL;
+
+	assert_int_equal(io_read_file(f->file, 1 << 26, &data, length, NULL), 0);
+	return (char *)data;
+}
+
+/* Puts other bytes into the file, which no logger would. */
+static void
+forge(struct fixture *f, const char *data, size_t length)
+{
+	int fd = open(f->file, O_WRONLY | O_TRUNC);
+
+	assert_int_equal(write(fd, data, length), (ssize_t)length);
+	close(fd);
+}
+
+struct faults {
+	int count;
+	uint64_t first;
+	char text[400];
+};
+
+static void
+note(void *arg, const struct chain_fault *fault)
+{
+	struct faults *faults = arg;
+
+	if (faults->count++ == 0) {
+		faults->first = fault->line;
+		strcpy(faults->text, fault->text);
+	}
+}
+
+static struct chain_report
+verify(struct fixture *f, const struct digest *must_hold, struct faults *faults)
+{
+	struct chain_report report = {0};
+	FILE *file = fopen(f->file, "re");
+
+	*faults = (struct faults){0};
+	assert_non_null(file);
+	assert_int_equal(chain_verify(file, must_hold, note, faults, &report, NULL), 0);
+	fclose(file);
+	return report;
+}
+
+static void
+assert_good(struct fixture *f, uint64_t records, uint64_t torn)
+{
+	struct faults faults;
+	const struct chain_report report = verify(f, NULL, &faults);
+
+	if (report.faults != 0)
+		fail_msg("line %ju: %s", (uintmax_t)faults.first, faults.text);
+	assert_int_equal(report.records, records);
+	assert_int_equal(report.torn, torn);
+}
+
+/* The n-th line, from 1, with its newline. */
+static char *
+line(char *data, int n, size_t *length)
+{
+	while (--n > 0)
+		data = strchr(data, '\n') + 1;
+	*length = (size_t)(strchr(data, '\n') - data) + 1;
+	return data;
+}
+
+/* Lets files grow to so many bytes, as a full disk would; RLIM_INFINITY for no limit. */
+static void
+set_room(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void
+a_record_carries_its_number_and_the_hash_of_the_one_before(void **state)
+{
+	static const char zeros[] = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+	struct fixture *f = *state;
+	struct log_receipt first, second;
+	char want[600], text[DIGEST_TEXT_SIZE], *data;
+	struct digest hash;
+	size_t length, done;
+
+	assert_int_equal(append_text(f, "{\"b\":1, \"a\":{\"y\":[1,2], \"x\":\"\\u00e9\"}}", &first), 0);
+	assert_int_equal(append_text(f, "{\"unmapped\":{\"brig\":{\"run_id\":\"r1\"}}}", &second), 0);
+	assert_int_equal(log_flush(f->log, &done, NULL), 0);
+	assert_int_equal(done, 2);
+	data = contents(f, &length);
+	snprintf(want, sizeof(want), "{\"a\":{\"x\":\"\xc3\xa9\",\"y\":[1,2]},\"b\":1,\"unmapped\":{\"brig\":{\"previous\":\"%s\","
+	    "\"sequence\":0}}}", zeros);
+	assert_memory_equal(data, want, strlen(want));
+	hash = digest_of(want, strlen(want));
+	assert_true(digest_equal(&hash, &first.hash));
+	assert_int_equal(first.sequence, 0);
+	assert_int_equal(data[strlen(want)], '\n');
+	snprintf(want, sizeof(want), "{\"unmapped\":{\"brig\":{\"previous\":\"%s\",\"run_id\":\"r1\",\"sequence\":1}}}\n",
+	    digest_text(&hash, text));
+	assert_string_equal(strchr(data, '\n') + 1, want);
+	assert_int_equal(second.sequence, 1);
+	free(data);
+	assert_good(f, 2, 0);
+}
+
+static void
+the_chain_goes_on_after_a_restart(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(append(f, 0, 3), 3);
+	open_log(f, LOG_STRICT);
+	assert_int_equal(append(f, 3, 2), 2);
+	open_log(f, LOG_BATCH);
+	assert_int_equal(append(f, 5, 1), 1);
+	assert_good(f, 6, 0);
+}
+
+static void
+refuses_what_is_not_one_object_with_distinct_keys(void **state)
+{
+	static const char *const bad[] = {"", "[]", "1", "{", "{} {}", "{\"a\":1,\"a\":2}", "{\"a\":\"\xff\"}", "{\"a\":NaN}",
+	    "{\"a\":\"\\u0000\"}", "{\"unmapped\":1}", "{\"unmapped\":{\"brig\":[]}}",
+	    "{\"unmapped\":{\"brig\":{\"sequence\":7}}}", "{\"unmapped\":{\"brig\":{\"previous\":\"\"}}}",
+	    "{\"unmapped\":{\"brig\":{\"torn\":{\"bytes\":1}}}}"};
+	struct fixture *f = *state;
+	struct log_receipt receipt;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(append_text(f, bad[i], &receipt), ERR_INVAL);
+	assert_int_equal(append(f, 0, 1), 1);
+	assert_good(f, 1, 0);
+}
+
+static void
+takes_an_event_at_the_limit_and_refuses_one_past_it(void **state)
+{
+	struct fixture *f = *state;
+	struct log_receipt receipt;
+	char *text = malloc(LOG_EVENT_MAX + 2);
+	size_t done;
+
+	memset(text, 'x', LOG_EVENT_MAX + 1);
+	memcpy(text, "{\"a\":\"", 6);
+	memcpy(text + LOG_EVENT_MAX - 2, "\"}", 3);
+	assert_int_equal(append_text(f, text, &receipt), 0);
+	memcpy(text + LOG_EVENT_MAX - 2, "x\"}", 4);
+	assert_int_equal(append_text(f, text, &receipt), ERR_LIMIT);
+	assert_int_equal(log_flush(f->log, &done, NULL), 0);
+	assert_int_equal(done, 1);
+	assert_good(f, 1, 0);
+	free(text);
+}
+
+static void
+refuses_an_event_that_becomes_too_long(void **state)
+{
+	struct fixture *f = *state;
+	struct log_receipt receipt;
+	char text[20000] = "{\"a\":[1e15";
+
+	/* in the log each of these takes 18 bytes instead of 5 */
+	for (size_t n = strlen(text); n < sizeof(text) - 10; n += 5)
+		strcpy(text + n, ",1e15");
+	strcat(text, "]}");
+	assert_int_equal(append_text(f, text, &receipt), ERR_LIMIT);
+}
+
+static void
+finds_an_altered_record_and_says_which(void **state)
+{
+	struct fixture *f = *state;
+	struct faults faults;
+	char *data, *at;
+	size_t length, n;
+
+	assert_int_equal(append(f, 10, 5), 5);
+	data = contents(f, &length);
+	at = line(data, 3, &n);
+	assert_memory_equal(at, "{\"n\":12", 7);
+	at[6] = '9';
+	forge(f, data, length);
+	assert_int_equal(verify(f, NULL, &faults).faults, 1);
+	assert_int_equal(faults.first, 3);
+	at[6] = ' ';
+	forge(f, data, length);
+	assert_int_equal(verify(f, NULL, &faults).faults, 1);
+	assert_int_equal(faults.first, 3);
+	free(data);
+}
+
+static void
+finds_any_flipped_bit_but_in_the_last_record(void **state)
+{
+	struct fixture *f = *state;
+	struct faults faults;
+	size_t length, last;
+	char *data;
+
+	assert_int_equal(append(f, 0, 3), 3);
+	data = contents(f, &length);
+	last = (size_t)(line(data, 3, &last) - data);
+	for (size_t i = 0; i < last; i++) {
+		data[i] = (char)(data[i] ^ 1 << i % 8);
+		forge(f, data, length);
+		assert_true(verify(f, NULL, &faults).faults > 0);
+		assert_in_range(faults.first, 1, 3);
+		data[i] = (char)(data[i] ^ 1 << i % 8);
+	}
+	free(data);
+}
+
+static void
+finds_missing_records_and_says_where(void **state)
+{
+	struct fixture *f = *state;
+	struct faults faults;
+	size_t length, n;
+	char *data, *at;
+
+	assert_int_equal(append(f, 0, 6), 6);
+	data = contents(f, &length);
+	at = line(data, 4, &n);
+	memmove(at, at + n, length - (size_t)(at - data) - n);
+	forge(f, data, length - n);
+	assert_int_equal(verify(f, NULL, &faults).faults, 1);
+	assert_int_equal(faults.first, 4);
+	assert_non_null(strstr(faults.text, "record 3 is missing"));
+	at = line(data, 1, &n);
+	forge(f, at + n, length - 2 * n);
+	verify(f, NULL, &faults);
+	assert_int_equal(faults.first, 1);
+	assert_non_null(strstr(faults.text, "record 0 is missing"));
+	free(data);
+}
+
+static void
+finds_reordered_and_repeated_records(void **state)
+{
+	struct fixture *f = *state;
+	struct faults faults;
+	char *data, *swapped, *second, *third;
+	size_t length, n2, n3;
+
+	assert_int_equal(append(f, 0, 5), 5);
+	data = contents(f, &length);
+	second = line(data, 2, &n2);
+	third = line(data, 3, &n3);
+	swapped = malloc(length + n3);
+	memcpy(swapped, data, length);
+	memcpy(swapped + (second - data), third, n3);
+	memcpy(swapped + (second - data) + n3, second, n2);
+	forge(f, swapped, length);
+	assert_int_equal(verify(f, NULL, &faults).faults, 2);
+	assert_int_equal(faults.first, 2);
+	memcpy(swapped, data, length);
+	memcpy(swapped + (third - data) + n3, third, length - (size_t)(third - data));
+	forge(f, swapped, length + n3);
+	assert_int_equal(verify(f, NULL, &faults).faults, 1);
+	assert_int_equal(faults.first, 4);
+	assert_non_null(strstr(faults.text, "there twice"));
+	free(swapped);
+	free(data);
+}
+
+static void
+a_record_known_from_elsewhere_shows_a_cut_end(void **state)
+{
+	struct fixture *f = *state;
+	struct log_receipt receipt;
+	struct faults faults;
+	size_t length, n, done;
+	char *data;
+
+	assert_int_equal(append(f, 0, 3), 3);
+	assert_int_equal(append_text(f, "{}", &receipt), 0);
+	assert_int_equal(log_flush(f->log, &done, NULL), 0);
+	assert_int_equal(verify(f, &receipt.hash, &faults).faults, 0);
+	data = contents(f, &length);
+	line(data, 4, &n);
+	forge(f, data, length - n);
+	assert_int_equal(verify(f, NULL, &faults).faults, 0);
+	assert_int_equal(verify(f, &receipt.hash, &faults).faults, 1);
+	free(data);
+}
+
+static void
+a_torn_record_is_marked_by_the_next_one(void **state)
+{
+	struct fixture *f = *state;
+	struct faults faults;
+	size_t length, n;
+	char *data;
+
+	/* cut the file at every length inside its last record: as a crash would */
+	assert_int_equal(append(f, 0, 3), 3);
+	data = contents(f, &length);
+	line(data, 3, &n);
+	for (size_t cut = 1; cut < n; cut++) {
+		log_close(f->log);
+		f->log = NULL;
+		forge(f, data, length - cut);
+		assert_true(verify(f, NULL, &faults).faults > 0);
+		open_log(f, LOG_BATCH);
+		assert_int_equal(append(f, 3, 2), 2);
+		if (cut == 1)
+			assert_good(f, 5, 0); /* only its newline was missing */
+		else
+			assert_good(f, 2 + 1 + 2, 1);
+	}
+	free(data);
+}
+
+static void
+a_torn_first_record_is_marked_too(void **state)
+{
+	struct fixture *f = *state;
+
+	log_close(f->log);
+	f->log = NULL;
+	forge(f, "{\"n\":0,\"un", 10);
+	open_log(f, LOG_BATCH);
+	assert_int_equal(append(f, 0, 1), 1);
+	assert_good(f, 2, 1);
+}
+
+static void
+a_changed_torn_part_is_found(void **state)
+{
+	struct fixture *f = *state;
+	struct faults faults;
+	char *data;
+	size_t length;
+
+	log_close(f->log);
+	f->log = NULL;
+	forge(f, "{\"n\":0,\"un", 10);
+	open_log(f, LOG_BATCH);
+	assert_int_equal(append(f, 0, 1), 1);
+	data = contents(f, &length);
+	data[5] = '1';
+	forge(f, data, length);
+	assert_true(verify(f, NULL, &faults).faults > 0);
+	assert_int_equal(faults.first, 1);
+	free(data);
+}
+
+static void
+a_full_disk_refuses_records_and_the_log_mends_itself_when_there_is_room(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+	size_t length;
+	char *data;
+
+	/* a batch of three gets room for `room` more bytes, then another for 5, then there is room */
+	assert_int_equal(append(f, 0, 2), 2);
+	data = contents(f, &length);
+	for (rlim_t room = 0; room < 450; room += 7) {
+		size_t done, again;
+		uint64_t records = 0;
+		struct chain_report report;
+		struct faults faults;
+
+		log_close(f->log);
+		f->log = NULL;
+		forge(f, data, length);
+		open_log(f, LOG_BATCH);
+		set_room(length + room);
+		done = append(f, 2, 3);
+		assert_int_equal(stat(f->file, &st), 0);
+		set_room((rlim_t)st.st_size + 5);
+		again = append(f, 5, 1);
+		set_room(RLIM_INFINITY);
+		assert_int_equal(append(f, 6, 2), 2);
+		report = verify(f, NULL, &faults);
+		if (report.faults != 0)
+			fail_msg("room %ju, line %ju: %s", (uintmax_t)room, (uintmax_t)faults.first, faults.text);
+		records = 2 + done + again + report.torn + 2;
+		assert_int_equal(report.records, records);
+	}
+	free(data);
+}
+
+static void
+strict_records_are_on_disk_when_acknowledged_and_batched_ones_soon(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(log_sync_due_ms(f->log), -1);
+	append(f, 0, 1);
+	assert_in_range(log_sync_due_ms(f->log), 0, LOG_SYNC_MS);
+	assert_int_equal(log_sync(f->log, NULL), 0);
+	assert_int_equal(log_sync_due_ms(f->log), -1);
+	open_log(f, LOG_STRICT);
+	append(f, 1, 1);
+	assert_int_equal(log_sync_due_ms(f->log), -1);
+}
+
+static void
+a_second_logger_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct log *second = NULL;
+
+	assert_int_equal(log_open(f->dir, LOG_BATCH, &second, NULL), ERR_EXISTS);
+	assert_null(second);
+}
+
+static void
+a_file_that_is_no_log_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	size_t size = (size_t)48 << 20;
+	char *data = calloc(1, size);
+	struct log *log = NULL;
+	struct stat st;
+
+	log_close(f->log);
+	f->log = NULL;
+	memset(data, 'x', size);
+	forge(f, data, size);
+	assert_int_equal(log_open(f->dir, LOG_BATCH, &log, NULL), ERR_CORRUPT);
+	assert_int_equal(stat(f->file, &st), 0);
+	assert_int_equal(st.st_size, size);
+	free(data);
+}
+
+static void
+a_full_batch_asks_to_be_flushed(void **state)
+{
+	struct fixture *f = *state;
+	struct log_receipt receipt;
+	size_t n = 0, done;
+	int rc;
+
+	while ((rc = append_text(f, "{}", &receipt)) == 0)
+		n++;
+	assert_int_equal(rc, ERR_AGAIN);
+	assert_int_equal(log_flush(f->log, &done, NULL), 0);
+	assert_int_equal(done, n);
+	assert_int_equal(append_text(f, "{}", &receipt), 0);
+	assert_int_equal(receipt.sequence, n);
+	assert_int_equal(log_flush(f->log, &done, NULL), 0);
+	assert_good(f, n + 1, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(a_record_carries_its_number_and_the_hash_of_the_one_before),
+	    TEST(the_chain_goes_on_after_a_restart),
+	    TEST(refuses_what_is_not_one_object_with_distinct_keys),
+	    TEST(takes_an_event_at_the_limit_and_refuses_one_past_it),
+	    TEST(refuses_an_event_that_becomes_too_long),
+	    TEST(finds_an_altered_record_and_says_which),
+	    TEST(finds_any_flipped_bit_but_in_the_last_record),
+	    TEST(finds_missing_records_and_says_where),
+	    TEST(finds_reordered_and_repeated_records),
+	    TEST(a_record_known_from_elsewhere_shows_a_cut_end),
+	    TEST(a_torn_record_is_marked_by_the_next_one),
+	    TEST(a_torn_first_record_is_marked_too),
+	    TEST(a_changed_torn_part_is_found),
+	    TEST(a_full_disk_refuses_records_and_the_log_mends_itself_when_there_is_room),
+	    TEST(strict_records_are_on_disk_when_acknowledged_and_batched_ones_soon),
+	    TEST(a_second_logger_is_refused),
+	    TEST(a_file_that_is_no_log_is_left_alone),
+	    TEST(a_full_batch_asks_to_be_flushed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
