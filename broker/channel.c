@@ -2,6 +2,7 @@
 
 #include "broker/channel.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,16 +33,18 @@ struct channel {
 	void (*drained)(void *arg);
 	void *arg;
 	bool closing;        /* `closed` was called */
+	bool deaf;           /* the peer takes nothing any more; what it said may still be there to be read */
 	unsigned delivering; /* callbacks up the stack: the memory stays until they return */
 	bool dead;           /* channel_free was called meanwhile */
 };
 
 /*
- * Messages are handled one at a time in one thread, so one buffer serves all channels; a second serves channel_drain,
- * which is called while a message of another channel is being handled.
+ * Messages are handled in one thread, so one buffer serves all channels; further ones serve channel_drain, which is
+ * called while a message of another channel is being handled: launcher, then zygote, then worker.
  */
-static struct imsg incoming;
-static struct imsg drained_message;
+#define NESTED_MAX 4
+static struct imsg incoming[NESTED_MAX];
+static unsigned nested;
 
 static void
 pending_free(struct pending *p)
@@ -52,18 +55,25 @@ pending_free(struct pending *p)
 }
 
 static void
-release(struct channel *c)
+drop_queue(struct channel *c)
 {
 	struct pending *p;
 
-	if (c->read_event != NULL)
-		event_free(c->read_event);
-	if (c->write_event != NULL)
-		event_free(c->write_event);
 	while ((p = TAILQ_FIRST(&c->queue)) != NULL) {
 		TAILQ_REMOVE(&c->queue, p, link);
 		pending_free(p);
 	}
+	c->queued = 0;
+}
+
+static void
+release(struct channel *c)
+{
+	if (c->read_event != NULL)
+		event_free(c->read_event);
+	if (c->write_event != NULL)
+		event_free(c->write_event);
+	drop_queue(c);
 	close(c->sock);
 	free(c);
 }
@@ -94,17 +104,22 @@ channel_close(struct channel *c, const struct err *why)
 	c->closed(c->arg, why);
 }
 
-/* Receives and delivers one message into `m`. Returns false when there is nothing more to do. */
+/* Receives and delivers one message. Returns false when there is nothing more to do. */
 static bool
-deliver_one(struct channel *c, struct imsg *m, bool tell_eof)
+deliver_one(struct channel *c, bool tell_eof)
 {
+	struct imsg *m = &incoming[nested];
 	struct err e = {0};
-	int rc = imsg_recv(c->sock, m, &e);
+	int rc;
 
+	assert(nested < NESTED_MAX);
+	rc = imsg_recv(c->sock, m, &e);
 	if (rc == ERR_AGAIN || (rc == ERR_EOF && !tell_eof))
 		return false;
 	if (rc == 0) {
+		nested++;
 		rc = c->message(c->arg, m, &e);
+		nested--;
 		imsg_close_fds(m);
 	}
 	if (rc != 0)
@@ -126,7 +141,7 @@ void
 channel_drain(struct channel *c)
 {
 	c->delivering++;
-	while (!c->closing && deliver_one(c, &drained_message, false))
+	while (!c->closing && deliver_one(c, false))
 		continue;
 	leave(c);
 }
@@ -142,7 +157,7 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 	(void)sock;
 	(void)what;
 	c->delivering++;
-	for (int i = 0; i < MESSAGES_PER_WAKEUP && deliver_one(c, &incoming, true); i++)
+	for (int i = 0; i < MESSAGES_PER_WAKEUP && deliver_one(c, true); i++)
 		continue;
 	leave(c);
 }
@@ -161,6 +176,11 @@ on_writable(evutil_socket_t sock, short what, void *arg)
 
 		if (rc == ERR_AGAIN)
 			return;
+		if (rc == ERR_EOF) {
+			c->deaf = true; /* its last words may still be unread: reading finds the end */
+			drop_queue(c);
+			break;
+		}
 		if (rc != 0) {
 			c->delivering++;
 			channel_close(c, &e);
@@ -244,7 +264,7 @@ channel_send(struct channel *c, uint32_t type, uint64_t run, const void *payload
 {
 	int rc;
 
-	if (c->closing)
+	if (c->closing || c->deaf)
 		return err_set(e, ERR_EOF, "the other side closed");
 	if (!TAILQ_EMPTY(&c->queue))
 		return enqueue(c, type, run, payload, length, fds, nfds, e);
