@@ -20,6 +20,7 @@
 #include "broker/keys_private.h"
 #include "broker/wasmsig.h"
 #include "clients/c/cmd.h"
+#include "policy/policy.h"
 
 #define MODULE_MAX  ((size_t)1 << 30)
 #define GRANT_MAX   ((size_t)1 << 20)
@@ -320,22 +321,32 @@ edit_nothing(const struct options *o, struct edit *ed, struct err *e)
 	return 0;
 }
 
+/* Reads the policy document that a key's signatures are narrowed to. *out stays NULL without one. */
 static int
 read_grant(const char *path, json_t **out, struct err *e)
 {
+	struct policy *policy = NULL;
+	json_t *grant = NULL;
 	json_error_t why;
 	uint8_t *text;
 	size_t length;
 	int rc;
 
-	*out = NULL;
 	if (path == NULL)
 		return 0;
 	if ((rc = io_read_file(path, GRANT_MAX, &text, &length, e)) != 0)
 		return rc;
-	*out = json_loadb((const char *)text, length, JSON_REJECT_DUPLICATES, &why);
+	grant = json_loadb((const char *)text, length, JSON_REJECT_DUPLICATES, &why);
 	free(text);
-	return *out != NULL ? 0 : err_set(e, ERR_INVAL, "%s: line %d: %s", path, why.line, why.text);
+	if (grant == NULL)
+		return err_set(e, ERR_INVAL, "%s: line %d: %s", path, why.line, why.text);
+	if ((rc = policy_from_json(grant, &policy, e)) != 0) {
+		json_decref(grant);
+		return err_context(e, "%s", path);
+	}
+	policy_free(policy);
+	*out = grant;
+	return 0;
 }
 
 static int

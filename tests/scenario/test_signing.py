@@ -212,6 +212,12 @@ class Keys(Signing):
         self.assertEqual((entry["owner"], entry["grant"]), (1000, grant))
         self.assertEqual((entry["valid_from"], entry["valid_to"]), ("2026-01-01T00:00:00Z", "2099-12-31T00:00:00Z"))
 
+    def test_grant_that_is_no_policy_is_refused(self):
+        path = self.write("grant.json", b'{"version": 1, "limits": {"wall_sm": 100}}')
+        self.refused("wall_ms", "keys", "add", *self.options(), "--name", "b", "--key", self.key("b") + ".pub",
+                     "--grant", path)
+        self.assertEqual(self.document()["version"], 2)
+
     def test_revoked_key(self):
         self.edit("revoke", "ci")
         self.refused("is revoked", "verify", *self.against(), self.module)
