@@ -23,6 +23,7 @@
 	X(policy, "check, combine and describe policy documents")     \
 	X(module, "keep modules at the server, by digest")            \
 	X(server, "ask a running brigd how it is")                    \
+	X(audit, "read the audit log, and check that it is whole")    \
 	X(doctor, "tell which layers of the jail this machine has")
 
 #define X(name, text) int cmd_##name(int argc, char **argv);
