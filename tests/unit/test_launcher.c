@@ -377,6 +377,26 @@ children_of_root_have_uids_of_their_own(void **state)
 	close(child[1]);
 }
 
+/* A launcher that dies without a word takes its children along. */
+static void
+children_die_with_a_launcher_that_is_killed(void **state)
+{
+	struct setting s = {.as_root = true, .profile = JAIL_PROFILE_NAMESPACES};
+	struct err e;
+	pid_t pid;
+	int child, status;
+
+	(void)state;
+	start(&s);
+	child = spawn_one(&s, 1, &zygote, &pid);
+	ready_of(child);
+	assert_int_equal(kill(s.pid, SIGKILL), 0);
+	assert_int_equal(waitpid(s.pid, &status, 0), s.pid);
+	assert_int_equal(imsg_recv(child, &in, &e), ERR_EOF);
+	close(child);
+	close(s.control);
+}
+
 static int
 new_without_uids(void *arg, struct err *e)
 {
@@ -469,6 +489,7 @@ main(int argc, char **argv)
 	    TESTS(X)
 #undef X
 	    cmocka_unit_test(children_of_root_have_uids_of_their_own),
+	    cmocka_unit_test(children_die_with_a_launcher_that_is_killed),
 	    cmocka_unit_test(refuses_root_without_uids_for_children),
 	    cmocka_unit_test(names_a_program_that_it_cannot_start),
 	    cmocka_unit_test(arguments_are_read_back_as_they_were_written),
