@@ -31,6 +31,10 @@ static struct {
 	struct proto_ready ready; /* the zygote's */
 } started = {.pid = -1, .sock = -1, .zygote = -1};
 
+/* RLIMIT_DATA of a run, above its memory_bytes. */
+#define DATA_EXTRA (64 << 20)
+static int64_t data_extra = DATA_EXTRA;
+
 static struct imsg in;
 
 /* What came back. */
@@ -211,7 +215,10 @@ static void
 run_job(int artifact, const struct proto_job *job, const void *blob, size_t blob_length)
 {
 	struct proto_run order = {
-	    .wall_ms = job->wall_ms, .cpu_ms = job->cpu_ms, .data_bytes = job->memory_bytes + (64 << 20)};
+	    .wall_ms = job->wall_ms,
+	    .cpu_ms = job->cpu_ms,
+	    .data_bytes = (uint64_t)((int64_t)job->memory_bytes + data_extra),
+	};
 	static uint8_t message[8192];
 	struct err e;
 	int sv[2];
@@ -380,6 +387,43 @@ memory_grows_to_its_limit_and_no_further(void **state)
 }
 
 static void
+memory_that_the_kernel_refuses_is_limit_memory_bytes(void **state)
+{
+	static const struct wasm_module large = {
+	    .types = {TYPE_NONE},
+	    .functions = {{0, "main", WASM_TEXT(END)}},
+	    .memory_pages = 1024,
+	    .exports = {{"_start", WASM_TEXT("\x00\x00")}},
+	};
+	struct proto_job job = usual_job();
+
+	(void)state;
+	START_OR_SKIP();
+	data_extra = -(32 << 20);
+	run_module(&large, &job);
+	data_extra = DATA_EXTRA;
+	assert_int_equal(got.result.status, PROTO_STATUS_LIMIT);
+	assert_int_equal(got.result.limit, PROTO_LIMIT_memory_bytes);
+}
+
+static void
+one_long_instruction_ends_at_the_wall_limit(void **state)
+{
+	/* memory.grow to 512 MiB; memory.fill of all of it, again and again */
+	static const struct wasm_module fill = BARE(I32_CONST("\xff\x3f") MEMORY_GROW DROP LOOP I32_CONST("\x00")
+	    I32_CONST("\x01") I32_CONST("\x80\x80\x80\x80\x02") MEMORY_FILL BR("\x00") END);
+	struct proto_job job = usual_job();
+
+	(void)state;
+	START_OR_SKIP();
+	job.wall_ms = 50;
+	job.memory_bytes = 512 << 20;
+	run_module(&fill, &job);
+	assert_int_equal(got.result.status, PROTO_STATUS_LIMIT);
+	assert_int_equal(got.result.limit, PROTO_LIMIT_wall_ms);
+}
+
+static void
 an_invalid_module_is_refused_in_the_compilers_words(void **state)
 {
 	static const uint8_t cut[] = {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 200};
@@ -423,6 +467,8 @@ main(void)
 	    cmocka_unit_test(traps_are_found_under_the_workers_filter),
 	    cmocka_unit_test(a_loop_ends_at_its_limit_by_itself),
 	    cmocka_unit_test(memory_grows_to_its_limit_and_no_further),
+	    cmocka_unit_test(memory_that_the_kernel_refuses_is_limit_memory_bytes),
+	    cmocka_unit_test(one_long_instruction_ends_at_the_wall_limit),
 	    cmocka_unit_test(an_invalid_module_is_refused_in_the_compilers_words),
 	    cmocka_unit_test(many_runs_share_one_zygote),
 	};
