@@ -23,7 +23,7 @@ class Run(harness.Scenario):
     def test_arguments_arrive_as_sent(self):
         result = self.run_guest("args", "", "two words", "gr\u00fc\u00dfe \u2713")
         lines = result["stdout"].splitlines()
-        self.assertEqual(lines[1:], ["4:args", "0:", "9:two words", "12:gr\u00fc\u00dfe \u2713"])
+        self.assertEqual(lines[1:], ["4:args", "0:", "9:two words", "11:gr\u00fc\u00dfe \u2713"])
 
     def test_environment_arrives_as_sent_and_nothing_else(self):
         result = self.run_guest("env", env={"LANG": "C.UTF-8", "EMPTY": ""})

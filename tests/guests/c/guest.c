@@ -166,7 +166,7 @@ static int
 hog_memory(const char *unused)
 {
 	size_t blocks = 0;
-	char *block;
+	char *volatile block; /* volatile, or the compiler takes every malloc for granted and the loop for endless */
 
 	(void)unused;
 	while ((block = malloc(1 << 20))) {
