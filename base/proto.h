@@ -167,10 +167,10 @@ struct proto_job {
 	uint64_t wall_ms;
 	uint64_t cpu_ms;
 	uint64_t fuel;           /* engine FUEL only */
-	uint64_t memory_bytes;   /* all linear memories together */
+	uint64_t memory_bytes;   /* the linear memory: a module has one */
 	uint64_t output_bytes;   /* each of stdout and stderr */
 	uint64_t host_calls;
-	uint64_t table_elements; /* all tables together */
+	uint64_t table_elements; /* each table; a module has 16 at most (runtime/worker.c) */
 	uint64_t clock_fixed_ns; /* clock FIXED: what every clock says, since 1970 */
 	uint8_t seed[32];        /* random SEEDED */
 	uint32_t argc;
