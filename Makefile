@@ -162,6 +162,9 @@ $(O)/tests/unit/test_%: $(O)/tests/unit/test_%.o $(TEST_HELPERS) $(ARCHIVES) $(E
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_CMOCKA) $(LIB_EVENT) $(LIB_JANSSON) $(LIB_SODIUM) $(LIB_SECCOMP) \
 		$(LIB_ENGINE)
 
+# This one starts programs.
+$(O)/tests/unit/test_services: | $(O)/brig-store $(O)/brig-logger
+
 unit-tests: $(UNIT_TESTS)
 
 test-unit: unit-tests ## build and run the unit tests

@@ -18,7 +18,6 @@
 
 #include "audit/chain.h"
 #include "audit/log.h"
-#include "base/io.h"
 
 struct fixture {
 	char path[64];
@@ -89,13 +88,22 @@ append(struct fixture *f, int from, int count)
 	return done;
 }
 
+/* The whole file, with a NUL behind it. */
 static char *
 contents(struct fixture *f, size_t *length)
 {
-	uint8_t *data = NULL;
+	FILE *file = fopen(f->file, "re");
+	char *data;
+	struct stat st;
 
-	assert_int_equal(io_read_file(f->file, 1 << 26, &data, length, NULL), 0);
-	return (char *)data;
+	assert_non_null(file);
+	assert_int_equal(fstat(fileno(file), &st), 0);
+	data = calloc(1, (size_t)st.st_size + 1);
+	assert_non_null(data);
+	*length = fread(data, 1, (size_t)st.st_size, file);
+	assert_int_equal(*length, st.st_size);
+	fclose(file);
+	return data;
 }
 
 /* Puts other bytes into the file, which no logger would. */
