@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/io.h"
 
 #define SYSTEM_SOCKET "/run/brig/brigd.sock"
@@ -504,7 +505,6 @@ brig_data(const json_t *data, const char *encoding, uint8_t **out, size_t *lengt
 	bool is_base64 = encoding != NULL ? strcmp(encoding, "base64") == 0 : json_is_object(data);
 	const json_t *text = json_is_object(data) ? json_object_get(data, "base64") : data;
 	size_t size = json_string_length(text), used = 0;
-	const char *end = NULL;
 	uint8_t *bytes;
 
 	if (!json_is_string(text))
@@ -514,8 +514,7 @@ brig_data(const json_t *data, const char *encoding, uint8_t **out, size_t *lengt
 	if (!is_base64) {
 		memcpy(bytes, json_string_value(text), size);
 		used = size;
-	} else if (sodium_base642bin(bytes, size, json_string_value(text), size, NULL, &used, &end,
-	    sodium_base64_VARIANT_ORIGINAL) != 0 || end != json_string_value(text) + size) {
+	} else if (!base64_decode(json_string_value(text), size, bytes, size, &used)) {
 		free(bytes);
 		return err_set(e, ERR_PROTOCOL, "brigd sent output that is not base64");
 	}
