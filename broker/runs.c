@@ -1052,7 +1052,8 @@ classify(struct run *run, char *reason, size_t size, uint32_t *limit)
 		snprintf(reason, size, "%.600s", run->failure.msg);
 		return RUN_failed;
 	}
-	if (run->has_result && x->wait_status == 0) {
+	/* Killed at its deadline with its result sent already: it was slow to give its memory back. */
+	if (run->has_result && (x->wait_status == 0 || x->killed == PROTO_KILLED_DEADLINE)) {
 		*limit = run->claimed.limit;
 		switch (run->claimed.status) {
 		case PROTO_STATUS_EXITED:
