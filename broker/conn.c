@@ -25,8 +25,8 @@ struct pending_fd {
 
 /* A batch is answered in one array when its last call ends. */
 struct rpc_batch {
-	json_t *answers;
-	size_t open; /* calls not yet ended, plus one while the batch is being dispatched */
+	struct evbuffer *answers; /* the array's text so far; empty, or without its closing bracket */
+	size_t open;              /* calls not yet ended, plus one while the batch is being dispatched */
 };
 
 struct conn {
@@ -129,6 +129,16 @@ conn_close_all(struct conn_owner *owner)
 		conn_close(owner->conns);
 }
 
+size_t
+conn_unfinished(const struct conn_owner *owner)
+{
+	size_t n = 0;
+
+	for (const struct conn *c = owner->conns; c != NULL; c = c->next)
+		n += c->calls != NULL || evbuffer_get_length(c->out) > 0;
+	return n;
+}
+
 /* --- output --------------------------------------------------------------------------------------------------- */
 
 static void
@@ -182,34 +192,48 @@ on_writable(evutil_socket_t sock, short what, void *arg)
 		close_if_done(c);
 }
 
-/* Queues one message as a line. A client too slow for its answers is dropped: not from here, where calls are walked. */
+/* Gives a client up: not from here, where calls are walked, but from the event loop. */
+static void
+lose(struct conn *c)
+{
+	if (c->dead || c->lost)
+		return;
+	c->lost = true;
+	event_active(c->read_event, EV_READ, 0);
+}
+
+/* Sends what was just queued, or has the event loop send it. A client too slow for its answers is dropped. */
+static void
+send_queued(struct conn *c, bool was_empty)
+{
+	struct timeval stall = {.tv_sec = c->owner->stall_s};
+
+	if ((was_empty && flush_some(c) != 0) || evbuffer_get_length(c->out) > c->owner->backlog_bytes) {
+		lose(c);
+	} else if (evbuffer_get_length(c->out) > 0 && !c->out_waiting) {
+		c->out_waiting = true;
+		if (event_add(c->write_event, &stall) != 0)
+			lose(c);
+	}
+}
+
+/* Queues one message (taken) as a line. */
 static void
 send_message(struct conn *c, json_t *message)
 {
 	char *text = message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
-	struct timeval stall = {.tv_sec = c->owner->stall_s};
-	bool lost = text == NULL;
+	bool was_empty = evbuffer_get_length(c->out) == 0;
 
 	json_decref(message);
-	if (!c->dead && !c->lost && !lost) {
-		bool empty = evbuffer_get_length(c->out) == 0;
-
-		lost = evbuffer_add(c->out, text, strlen(text)) != 0 || evbuffer_add(c->out, "\n", 1) != 0;
-		if (empty && flush_some(c) != 0)
-			lost = true;
-		if (evbuffer_get_length(c->out) > c->owner->backlog_bytes)
-			lost = true;
+	if (text == NULL)
+		lose(c);
+	else if (!c->dead && !c->lost) {
+		if (evbuffer_add(c->out, text, strlen(text)) != 0 || evbuffer_add(c->out, "\n", 1) != 0)
+			lose(c);
+		else
+			send_queued(c, was_empty);
 	}
 	free(text);
-	if (c->dead)
-		return;
-	if (lost) {
-		c->lost = true;
-		event_active(c->read_event, EV_READ, 0);
-	} else if (evbuffer_get_length(c->out) > 0 && !c->out_waiting) {
-		c->out_waiting = true;
-		event_add(c->write_event, &stall);
-	}
 }
 
 static void
@@ -217,10 +241,32 @@ batch_leave(struct conn *c, struct rpc_batch *batch)
 {
 	if (--batch->open > 0)
 		return;
-	if (c != NULL && json_array_size(batch->answers) > 0)
-		send_message(c, json_incref(batch->answers));
-	json_decref(batch->answers);
+	if (c != NULL && !c->dead && !c->lost && evbuffer_get_length(batch->answers) > 0) {
+		bool was_empty = evbuffer_get_length(c->out) == 0;
+
+		if (evbuffer_add(batch->answers, "]\n", 2) != 0 || evbuffer_add_buffer(c->out, batch->answers) != 0)
+			lose(c);
+		else
+			send_queued(c, was_empty);
+	}
+	evbuffer_free(batch->answers);
 	free(batch);
+}
+
+/* Adds an answer (taken) to its batch. Answers that wait for the others count like those that wait to be read. */
+static void
+batch_add(struct conn *c, struct rpc_batch *batch, json_t *message)
+{
+	struct evbuffer *out = batch->answers;
+	bool wanted = c != NULL && !c->dead && !c->lost;
+	char *text = wanted && message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
+
+	json_decref(message);
+	if (wanted && (text == NULL || evbuffer_add(out, evbuffer_get_length(out) == 0 ? "[" : ",", 1) != 0 ||
+	    evbuffer_add(out, text, strlen(text)) != 0 ||
+	    evbuffer_get_length(out) + evbuffer_get_length(c->out) > c->owner->backlog_bytes))
+		lose(c);
+	free(text);
 }
 
 /* Sends an answer (taken), alone or into its batch. */
@@ -228,7 +274,7 @@ static void
 answer(struct conn *c, struct rpc_batch *batch, json_t *message)
 {
 	if (batch != NULL)
-		json_array_append_new(batch->answers, message);
+		batch_add(c, batch, message);
 	else if (c != NULL)
 		send_message(c, message);
 	else
@@ -338,14 +384,14 @@ dispatch_batch(struct conn *c, const json_t *messages, int *fds, int *nfds)
 		return;
 	}
 	batch = calloc(1, sizeof(*batch));
-	if (batch == NULL || (batch->answers = json_array()) == NULL) {
+	if (batch == NULL || (batch->answers = evbuffer_new()) == NULL) {
 		free(batch);
 		rpc_fail(&f, RPC_internal_error, "out of memory");
 		answer(c, NULL, jsonrpc_error(NULL, &f));
 		return;
 	}
 	batch->open = 1;
-	for (size_t i = 0; i < json_array_size(messages) && !c->dead; i++)
+	for (size_t i = 0; i < json_array_size(messages) && !c->dead && !c->lost; i++)
 		dispatch(c, json_array_get(messages, i), batch, fds, nfds);
 	batch_leave(c->dead ? NULL : c, batch);
 }
@@ -416,6 +462,26 @@ drop:
 	c->scanned = 0;
 }
 
+static void on_readable(evutil_socket_t sock, short what, void *arg);
+
+/*
+ * Reads no more, but notices when the client goes. Edge-triggered, because such a socket may be readable all the time;
+ * and both its events must be: libevent takes no others for one descriptor.
+ */
+static void
+watch_hangup(struct conn *c)
+{
+	struct timeval stall = {.tv_sec = c->owner->stall_s};
+
+	c->eof = true;
+	event_del(c->read_event);
+	event_del(c->write_event);
+	event_assign(c->read_event, c->owner->base, c->sock, EV_READ | EV_PERSIST | EV_ET, on_readable, c);
+	event_assign(c->write_event, c->owner->base, c->sock, EV_WRITE | EV_PERSIST | EV_ET, on_writable, c);
+	if (event_add(c->read_event, NULL) != 0 || (c->out_waiting && event_add(c->write_event, &stall) != 0))
+		c->lost = true;
+}
+
 /* Says why, and closes when that is sent: for input after which the stream cannot be understood any more. */
 static void
 refuse(struct conn *c, enum rpc_error error, const char *why, size_t limit)
@@ -427,8 +493,7 @@ refuse(struct conn *c, enum rpc_error error, const char *why, size_t limit)
 	rpc_failure_clear(&f);
 	input_total -= evbuffer_get_length(c->in);
 	evbuffer_drain(c->in, evbuffer_get_length(c->in));
-	c->eof = true;
-	event_del(c->read_event);
+	watch_hangup(c);
 }
 
 static void
@@ -502,12 +567,12 @@ read_some(struct conn *c)
 	n = recvmsg(c->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? -1 : -2;
+	if (note_fds(c, &msg, c->consumed + evbuffer_get_length(c->in) + (size_t)n - (n > 0)) != 0)
+		return -2;
 	space.iov_len = (size_t)n;
 	if (n > 0 && evbuffer_commit_space(c->in, &space, 1) != 0)
 		return -2;
 	input_total += (size_t)n;
-	if (note_fds(c, &msg, c->consumed + evbuffer_get_length(c->in) - (n > 0)) != 0)
-		return -2;
 	return n;
 }
 
@@ -520,9 +585,6 @@ hung_up(const struct conn *c)
 	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-static void
-on_readable(evutil_socket_t sock, short what, void *arg);
-
 /* The client sends no more. It may still read: answer what is open, and watch for the moment when it goes. */
 static void
 half_closed(struct conn *c)
@@ -531,12 +593,8 @@ half_closed(struct conn *c)
 
 	if (rest > 0 && !c->eof)
 		handle_line(c, rest, rest);
-	c->eof = true;
-	if (c->dead)
-		return;
-	event_del(c->read_event);
-	event_assign(c->read_event, c->owner->base, c->sock, EV_READ | EV_PERSIST | EV_ET, on_readable, c);
-	event_add(c->read_event, NULL);
+	if (!c->dead)
+		watch_hangup(c);
 }
 
 static void
@@ -569,7 +627,7 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 	c->busy = false;
 	if (c->dead)
 		conn_free(c);
-	else if (n == -2)
+	else if (n == -2 || c->lost)
 		conn_close(c);
 	else
 		close_if_done(c);

@@ -44,7 +44,7 @@ struct conn_owner {
 	struct event_base *base;
 	size_t request_bytes;  /* longest line */
 	unsigned request_depth;
-	size_t backlog_bytes;  /* most that may wait for a client that does not read */
+	size_t backlog_bytes;  /* most that may wait for a client that does not read, answers of open batches included */
 	size_t input_bytes;    /* most that all connections together may have half-received */
 	unsigned stall_s;      /* a client that reads nothing for so long while output waits is dropped */
 	void (*request)(void *arg, struct rpc_call *call, const struct jsonrpc_request *request);
@@ -65,6 +65,9 @@ void conn_close(struct conn *c);
 
 /* conn_close_all - conn_close for every connection of an owner. */
 void conn_close_all(struct conn_owner *owner);
+
+/* conn_unfinished - connections whose client still waits for an answer, or has not read one. */
+size_t conn_unfinished(const struct conn_owner *owner);
 
 /* call_result, call_fail - answer and end the call. `result` is taken. `f` is borrowed and cleared. */
 void call_result(struct rpc_call *call, json_t *result);
