@@ -1409,7 +1409,8 @@ input_overrun(struct run *run, const struct err *why)
 
 /*
  * The answer comes when the guest has taken the input, so a client that waits for it never sends too much. For a run
- * that has ended, input goes nowhere, as with a pipe whose reader is gone.
+ * that has ended, input goes nowhere, as with a pipe whose reader is gone. A notification cannot be told to wait: its
+ * input is queued, and a run for which more is queued than JOB_QUEUE_MAX ends.
  */
 void
 runs_input(struct runs *r, struct rpc_call *call, const json_t *params)
@@ -1430,18 +1431,22 @@ runs_input(struct runs *r, struct rpc_call *call, const json_t *params)
 		    "the run's stdin is not streamed: ask for it with \"stdin\": {\"stream\": true}");
 		goto fail;
 	}
-	if (run->input_call != NULL) {
+	if (run->input_call != NULL && call->id != NULL) {
 		rpc_fail(&f, RPC_overloaded, "wait for the answer to the run.input before");
 		goto fail;
 	}
 	if (data != NULL && bytes_parse(data, "data", &bytes, &length, &f) != 0)
 		goto fail;
-	call->arg = run;
-	call->gone = on_input_gone;
-	run->input_call = call;
+	if (call->id != NULL) {
+		call->arg = run;
+		call->gone = on_input_gone;
+		run->input_call = call;
+	}
 	rc = run->job == NULL ? ERR_EOF : send_input(run, bytes, length, json_is_true(json_object_get(params, "end")), &e);
 	free(bytes);
-	if (rc != 0 || channel_queued(run->job) == 0)
+	if (call->id == NULL)
+		call_result(call, json_null());
+	else if (rc != 0 || channel_queued(run->job) == 0)
 		answer_input(run);
 	if (rc != 0 && rc != ERR_EOF)
 		input_overrun(run, &e);

@@ -229,7 +229,7 @@ class Brigd:
 
     def __init__(self, directory, keys=None, policy=None, options=()):
         self.directory = directory
-        self.socket = os.path.join(directory, "s")
+        self.socket = os.path.join(directory, "run", "s")  # brigd makes the directory, so that it can tidy it
         self.state = os.path.join(directory, "state")
         self.log_path = os.path.join(directory, "brigd.stderr")
         args = [program("brigd"), "--socket", self.socket, "--state", self.state]
@@ -364,6 +364,7 @@ class Scenario(unittest.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.directory = tempfile.mkdtemp(prefix="brig-test-")
+        os.chmod(cls.directory, 0o711)  # as root: what brigd becomes must get through
         cls.addClassCleanup(shutil.rmtree, cls.directory)
         cls.keys = Keys(cls.new_directory("keys"))
         cls.brigd = Brigd(cls.new_directory("brigd"), cls.keys, cls.policy, cls.options)
@@ -381,7 +382,8 @@ class Scenario(unittest.TestCase):
     @classmethod
     def new_directory(cls, name):
         path = os.path.join(cls.directory, name)
-        os.mkdir(path, 0o700)
+        os.mkdir(path, 0o711)
+        os.chmod(path, 0o711)
         return path
 
     def setUp(self):
