@@ -120,9 +120,9 @@ trap_unreachable(const char *unused)
 static int
 trap_divide(const char *zero)
 {
-	volatile int divisor = atoi(zero);
+	volatile int dividend = 7, divisor = atoi(zero);
 
-	return 1 / divisor;
+	return dividend / divisor;
 }
 
 static int
@@ -130,23 +130,6 @@ trap_memory(const char *unused)
 {
 	(void)unused;
 	return *(volatile int *)0xfffffff0u;
-}
-
-__attribute__((noinline)) static int
-recurse(volatile int *n)
-{
-	volatile int here = *n + 1;
-
-	return here < 0 ? 0 : recurse(&here) + here;
-}
-
-static int
-trap_stack(const char *unused)
-{
-	volatile int n = 0;
-
-	(void)unused;
-	return recurse(&n);
 }
 
 static int
@@ -311,7 +294,6 @@ static const struct {
 	{"trap", trap_unreachable},
 	{"divide", trap_divide},
 	{"memory", trap_memory},
-	{"recurse", trap_stack},
 	{"loop", loop_for_ever},
 	{"hog", hog_memory},
 	{"touch", touch_memory},
