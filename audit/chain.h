@@ -46,12 +46,13 @@ bool chain_fits(const struct chain *c, const struct chain_record *r);
 void chain_advance(struct chain *c, const struct chain_record *r);
 
 /*
- * chain_complete - give an event (one JSON object) its place in the chain: *line is the record with its newline,
- * *length bytes in all, freed by the caller, and *hash that of the record. `torn`, when not NULL, is what it marks. Does
- * not advance the chain. Errors as log_append.
+ * chain_complete - give an event (one JSON object) its place in the chain: the record, with its newline, goes to `line`,
+ * which has room for LOG_RECORD_MAX + 1 bytes; *length is how many those are, and *hash that of the record without its
+ * newline. `torn`, when not NULL, is what it marks. Does not advance the chain. Errors as log_append; `line` may then be
+ * scribbled on.
  */
 int chain_complete(const struct chain *c, const char *event, size_t event_length, const struct chain_torn *torn,
-    char **line, size_t *length, struct digest *hash, struct err *e);
+    char *line, size_t *length, struct digest *hash, struct err *e);
 
 /* One thing that is wrong with a log. */
 struct chain_fault {

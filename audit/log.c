@@ -80,7 +80,7 @@ torn_extend(struct torn *t, const char *data, size_t length)
 }
 
 static int
-torn_record(const struct log *l, char **line, size_t *length, struct digest *hash, struct err *e)
+torn_record(const struct log *l, char *line, size_t *length, struct digest *hash, struct err *e)
 {
 	static const char detail[] = "a record was not written whole, by a crash or for want of room: this one takes its place";
 	struct record_service event = {.time_ms = clock_ms(CLOCK_REALTIME), .what = "repair", .detail = detail};
@@ -258,16 +258,14 @@ batch_chain(const struct log *l)
 	return l->count > 0 ? &l->entries[l->count - 1].after : &l->chain;
 }
 
-/* Puts a line into the batch. Takes `line`. */
+/* Takes a line into the batch that has been put at its end. */
 static void
-batch_add(struct log *l, char *line, size_t length, const struct digest *hash, bool marker)
+batch_add(struct log *l, size_t length, const struct digest *hash, bool marker)
 {
 	struct chain after = {.next = batch_chain(l)->next + 1, .previous = *hash};
 
-	memcpy(l->batch + l->used, line, length);
 	l->used += length;
 	l->entries[l->count++] = (struct entry){l->used, after, marker};
-	free(line);
 }
 
 /* Begins a batch with what the file still lacks: the end of its last line, and the mark of a torn record. */
@@ -276,7 +274,6 @@ batch_begin(struct log *l, struct err *e)
 {
 	struct digest hash;
 	size_t length = 0;
-	char *line;
 	int rc;
 
 	l->used = l->prefix = 0;
@@ -285,8 +282,8 @@ batch_begin(struct log *l, struct err *e)
 	l->prefix = l->used;
 	if (!l->torn.there)
 		return 0;
-	if ((rc = torn_record(l, &line, &length, &hash, e)) == 0)
-		batch_add(l, line, length, &hash, true);
+	if ((rc = torn_record(l, l->batch + l->used, &length, &hash, e)) == 0)
+		batch_add(l, length, &hash, true);
 	return rc;
 }
 
@@ -295,17 +292,17 @@ log_append(struct log *l, const char *event, size_t length, struct log_receipt *
 {
 	struct digest hash;
 	size_t size = 0;
-	char *line;
 	int rc;
 
 	if (l->count == 0 && (rc = batch_begin(l, e)) != 0)
 		return rc;
 	if (l->count == BATCH_RECORDS || l->used + LOG_RECORD_MAX + 1 > BATCH_BYTES)
 		return err_set(e, ERR_AGAIN, "the batch is full");
-	if ((rc = chain_complete(batch_chain(l), event, length, NULL, &line, &size, &hash, e)) != 0)
+	rc = chain_complete(batch_chain(l), event, length, NULL, l->batch + l->used, &size, &hash, e);
+	if (rc != 0)
 		return rc;
 	*out = (struct log_receipt){batch_chain(l)->next, hash};
-	batch_add(l, line, size, &hash, false);
+	batch_add(l, size, &hash, false);
 	return 0;
 }
 
