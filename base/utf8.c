@@ -3,6 +3,7 @@
 #include "base/utf8.h"
 
 #include <stdint.h>
+#include <string.h>
 
 /* Table 3-7 of the Unicode standard: the lead byte, what may come second, and how many bytes there are. */
 static const struct form {
@@ -56,4 +57,13 @@ utf8_prefix(const char *text, size_t length, size_t max)
 		n += one;
 	}
 	return n;
+}
+
+void
+utf8_mend(char *text)
+{
+	size_t length = strlen(text), good = 0;
+
+	while ((good += utf8_prefix(text + good, length - good, length - good)) < length)
+		text[good++] = '?';
 }

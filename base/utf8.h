@@ -11,4 +11,7 @@
  */
 size_t utf8_prefix(const char *text, size_t length, size_t max);
 
+/* utf8_mend - make a NUL-terminated text well-formed, in place: each byte that is no part of a character becomes '?'. */
+void utf8_mend(char *text);
+
 #endif

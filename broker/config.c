@@ -51,6 +51,8 @@ static const struct number_setting numbers[] = {
 #define NAME_MAX_SETTING 64
 #define FILE_BYTES_MAX   (1024 * 1024)
 
+#define CONFIG_ITSELF    0 /* where `config` is in the table */
+
 /* Values of getopt_long for options that are no settings; settings are their index in the tables. */
 enum { OPTION_HELP = 1000, OPTION_VERSION, OPTION_DAEMON };
 
@@ -123,6 +125,8 @@ set_json(struct config *c, const char *name, const json_t *value, struct err *e)
 		names[i] = setting_name(i);
 		if (strcmp(names[i], name) != 0)
 			continue;
+		if (i == CONFIG_ITSELF)
+			return err_set(e, ERR_INVAL, "a configuration file cannot name another");
 		if (i < STRINGS && json_is_string(value))
 			return set_string(c, i, json_string_value(value), e);
 		if (i >= STRINGS && json_is_integer(value))
@@ -222,13 +226,29 @@ option_name(size_t i, char name[NAME_MAX_SETTING])
 			*p = '-';
 }
 
+/* Says what is wrong with an option that getopt_long does not know, or that has a value and may not. */
+static int
+unknown_option(const char *given, char names[SETTINGS][NAME_MAX_SETTING], struct err *e)
+{
+	const char *list[SETTINGS];
+	const char *start = given + strspn(given, "-"), *near;
+	char name[NAME_MAX_SETTING];
+
+	for (size_t i = 0; i < SETTINGS; i++)
+		list[i] = names[i];
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(start, "="), start);
+	near = nearest_name(name, list, SETTINGS);
+	return err_set(e, ERR_INVAL, "there is no option %.64s%s%s%s; see brigd --help", given,
+	    near != NULL ? "; did you mean --" : "", near != NULL ? near : "", near != NULL ? "?" : "");
+}
+
 /* Reads the command line; only --config when `config_only`, so that the file comes before the other options. */
 static int
 load_options(struct config *c, int argc, char **argv, bool config_only, enum config_action *action, struct err *e)
 {
 	static char names[SETTINGS][NAME_MAX_SETTING];
 	struct option options[SETTINGS + 4] = {0};
-	int which, rc = 0;
+	int which, at, rc = 0;
 
 	for (size_t i = 0; i < SETTINGS; i++) {
 		option_name(i, names[i]);
@@ -239,7 +259,7 @@ load_options(struct config *c, int argc, char **argv, bool config_only, enum con
 	options[SETTINGS + 2] = (struct option){"daemon", no_argument, NULL, OPTION_DAEMON};
 	opterr = 0;
 	optind = 0; /* start anew */
-	while (rc == 0 && (which = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
+	while (rc == 0 && (at = optind > 0 ? optind : 1, which = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
 		if (which == OPTION_HELP)
 			*action = CONFIG_HELP;
 		else if (which == OPTION_VERSION)
@@ -249,8 +269,8 @@ load_options(struct config *c, int argc, char **argv, bool config_only, enum con
 		else if (which == ':')
 			rc = err_set(e, ERR_INVAL, "%s needs a value; see brigd --help", argv[optind - 1]);
 		else if (which == '?')
-			rc = err_set(e, ERR_INVAL, "there is no option %s; see brigd --help", argv[optind - 1]);
-		else if (config_only == (which == 0)) /* `config` is the first string */
+			rc = unknown_option(at < argc ? argv[at] : "", names, e);
+		else if (config_only == (which == CONFIG_ITSELF))
 			rc = set_text(c, (size_t)which, optarg, e);
 	}
 	if (rc == 0 && optind < argc)
@@ -263,7 +283,7 @@ config_load(int argc, char **argv, struct config *c, enum config_action *action,
 {
 	int rc = 0;
 
-	_Static_assert(offsetof(struct config, config) == 0, "load_options knows `config` as the first string");
+	_Static_assert(offsetof(struct config, config) == 0, "CONFIG_ITSELF");
 	memset(c, 0, sizeof(*c));
 	*action = CONFIG_SERVE;
 	for (size_t i = 0; i < NUMBERS; i++)

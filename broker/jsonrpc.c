@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const struct {
 	const char *name;
 	int number;
@@ -39,6 +41,7 @@ rpc_fail(struct rpc_failure *f, enum rpc_error error, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(f->detail, sizeof(f->detail), fmt, ap);
 	va_end(ap);
+	utf8_mend(f->detail);
 	return -1;
 }
 
@@ -134,8 +137,6 @@ jsonrpc_error(json_t *id, const struct rpc_failure *f)
 	json_t *data = f->data != NULL ? json_copy(f->data) : json_object();
 	json_t *detail = json_string(f->detail);
 
-	if (detail == NULL) /* bytes of the client's own, not UTF-8 */
-		detail = json_string(errors[f->error].title);
 	if (data == NULL || json_object_set_new(data, "name", json_string(errors[f->error].name)) != 0 ||
 	    json_object_set_new(data, "advice", json_string(errors[f->error].advice)) != 0) {
 		json_decref(data);

@@ -19,7 +19,10 @@ struct rpc_failure {
 	json_t *data;
 };
 
-/* rpc_fail - fill in a failure with a formatted detail; returns -1, so that `return rpc_fail(...)` reads well. */
+/*
+ * rpc_fail - fill in a failure with a formatted detail, cut if need be; what is not UTF-8 in it becomes '?'. Returns -1, so that
+ * `return rpc_fail(...)` reads well.
+ */
 int rpc_fail(struct rpc_failure *f, enum rpc_error error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* rpc_failure_clear - release what a failure holds. */

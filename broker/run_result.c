@@ -109,8 +109,8 @@ parse_frames(const uint8_t *p, size_t length, uint32_t count, json_t **out, stru
 			goto bad;
 		one = json_pack("{s:I, s:I}", "function", (json_int_t)frame.function, "offset",
 		    (json_int_t)(frame.module_offset & INT64_MAX));
-		if (frame.name_length > 0) {
-			json_t *name = json_stringn((const char *)p, frame.name_length);
+		if (frame.name_length > 0) { /* up to a NUL, which many a JSON decoder does not take */
+			json_t *name = json_stringn((const char *)p, strnlen((const char *)p, frame.name_length));
 
 			if (name == NULL) {
 				json_decref(one);

@@ -51,6 +51,22 @@ stops_at_what_is_not_utf8(void **state)
 	assert_int_equal(utf8_prefix("a\0b", 3, 100), 1);
 }
 
+static void
+mends_what_is_not_utf8(void **state)
+{
+	static const char *const pairs[][2] = {{"", ""}, {"caf\xc3\xa9", "caf\xc3\xa9"}, {"cut \xe2\x82", "cut ??"},
+	    {"\xff" "a\xc0\x80z", "?a??z"}, {"\xf0\x9f\x98\x80\xf0\x9f", "\xf0\x9f\x98\x80??"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		char text[32];
+
+		strcpy(text, pairs[i][0]);
+		utf8_mend(text);
+		assert_string_equal(text, pairs[i][1]);
+	}
+}
+
 int
 main(void)
 {
@@ -58,6 +74,7 @@ main(void)
 	    cmocka_unit_test(keeps_whole_characters),
 	    cmocka_unit_test(cuts_between_characters),
 	    cmocka_unit_test(stops_at_what_is_not_utf8),
+	    cmocka_unit_test(mends_what_is_not_utf8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
