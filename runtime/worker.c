@@ -27,6 +27,9 @@
 /* Tables in one module, of table_elements at most each; compilers make one or two. */
 #define TABLES_MAX 16
 
+/* The engine ends a guest that has used all its fuel; a limit is what may be used, so there is one more unit. */
+#define FUEL_SPARE 1u
+
 #define START      "_start"
 #define INITIALIZE "_initialize"
 #define MEMORY     "memory"
@@ -96,7 +99,9 @@ fill_usage(struct worker *w)
 	if (w->has_memory)
 		r->peak_memory_bytes = wasmtime_memory_data_size(w->context, &w->memory);
 	if (w->kind == PROTO_ENGINE_FUEL && w->guest_ns != 0 && wasmtime_context_get_fuel(w->context, &left) == NULL)
-		r->fuel_used = w->job.order.fuel - left;
+		r->fuel_used = w->job.order.fuel + FUEL_SPARE - left;
+	if (r->fuel_used > w->job.order.fuel)
+		r->fuel_used = w->job.order.fuel; /* what it did not get to use */
 }
 
 /* Async-signal-safe. Returns the process's exit status. */
@@ -280,7 +285,8 @@ set_limits(struct worker *w, struct err *e)
 
 	wasmtime_store_limiter(w->store, (int64_t)o->memory_bytes, (int64_t)o->table_elements, 1, TABLES_MAX, 1);
 	wasmtime_context_set_epoch_deadline(w->context, 1);
-	if (w->kind == PROTO_ENGINE_FUEL && (error = wasmtime_context_set_fuel(w->context, o->fuel)) != NULL) {
+	if (w->kind == PROTO_ENGINE_FUEL &&
+	    (error = wasmtime_context_set_fuel(w->context, o->fuel + FUEL_SPARE)) != NULL) {
 		engine_error_text(error, text, sizeof(text));
 		return err_set(e, ERR_IO, "setting fuel: %s", text);
 	}
