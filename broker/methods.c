@@ -150,8 +150,10 @@ module_json(const struct module_op *op)
 {
 	char text[DIGEST_TEXT_SIZE];
 
-	return json_pack("{s:s, s:I, s:s, s:s, s:b}", "digest", digest_text(&op->digest, text), "size",
-	    (json_int_t)op->size, "signer", op->verdict.kid, "signature", signature_kind_name(op->verdict.kind), "existed",
+	const char *signer = op->verdict.kind != SIGNATURE_NONE ? op->verdict.kid : NULL;
+
+	return json_pack("{s:s, s:I, s:s?, s:s, s:b}", "digest", digest_text(&op->digest, text), "size",
+	    (json_int_t)op->size, "signer", signer, "signature", signature_kind_name(op->verdict.kind), "existed",
 	    op->existed);
 }
 

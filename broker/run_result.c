@@ -270,13 +270,13 @@ trap_json(const struct run_facts *f)
 json_t *
 run_result_json(const struct run_facts *f)
 {
-	json_t *result = json_pack("{s:s, s:s, s:{s:b, s:b}, s:o, s:O, s:{s:s, s:s, s:s}, s:{s:s}}",
+	json_t *result = json_pack("{s:s, s:s, s:{s:b, s:b}, s:o, s:O, s:{s:s, s:s?, s:s}, s:{s:s}}",
 	    "run_id", f->run_id,
 	    "status", run_status_name(f->status),
 	    "truncated", "stdout", f->out.truncated, "stderr", f->err.truncated,
 	    "usage", run_usage_json(f),
 	    "denials", f->denials,
-	    "module", "digest", f->module_digest, "signer", f->signer, "signature", f->signature_kind,
+	    "module", "digest", f->module_digest, "signer", f->signer[0] != '\0' ? f->signer : NULL, "signature", f->signature_kind,
 	    "policy", "digest", f->policy_digest);
 	const char *call = run_call_name(f->observed.call);
 	int bad = result == NULL;

@@ -58,7 +58,7 @@ struct run_facts {
 	uint64_t queue_us, compile_us, wall_us;
 	enum run_start start;
 	const char *module_digest; /* text */
-	const char *signer;       /* kid; "" for unsigned */
+	const char *signer;       /* kid; "" for unsigned, which clients see as null */
 	const char *signature_kind;
 	const char *policy_digest; /* text */
 };
