@@ -2,6 +2,7 @@
 
 #include "broker/services.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -122,25 +123,46 @@ socket_directory(const struct config *c, char path[PATH_MAX])
 		slash[slash == path ? 1 : 0] = '\0';
 }
 
+/*
+ * Gives the socket's directory to the broker, if it is there for the socket alone: only then can the broker remove its
+ * socket when it is root no more. In a directory that holds anything else the socket stays, for the next start to replace.
+ */
+static int
+give_directory(const struct config *c, const char *path, struct err *e)
+{
+	const char *slash = strrchr(c->socket, '/');
+	const char *name = slash != NULL ? slash + 1 : c->socket;
+	const struct dirent *entry;
+	DIR *dir = opendir(path);
+	bool alone = true;
+	int rc = 0;
+
+	if (dir == NULL)
+		return err_sys(e, ERR_IO, "%s", path);
+	while (alone && (entry = readdir(dir)) != NULL)
+		alone = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, name) == 0;
+	if (alone && fchown(dirfd(dir), service_uid(c, SERVICES_UID_BROKER), (gid_t)-1) != 0)
+		rc = err_sys(e, ERR_IO, "%s", path);
+	closedir(dir);
+	return rc;
+}
+
 int
 services_prepare(const struct config *c, struct services *s, struct err *e)
 {
 	char runtime[PATH_MAX];
-	bool made;
 	int rc;
 
 	memset(s, 0, sizeof(*s));
 	s->lock = s->listener = s->launcher = s->store = s->logger = -1;
 	s->as_root = geteuid() == 0;
 	socket_directory(c, runtime);
-	made = access(runtime, F_OK) != 0;
 	if ((rc = make_path(c->state, s->as_root ? 0711 : 0700, e)) != 0 || (rc = check_directory(c, c->state, e)) != 0 ||
 	    (rc = make_path(runtime, c->group != NULL ? 0711 : 0700, e)) != 0 || (rc = check_directory(c, runtime, e)) != 0)
 		return rc;
-	/* A directory of its own lets the broker remove its socket when it is root no more. */
-	if (made && s->as_root && chown(runtime, service_uid(c, SERVICES_UID_BROKER), (gid_t)-1) != 0)
-		return err_sys(e, ERR_IO, "%s", runtime);
 	if ((rc = take_lock(c, s, e)) != 0)
+		return rc;
+	if (s->as_root && (rc = give_directory(c, runtime, e)) != 0)
 		return rc;
 	if ((rc = make_part(c, s, "store", SERVICES_UID_STORE, e)) != 0 ||
 	    (rc = make_part(c, s, "audit", SERVICES_UID_LOGGER, e)) != 0)
