@@ -227,6 +227,8 @@ class Keys:
 class Brigd:
     """A brigd with its own socket, state and keyring. stop() also checks that it left nothing behind."""
 
+    running = set()  # pids
+
     def __init__(self, directory, keys=None, policy=None, options=()):
         self.directory = directory
         self.socket = os.path.join(directory, "run", "s")  # brigd makes the directory, so that it can tidy it
@@ -246,9 +248,11 @@ class Brigd:
             self.process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             pass_fds=(ready_end,))
         os.close(ready_end)
+        Brigd.running.add(self.process.pid)
         try:
             if not select.select([ready], [], [], PATIENCE)[0] or os.read(ready, 1) == b"":
                 self.process.wait(PATIENCE)
+                Brigd.running.discard(self.process.pid)
                 raise AssertionError("brigd did not start:\n" + self.log())
         finally:
             os.close(ready)
@@ -276,7 +280,8 @@ class Brigd:
         if self.process.poll() is None:
             self.process.send_signal(with_signal)
         code = self.process.wait(PATIENCE)
-        left = wait_for_orphans()
+        Brigd.running.discard(self.process.pid)
+        left = wait_for_orphans(Brigd.running)
         assert not left, "left running after brigd ended: %s" % left
         return code
 
@@ -321,21 +326,21 @@ def become_subreaper():
         raise OSError("PR_SET_CHILD_SUBREAPER failed")
 
 
-def wait_for_orphans():
-    """Waits until no process is left below this one; what does not end is returned, and killed."""
+def wait_for_orphans(keep=()):
+    """Waits until no process is left below this one but `keep` and those below them; kills and returns the others."""
     deadline = time.monotonic() + PATIENCE / 4
     while True:
-        try:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
+        left = descendants(os.getpid())
+        for pid in keep:
+            for kept in [pid, *descendants(pid)]:
+                left.pop(kept, None)
+        if not left:
             return {}
-        if pid == 0:
-            if time.monotonic() > deadline:
-                left = descendants(os.getpid())
-                for p in left:
-                    os.kill(p, signal.SIGKILL)
-                return left
-            time.sleep(0.01)  # between looks at the process table; nothing depends on its length
+        if time.monotonic() > deadline:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            return left
+        time.sleep(0.01)  # between looks at the process table; nothing depends on its length
 
 
 def wait_until(condition, what):

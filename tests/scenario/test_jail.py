@@ -117,10 +117,9 @@ class Deaths(harness.Scenario):
     """brigd stops rather than going on without one of its processes; nothing survives it."""
 
     def setUp(self):
-        super().setUp()
         if self.brigd.process.poll() is not None:
             type(self).brigd = harness.Brigd(self.brigd.directory, self.keys)
-            self.client = self.brigd.client()
+        super().setUp()
         self.client.start("run", self.params("sleep", 600000, stream=True))
         self.client.wait_output(b"sleeping\n")
 

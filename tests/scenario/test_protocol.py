@@ -120,7 +120,7 @@ class JsonRpc(harness.Scenario):
         for _ in range(50):
             self.client.call("server.info", fds=[fd] * 3)
         os.close(fd)
-        self.assertLessEqual(self.brigd.open_descriptors(), before)
+        harness.wait_until(lambda: self.brigd.open_descriptors() <= before, "the descriptors are closed")
 
     def test_info_and_health(self):
         info = self.client.call("server.info")
@@ -144,8 +144,7 @@ class JsonRpc(harness.Scenario):
     def test_nul_in_arguments_is_refused(self):
         for change in ({"args": ["a\0b"]}, {"env": {"A": "a\0b"}}):
             with self.subTest(change):
-                with self.assertRaises(harness.RpcError):
-                    self.client.call("run", dict(self.params("hello"), **change))
+                self.assertIn("error", self.ask(request("run", 1, params=dict(self.params("hello"), **change))))
         self.alive()
 
 
