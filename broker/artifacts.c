@@ -259,6 +259,11 @@ blame(struct entry *n, const struct proto_exited *exited, const struct err *why)
 		    (unsigned long long)l->compile_ms);
 		return true;
 	}
+	if (exited != NULL && why->code != 0) { /* it broke the protocol and was killed for that: no fault of the module */
+		n->error = RPC_internal_error;
+		err_set(&n->why, ERR_IO, "the compiler was killed: %s", why->msg);
+		return false;
+	}
 	if (exited != NULL && WIFSIGNALED(status) && (WTERMSIG(status) == SIGABRT || WTERMSIG(status) == SIGKILL)) {
 		err_set(&n->why, ERR_LIMIT, "compiling it needed more than compile_memory_bytes (%llu)",
 		    (unsigned long long)l->compile_memory_bytes);

@@ -35,7 +35,7 @@ struct brigd {
 	struct event *housekeeping; /* every second */
 	struct event *drain;
 	bool store_ready, logger_ready, pool_ready, serving;
-	time_t idle_since;
+	time_t idle_since, drain_since;
 	int status;                 /* of the process */
 };
 
@@ -224,7 +224,7 @@ stop_recorded(void *arg, struct imsg *m, const struct err *why)
 	stop(arg, 0);
 }
 
-/* Stops when the last run has ended, or at once when that takes too long. */
+/* Stops when the last run has ended and everyone has read their answers, or at once when that takes too long. */
 static void
 on_drain(evutil_socket_t fd, short what, void *arg)
 {
@@ -232,7 +232,8 @@ on_drain(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (runs_active(d->broker.runs) > 0 && time(NULL) - d->idle_since < DRAIN_SECONDS)
+	if ((runs_active(d->broker.runs) > 0 || conn_unfinished(&d->conn_owner) > 0) &&
+	    time(NULL) - d->drain_since < DRAIN_SECONDS)
 		return;
 	event_del(d->drain);
 	if (!d->serving || records_service(&d->broker, "stop", "", stop_recorded, d, NULL) != 0)
@@ -250,7 +251,7 @@ begin_drain(struct brigd *d, const char *reason)
 	}
 	broker_log("stopping reason=%s active=%zu", reason, runs_active(d->broker.runs));
 	d->broker.draining = true;
-	d->idle_since = time(NULL);
+	d->drain_since = time(NULL);
 	evconnlistener_disable(d->listener);
 	event_add(d->drain, &soon);
 }
@@ -378,6 +379,7 @@ disconnect_parts(struct brigd *d)
 {
 	struct broker *b = &d->broker;
 
+	b->draining = b->stopping = true;
 	if (d->listener != NULL)
 		evconnlistener_free(d->listener);
 	for (size_t i = 0; i < sizeof(d->signals) / sizeof(d->signals[0]); i++)
@@ -448,13 +450,13 @@ serve(struct config *c)
 	if (rc == 0)
 		rc = rules_load(&d.broker, &e);
 	if (rc == 0)
-		rc = rules_save(&d.broker, &e);
-	if (rc == 0)
 		rc = services_start(c, &d.services, &e);
 	if (rc == 0)
 		rc = services_listen(c, &d.services, &e);
 	if (rc == 0)
 		rc = services_drop(c, &d.services, &e);
+	if (rc == 0)
+		rc = rules_save(&d.broker, &e); /* as who it will be when it reads and writes it again */
 	if (rc == 0 && (d.broker.base = event_base_new()) == NULL)
 		rc = err_set(&e, ERR_NOMEM, "the event loop");
 	if (rc == 0)

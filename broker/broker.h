@@ -44,6 +44,7 @@ struct broker {
 	struct broker_counts counts;
 	unsigned connections;          /* open now */
 	bool draining;                 /* takes no new work */
+	bool stopping;                 /* starts none of what waits either */
 	bool log_failed;               /* the audit log could not be written last time */
 	time_t started_at;             /* wall clock */
 };

@@ -313,9 +313,11 @@ module_got(void *arg, const struct module *m, enum rpc_error error, const struct
 	op->verdict = m->verdict;
 	op->existed = true;
 	json = module_json(op);
-	json_object_set_new(json, "stored_at", json_integer(m->stored_at));
-	if (op->with_bytes)
-		json_object_set_new(json, "wasm", bytes_json(m));
+	if (json_object_set_new(json, "stored_at", json_integer(m->stored_at)) != 0 ||
+	    (op->with_bytes && json_object_set_new(json, "wasm", bytes_json(m)) != 0)) {
+		json_decref(json);
+		json = NULL;
+	}
 	op_end(op, json, NULL);
 }
 
@@ -323,11 +325,14 @@ static void
 method_module_get(struct broker *b, struct rpc_call *call, const json_t *params)
 {
 	static const char *const names[] = {"digest", "wasm"};
+	const json_t *wasm = json_object_get(params, "wasm");
 	struct rpc_failure f = {0};
 	struct digest digest;
 	struct module_op *op;
 
-	if (digest_param(params, names, 2, &digest, &f) != 0) {
+	if (digest_param(params, names, 2, &digest, &f) != 0 || (wasm != NULL && !json_is_boolean(wasm))) {
+		if (f.detail[0] == '\0')
+			rpc_fail(&f, RPC_invalid_params, "wasm must be true or false: whether to send the module itself");
 		call_fail(call, &f);
 		return;
 	}
@@ -337,7 +342,7 @@ method_module_get(struct broker *b, struct rpc_call *call, const json_t *params)
 		return;
 	}
 	op->digest = digest;
-	op->with_bytes = json_is_true(json_object_get(params, "wasm"));
+	op->with_bytes = json_is_true(wasm);
 	modules_get(b->modules, call->peer.uid, &digest, &b->keyring, module_got, op);
 }
 
@@ -471,13 +476,13 @@ method_server_info(struct broker *b, struct rpc_call *call, const json_t *params
 	BROKER_METHODS(X)
 #undef X
 	policy_digest(b->ceiling, &digest, NULL);
-	call_result(call, json_pack("{s:s, s:s, s:i, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:i}",
+	call_result(call, json_pack("{s:s, s:s, s:i, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:I}",
 	    "name", "brig", "version", BRIG_VERSION, "protocol", BRIG_PROTOCOL,
 	    "engine", digest_text(&ready->engine, engine), "filter", digest_text(&ready->filter, filter),
 	    "layers", layers_json(ready), "limits", limits_json(b->ceiling),
 	    "policy", digest_text(&digest, ceiling), "methods", methods,
 	    "module_bytes", (json_int_t)b->config->module_bytes, "request_bytes", (json_int_t)b->config->request_bytes,
-	    "keyring_version", (json_int_t)keyring_version(b->keyring), "uid", (int)call->peer.uid));
+	    "keyring_version", (json_int_t)keyring_version(b->keyring), "uid", (json_int_t)call->peer.uid));
 }
 
 static void

@@ -289,23 +289,27 @@ struct pool_run *
 pool_start(struct pool *p, uint32_t engine, uint64_t run, const struct proto_run *limits, int job, pool_ended_fn *ended,
     void *arg, struct err *e)
 {
-	struct zygote *z = zygote_for(p, engine, e);
-	struct pool_run *r;
+	struct pool_run *r = calloc(1, sizeof(*r));
+	int rc = ERR_EOF;
 
-	if (z == NULL)
-		return NULL;
-	if ((r = calloc(1, sizeof(*r))) == NULL) {
+	if (r == NULL)
 		err_set(e, ERR_NOMEM, "a run");
-		return NULL;
+	/* A zygote that has died but has not been reaped yet is found out by talking to it: then another takes the run. */
+	for (int attempt = 0; r != NULL && rc == ERR_EOF && attempt < 2; attempt++) {
+		struct zygote *z = zygote_for(p, engine, e);
+
+		rc = z == NULL ? ERR_IO : child_send(z->child, PROTO_RUN, run, limits, sizeof(*limits), &job, 1, e);
+		if (rc == 0) {
+			*r = (struct pool_run){.zygote = z, .run = run, .ended = ended, .arg = arg};
+			LIST_INSERT_HEAD(&z->runs, r, link);
+			z->forks++;
+			return r;
+		}
+		if (z != NULL && rc == ERR_EOF)
+			p->current[engine] = NULL;
 	}
-	*r = (struct pool_run){.zygote = z, .run = run, .ended = ended, .arg = arg};
-	if (child_send(z->child, PROTO_RUN, run, limits, sizeof(*limits), &job, 1, e) != 0) {
-		free(r);
-		return NULL;
-	}
-	LIST_INSERT_HEAD(&z->runs, r, link);
-	z->forks++;
-	return r;
+	free(r);
+	return NULL;
 }
 
 void

@@ -42,6 +42,7 @@
 	X(run_not_found, -32040, "No such run", "Runs are kept for a while after they end, for their owner only.")   \
 	X(key_in_use, -32041, "Idempotency key already used for another request",                                     \
 	    "Use a fresh key for each distinct request.")                                                             \
+	X(cancelled, -32042, "Cancelled", "It was cancelled before it could start; nothing ran.")                     \
 	X(audit_unavailable, -32050, "Audit log cannot be written",                                                   \
 	    "Nothing runs unrecorded: the operator must make room for, or mend, the audit log.")                      \
 	X(store_unavailable, -32051, "Module store failed", "The operator must make room for, or mend, the store.")

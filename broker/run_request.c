@@ -350,14 +350,25 @@ out:
 }
 
 void
-run_request_clear(struct run_request *r)
+run_request_shed(struct run_request *r)
 {
 	module_source_clear(&r->module);
 	for (size_t i = 0; i < r->ask.envc; i++)
 		free(r->env_names[i]);
 	free(r->env_names);
+	r->env_names = NULL;
+	r->ask = (struct policy_ask){0};
 	free(r->blob);
+	r->blob = NULL;
+	r->blob_length = 0;
 	policy_free(r->policy);
+	r->policy = NULL;
+}
+
+void
+run_request_clear(struct run_request *r)
+{
+	run_request_shed(r);
 	free(r->key);
 	memset(r, 0, sizeof(*r));
 	r->module.fd = -1;

@@ -58,6 +58,9 @@ int run_request_parse(const json_t *params, int *fds, int nfds, size_t module_ma
     struct rpc_failure *f);
 void run_request_clear(struct run_request *r);
 
+/* run_request_shed - free all but the key and the flags: what an ended run is still asked for. */
+void run_request_shed(struct run_request *r);
+
 /* params_check - that `params` is an object with none but the names[0..count]. Fails as invalid_params. */
 int params_check(const json_t *params, const char *const *names, size_t count, struct rpc_failure *f);
 

@@ -27,6 +27,7 @@
 #define ID_TEXT         (4 + 2 * ID_BYTES + 1)    /* "run-", hex, NUL */
 #define BUCKETS         1024
 #define JOB_QUEUE_MAX   (16 * 1024 * 1024)        /* bytes of input that may wait for a worker */
+#define INPUT_MAX       (8 * 1024 * 1024)         /* bytes of input in one run.input */
 #define DENIALS_MAX     64
 #define BACKLOG_PAUSE   (1024 * 1024)             /* a client this far behind makes its guest wait */
 #define FIXED_OVERHEAD  (64 * 1024 * 1024)        /* RLIMIT_DATA beyond what the guest may have */
@@ -227,9 +228,7 @@ run_shed(struct run *run)
 	if (run->artifact >= 0)
 		close(run->artifact);
 	run->artifact = -1;
-	module_source_clear(&run->request.module);
-	free(run->request.blob);
-	run->request.blob = NULL;
+	run_request_shed(&run->request);
 	policy_free(run->policy);
 	run->policy = NULL;
 	free(run->trap_text);
@@ -341,6 +340,10 @@ run_finish(struct run *run)
 	run->state = ENDED;
 	run->result_bytes = sizeof(*run) + 2048 + (size_t)(run->received[0] + run->received[1]);
 	run_shed(run);
+	if (run->failed && run->t_started == 0) { /* nothing ran: the same key may try again */
+		free(run->request.key);
+		run->request.key = NULL;
+	}
 	/* The newest stays in any case, until the next one ends: callers up the stack may still hold it. */
 	while (r->ended_count > 0 && (r->ended_count >= (size_t)c->results_kept ||
 	    r->ended_bytes + run->result_bytes > (size_t)c->results_bytes))
@@ -348,6 +351,22 @@ run_finish(struct run *run)
 	TAILQ_INSERT_TAIL(&r->ended, run, order);
 	r->ended_count++;
 	r->ended_bytes += run->result_bytes;
+}
+
+/* Lets a worker that waited for its client send on. */
+static void
+go_on(struct run *run)
+{
+	if (run->paused && run->job != NULL) {
+		run->paused = false;
+		channel_pause(run->job, false);
+	}
+}
+
+static void
+on_drained(struct rpc_call *call)
+{
+	go_on(call->arg);
 }
 
 /* A client went away. Its calls end; the run goes on only if others wait, or it was given a key. */
@@ -362,6 +381,7 @@ on_gone(struct rpc_call *call)
 			break;
 		}
 	call_result(call, json_null());
+	go_on(run); /* the one that was too slow is gone; the next may be faster, or nobody is left to wait for */
 	if (run->ncalls > 0 || run->request.key != NULL || run->state >= RECORDING)
 		return;
 	run->cancelled = true;
@@ -369,16 +389,6 @@ on_gone(struct rpc_call *call)
 	run_advance(run);
 }
 
-static void
-on_drained(struct rpc_call *call)
-{
-	struct run *run = call->arg;
-
-	if (run->paused && run->job != NULL) {
-		run->paused = false;
-		channel_pause(run->job, false);
-	}
-}
 
 static void
 run_notify(struct run *run, const char *method, json_t *params)
@@ -400,11 +410,12 @@ run_end_early(struct run *run, enum rpc_error error, const struct err *why)
 	run->failed = true;
 	run->error = error;
 	run->failure = *why;
+	utf8_mend(run->failure.msg);
 	if (run->intent_recorded) {
 		run_record_outcome(run);
 		return;
 	}
-	records_refused(b, run->peer, "run", error, why->msg, &run->module);
+	records_refused(b, run->peer, "run", error, run->failure.msg, &run->module);
 	b->counts.refused++;
 	run_finish(run);
 }
@@ -600,7 +611,8 @@ run_advance(struct run *run)
 
 			err_set(&why, ERR_EOF, "%s", run->cancel_reason);
 			modules_cancel(run->module_wait);
-			run_end_early(run, RPC_invalid_request, &why);
+			run->module_wait = NULL;
+			run_end_early(run, RPC_cancelled, &why);
 		}
 		return;
 	case PREPARING:
@@ -608,7 +620,11 @@ run_advance(struct run *run)
 			artifact_cancel(run->artifact_wait);
 			run->artifact_wait = NULL;
 		}
-		if (!run->intent_recorded || run->artifact_wait != NULL)
+		if (run->cancelled && run->module_wait != NULL) {
+			modules_cancel(run->module_wait);
+			run->module_wait = NULL;
+		}
+		if (!run->intent_recorded || run->artifact_wait != NULL || run->module_wait != NULL)
 			return;
 		if (run->failed || run->cancelled) {
 			run_record_outcome(run);
@@ -639,13 +655,19 @@ run_advance(struct run *run)
 	}
 }
 
+/* The engine that it needs: the one that counts fuel only if fuel is limited. */
+static uint32_t
+engine_of(const struct run *run)
+{
+	return run->policy->limits[POLICY_LIMIT_fuel] != POLICY_UNSET ? PROTO_ENGINE_FUEL : PROTO_ENGINE_PLAIN;
+}
+
 /* Puts the intent on record and looks for the artifact, at the same time. `module` is borrowed. */
 static void
 run_prepare(struct run *run, int module, size_t size)
 {
 	struct runs *r = run->runs;
 	struct broker *b = r->broker;
-	uint32_t engine = run->policy->limits[POLICY_LIMIT_fuel] != POLICY_UNSET ? PROTO_ENGINE_FUEL : PROTO_ENGINE_PLAIN;
 	struct run_identity id;
 	struct err e = {0};
 
@@ -655,7 +677,7 @@ run_prepare(struct run *run, int module, size_t size)
 		run_end_early(run, RPC_audit_unavailable, &e);
 		return;
 	}
-	run->artifact_wait = artifact_get(b->artifacts, &run->module, engine, module, size, artifact_found, run);
+	run->artifact_wait = artifact_get(b->artifacts, &run->module, engine_of(run), module, size, artifact_found, run);
 }
 
 static void
@@ -857,30 +879,45 @@ on_backstop(evutil_socket_t fd, short what, void *arg)
 		pool_condemn(run->worker);
 }
 
+/* The module's bytes once more, to be compiled again. */
+static void
+module_again(void *arg, const struct module *m, enum rpc_error error, const struct err *why)
+{
+	struct run *run = arg;
+
+	run->module_wait = NULL;
+	if (m != NULL) {
+		run->artifact_wait = artifact_get(run->runs->broker->artifacts, &run->module, engine_of(run), m->fd, m->size,
+		    artifact_found, run);
+		return;
+	}
+	run->failed = true;
+	run->error = error;
+	run->failure = *why;
+	run_advance(run);
+}
+
 /* A stale artifact is no fault of the module: compile again, once, and run. Nothing of the guest has run yet. */
 static void
 run_again(struct run *run)
 {
 	struct broker *b = run->runs->broker;
-	uint32_t engine = run->policy->limits[POLICY_LIMIT_fuel] != POLICY_UNSET ? PROTO_ENGINE_FUEL : PROTO_ENGINE_PLAIN;
+	const struct module_source *m = &run->request.module;
 
 	run->recompiled = true;
 	run->has_result = false;
+	run->claimed = (struct proto_result){0};
+	run->t_started = run->t_ended = 0;
 	free(run->trap_text);
 	run->trap_text = NULL;
 	close(run->artifact);
 	run->artifact = -1;
-	artifact_drop(b->artifacts, &run->module, engine);
+	artifact_drop(b->artifacts, &run->module, engine_of(run));
 	run->state = PREPARING;
-	if (run->request.module.fd >= 0) {
-		run->artifact_wait = artifact_get(b->artifacts, &run->module, engine, run->request.module.fd,
-		    run->request.module.size, artifact_found, run);
-		return;
-	}
-	run->failed = true;
-	run->error = RPC_internal_error;
-	err_set(&run->failure, ERR_CORRUPT, "its artifact was made for another engine or processor; run it again");
-	run_advance(run);
+	if (m->fd >= 0)
+		run->artifact_wait = artifact_get(b->artifacts, &run->module, engine_of(run), m->fd, m->size, artifact_found, run);
+	else
+		run->module_wait = modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_again, run);
 }
 
 static void
@@ -921,7 +958,7 @@ send_job(struct run *run, struct err *e)
 	struct proto_job job = {
 	    .flags = (q->stream_output ? PROTO_JOB_STREAM_OUTPUT : 0) | (q->stream_input ? PROTO_JOB_STREAM_INPUT : 0) |
 	        (run->policy->output == POLICY_OUTPUT_END ? PROTO_JOB_OUTPUT_ENDS : 0),
-	    .engine = limits[POLICY_LIMIT_fuel] != POLICY_UNSET ? PROTO_ENGINE_FUEL : PROTO_ENGINE_PLAIN,
+	    .engine = engine_of(run),
 	    .clock = (uint32_t)run->policy->clock,
 	    .random = (uint32_t)run->policy->random,
 	    .wall_ms = limits[POLICY_LIMIT_wall_ms],
@@ -973,7 +1010,6 @@ run_launch(struct run *run, struct err *e)
 	    .data_bytes = limits[POLICY_LIMIT_memory_bytes] + 16 * limits[POLICY_LIMIT_table_elements] +
 	        run->request.blob_length + FIXED_OVERHEAD,
 	};
-	uint32_t engine = limits[POLICY_LIMIT_fuel] != POLICY_UNSET ? PROTO_ENGINE_FUEL : PROTO_ENGINE_PLAIN;
 	int sv[2], rc;
 
 	if ((rc = imsg_pair(sv, e)) != 0)
@@ -987,7 +1023,7 @@ run_launch(struct run *run, struct err *e)
 	if (rc == 0)
 		rc = send_job(run, e);
 	if (rc == 0) {
-		run->worker = pool_start(b->pool, engine, run->number, &start, sv[1], worker_ended, run, e);
+		run->worker = pool_start(b->pool, engine_of(run), run->number, &start, sv[1], worker_ended, run, e);
 		rc = run->worker != NULL ? 0 : e->code;
 	}
 	close(sv[1]);
@@ -1015,7 +1051,7 @@ runs_schedule(struct runs *r)
 {
 	struct run *run;
 
-	while (r->running < (unsigned)r->broker->config->running_max && (run = TAILQ_FIRST(&r->queue)) != NULL) {
+	while (!r->broker->stopping && r->running < (unsigned)r->broker->config->running_max && (run = TAILQ_FIRST(&r->queue)) != NULL) {
 		struct err e = {0};
 
 		TAILQ_REMOVE(&r->queue, run, turn);
@@ -1145,6 +1181,8 @@ run_record_outcome(struct run *run)
 
 	run->state = RECORDING;
 	f.status = classify(run, reason, sizeof(reason), &f.limit);
+	utf8_mend(reason); /* it was cut, or is in the guest's own words */
+	utf8_mend(run->failure.msg);
 	if (f.status == RUN_limit)
 		limit_reason(run, f.limit, reason, sizeof(reason));
 	f.exit_code = run->claimed.exit_code;
@@ -1180,14 +1218,15 @@ run_record_outcome(struct run *run)
 
 /* --- methods ------------------------------------------------------------------------------------------------------ */
 
+/* An owner's runs that wait: for their turn, or for what they need before it. */
 static unsigned
-queued_of(const struct runs *r, uid_t owner)
+waiting_of(const struct runs *r, uid_t owner)
 {
 	const struct run *run;
 	unsigned n = 0;
 
-	TAILQ_FOREACH(run, &r->queue, turn)
-		n += run->peer.uid == owner;
+	TAILQ_FOREACH(run, &r->active, order)
+		n += run->peer.uid == owner && run->state < RUNNING;
 	return n;
 }
 
@@ -1196,13 +1235,15 @@ static int
 admit(struct runs *r, struct rpc_call *call, struct rpc_failure *f)
 {
 	const struct config *c = r->broker->config;
+	size_t waiting = r->active_count - r->running;
 
 	if (r->broker->draining)
 		return rpc_fail(f, RPC_shutting_down, "brigd is stopping");
+	/* What will find a worker at once does not wait. */
 	if (r->active_count >= (size_t)(c->running_max + c->queued_max) ||
-	    (r->queued >= (unsigned)c->queued_per_owner &&
-	        queued_of(r, call->peer.uid) >= (unsigned)c->queued_per_owner)) {
-		rpc_fail(f, RPC_overloaded, "%u runs are waiting already", r->queued);
+	    (r->active_count >= (size_t)c->running_max && waiting >= (size_t)c->queued_per_owner &&
+	        waiting_of(r, call->peer.uid) >= (unsigned)c->queued_per_owner)) {
+		rpc_fail(f, RPC_overloaded, "%zu runs are waiting already", waiting);
 		f->data = json_pack("{s:i}", "retry_after_ms", 100);
 		return -1;
 	}
@@ -1253,6 +1294,7 @@ join(struct run *run, struct rpc_call *call, const struct digest *fingerprint)
 	run->calls[run->ncalls++] = call;
 	call->arg = run;
 	call->gone = on_gone;
+	call->drained = on_drained;
 	if (run->state == ENDED)
 		answer_all(run);
 }
@@ -1437,6 +1479,11 @@ runs_input(struct runs *r, struct rpc_call *call, const json_t *params)
 	}
 	if (data != NULL && bytes_parse(data, "data", &bytes, &length, &f) != 0)
 		goto fail;
+	if (length > INPUT_MAX) {
+		free(bytes);
+		rpc_fail(&f, RPC_request_too_large, "input of %zu bytes: send at most %d at a time", length, INPUT_MAX);
+		goto fail;
+	}
 	if (call->id != NULL) {
 		call->arg = run;
 		call->gone = on_input_gone;
