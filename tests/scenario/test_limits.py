@@ -1,6 +1,6 @@
 """Every limit: a run at it, and a run one past it."""
 
-import unittest
+import os
 
 import harness
 import wasm
@@ -180,8 +180,7 @@ class Ceiling(harness.Scenario):
 
 
 class Sizes(harness.Scenario):
-    options = ("--module-bytes", "100000", "--request-bytes", "200000", "--request-depth", "20",
-               "--compile-ms", "300")
+    options = ("--module-bytes", "100000", "--request-bytes", "200000", "--request-depth", "20")
 
     def padded(self, size):
         empty = wasm.module(b"", extra=wasm.custom("pad", b""))
@@ -218,24 +217,26 @@ class Sizes(harness.Scenario):
         self.assertEqual(self.client.ask(deep)["error"]["data"]["name"], "request_too_deep")
         self.assertIn("result", self.client.ask(b'{"jsonrpc":"2.0","id":2,"method":"server.info"}'))
 
-    def test_module_that_takes_too_long_to_compile(self):
-        # Many locals and nested blocks: small, and slow in every optimizing compiler.
-        depth = 400
-        code = b"\x02\x40" * depth + b"\x41\x00\x0d\x00" * 3000 + b"\x0b" * depth
-        slow = wasm.module(code, bodies=6)
-        self.assertLess(len(slow), 100000)
-        slow_enough = self.run_or_error(slow)
-        if slow_enough is None:
-            self.skipTest("this machine compiles it in time")
-        self.assertEqual(slow_enough, "compile_limit")
+
+class Compiling(harness.Scenario):
+    """A module that takes long, or much memory, to compile: CPython does for both."""
+
+    options = ("--compile-ms", "100")
+
+    def refused(self):
+        data = harness.guest("python")
+        fd = harness.sealed_memfd(data)
+        self.addCleanup(os.close, fd)
+        module = {"descriptor": 0, "signature": self.module(data)["signature"]}
+        return self.assert_rpc_error("compile_limit", "run", {"module": module}, fds=[fd])
+
+    def test_past_the_limit_is_refused_and_the_next_module_is_not(self):
+        self.refused()
         self.assert_exited(self.run_guest(wasm=wasm.module(b"")))
 
-    def run_or_error(self, data):
-        try:
-            self.run_guest(wasm=data)
-        except harness.RpcError as error:
-            return error.name
-        return None
+
+class CompilingMemory(Compiling):
+    options = ("--compile-memory-bytes", str(64 << 20))
 
 
 if __name__ == "__main__":
