@@ -204,6 +204,35 @@ settle_paths(struct config *c, struct err *e)
 	return rc != 0 ? rc : initial_string(&c->socket, c->state, "/run/brigd.sock", e);
 }
 
+/* brigd leaves the directory that it was started in: paths are settled while they mean what they say. */
+static int
+make_absolute(char **path, struct err *e)
+{
+	char here[PATH_MAX];
+	char *absolute;
+
+	if (*path == NULL || (*path)[0] == '/')
+		return 0;
+	if (getcwd(here, sizeof(here)) == NULL)
+		return err_sys(e, ERR_IO, "the current directory");
+	if (asprintf(&absolute, "%s/%s", here, *path) < 0)
+		return err_set(e, ERR_NOMEM, "a path");
+	free(*path);
+	*path = absolute;
+	return 0;
+}
+
+static int
+make_all_absolute(struct config *c, struct err *e)
+{
+	char **paths[] = {&c->socket, &c->state, &c->policy, &c->owners, &c->keyring, &c->root_key, &c->libexec};
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && rc == 0; i++)
+		rc = make_absolute(paths[i], e);
+	return rc;
+}
+
 /* Words that only certain settings may have. */
 static int
 check_words(const struct config *c, struct err *e)
@@ -301,6 +330,8 @@ config_load(int argc, char **argv, struct config *c, enum config_action *action,
 		rc = load_options(c, argc, argv, false, action, e);
 	if (rc == 0)
 		rc = settle_paths(c, e);
+	if (rc == 0)
+		rc = make_all_absolute(c, e);
 	if (rc == 0)
 		rc = check_words(c, e);
 out:

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,26 +13,20 @@
 #include "broker/broker.h"
 #include "broker/keys.h"
 
+/* In the current directory, which is STATE/broker: reachable also where the user id that brigd takes could not go. */
+#define VERSION_FILE     "keyring.version"
 #define VERSION_FILE_MAX 64
-
-static void
-version_path(const struct broker *b, char path[PATH_MAX])
-{
-	snprintf(path, PATH_MAX, "%s/broker/keyring.version", b->config->state);
-}
 
 /* The highest keyring version ever in force here; 0 when there was none. */
 static int
 version_seen(const struct broker *b, uint64_t *version, struct err *e)
 {
-	char path[PATH_MAX];
 	uint8_t *text = NULL;
 	size_t length;
 	char *end;
 	int rc;
 
-	version_path(b, path);
-	rc = io_read_file(path, VERSION_FILE_MAX, &text, &length, e);
+	rc = io_read_file(VERSION_FILE, VERSION_FILE_MAX, &text, &length, e);
 	if (rc == ERR_NOTFOUND) {
 		*version = 0;
 		return 0;
@@ -43,7 +36,8 @@ version_seen(const struct broker *b, uint64_t *version, struct err *e)
 	errno = 0;
 	*version = strtoull((char *)text, &end, 10);
 	if (errno != 0 || end == (char *)text || *end != '\n')
-		rc = err_set(e, ERR_CORRUPT, "%s does not hold a version: remove it only if you know which one was last", path);
+		rc = err_set(e, ERR_CORRUPT, "%s/broker/%s does not hold a version: remove it only if you know which one was last",
+		    b->config->state, VERSION_FILE);
 	free(text);
 	return rc;
 }
@@ -52,14 +46,13 @@ int
 rules_save(const struct broker *b, struct err *e)
 {
 	uint64_t version = keyring_version(b->keyring), seen;
-	char path[PATH_MAX], text[VERSION_FILE_MAX];
+	char text[VERSION_FILE_MAX];
 	int rc;
 
 	if ((rc = version_seen(b, &seen, e)) != 0 || version <= seen)
 		return rc;
-	version_path(b, path);
 	snprintf(text, sizeof(text), "%" PRIu64 "\n", version);
-	return io_replace_file(path, text, strlen(text), 0600, e);
+	return io_replace_file(VERSION_FILE, text, strlen(text), 0600, e);
 }
 
 static int

@@ -150,7 +150,7 @@ give_directory(const struct config *c, const char *path, struct err *e)
 int
 services_prepare(const struct config *c, struct services *s, struct err *e)
 {
-	char runtime[PATH_MAX];
+	char runtime[PATH_MAX], part[PATH_MAX];
 	int rc;
 
 	memset(s, 0, sizeof(*s));
@@ -167,7 +167,10 @@ services_prepare(const struct config *c, struct services *s, struct err *e)
 	if ((rc = make_part(c, s, "store", SERVICES_UID_STORE, e)) != 0 ||
 	    (rc = make_part(c, s, "audit", SERVICES_UID_LOGGER, e)) != 0)
 		return rc;
-	return make_part(c, s, "broker", SERVICES_UID_BROKER, e);
+	if ((rc = make_part(c, s, "broker", SERVICES_UID_BROKER, e)) != 0)
+		return rc;
+	snprintf(part, sizeof(part), "%s/broker", c->state);
+	return chdir(part) == 0 ? 0 : err_sys(e, ERR_IO, "%s", part);
 }
 
 /* --- processes -------------------------------------------------------------------------------------------------- */

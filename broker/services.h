@@ -23,7 +23,7 @@ struct services {
 };
 
 /*
- * services_prepare - make and check the directories, take the lock. The state directory and the socket's directory must
+ * services_prepare - make and check the directories, take the lock, and go to STATE/broker, brigd's own directory. The state directory and the socket's directory must
  * belong to this user and be writable by nobody else. ERR_EXISTS when another brigd has them; ERR_DENIED when others
  * could tamper with them; ERR_IO.
  */
