@@ -23,8 +23,6 @@
 #include "broker/rules.h"
 #include "broker/services.h"
 
-#define DRAIN_SECONDS 30
-
 /* brigd as a whole; there is one. */
 struct brigd {
 	struct broker broker;
@@ -233,7 +231,7 @@ on_drain(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if ((runs_active(d->broker.runs) > 0 || conn_unfinished(&d->conn_owner) > 0) &&
-	    time(NULL) - d->drain_since < DRAIN_SECONDS)
+	    time(NULL) - d->drain_since < d->broker.config->drain_s)
 		return;
 	event_del(d->drain);
 	if (!d->serving || records_service(&d->broker, "stop", "", stop_recorded, d, NULL) != 0)

@@ -1,0 +1,119 @@
+"""brigd itself: reloading, stopping, keys that name runs, clients that vanish, processes that die under it."""
+
+import os
+import signal
+
+import harness
+import wasm
+
+FLOOD = 4 << 20  # bytes of output: more than the broker queues for a client before its guest waits
+
+
+class Runs(harness.Scenario):
+    def test_key_of_a_refused_request_is_free_again(self):
+        bad = self.params("hello", key="again")
+        bad["module"] = {"wasm": harness.b64(harness.guest("guest"))}
+        self.assert_rpc_error("unsigned_module", "run", bad)
+        self.assertEqual(self.client.call("run", self.params("hello", key="again"))["status"], "exited")
+
+    def test_run_with_a_key_goes_on_when_its_slow_client_vanishes(self):
+        with self.brigd.client() as slow:
+            slow.start("run", self.params("flood", FLOOD, stream=True, key="slow",
+                                          limits={"output_bytes": FLOOD * 2, "wall_ms": 60000}))
+            slow.wait_notification("run.started")
+            slow.wait_notification("run.output")  # and from now on it reads no more
+
+        def state():
+            return self.client.call("run.get", {"key": "slow"})
+        harness.wait_until(lambda: state()["state"] == "ended", "the run has ended")
+        result = state()["result"]
+        self.assertEqual((result["status"], result["usage"]["stdout_bytes"]), ("exited", FLOOD), result)
+
+    def test_too_much_input_at_once_is_refused_and_the_run_goes_on(self):
+        run = self.client.start("run", self.params("cat", stream=True, stdin={"stream": True}))
+        run_id = self.client.wait_notification("run.started")["run_id"]
+        self.assert_rpc_error("request_too_large", "run.input", {"run_id": run_id, "data": "x" * (8 * 1024 * 1024 + 1)})
+        self.client.call("run.input", {"run_id": run_id, "data": "small", "end": True})
+        self.assertEqual(self.client.finish(run)["status"], "exited")
+        self.assertEqual(self.client.output(), b"small")
+
+    def test_result_counts_though_the_guest_left_its_input_unread(self):
+        for _ in range(20):
+            run = self.client.start("run", self.params("exit", 5, stream=True, stdin={"stream": True}))
+            run_id = self.client.wait_notification("run.started")["run_id"]
+            self.client.start("run.input", {"run_id": run_id, "data": "x" * 1000000})
+            result = self.client.finish(run)
+            self.client.notifications.clear()
+            self.assertEqual((result["status"], result.get("exit_code")), ("exited", 5), result)
+
+    def test_names_in_the_guests_own_words_stay_utf8(self):
+        module = wasm.module(imports=[("env", "\u20ac" * 400, wasm.function_type())])
+        try:
+            answer = str(self.client.call("run", self.params(wasm=module)))
+        except harness.RpcError as e:
+            answer = str(e)
+            self.assertNotEqual(e.name, "internal_error")
+        self.assertIn("\u20ac", answer.encode().decode("unicode_escape") if "\\u" in answer else answer)
+
+    def test_dead_zygote_is_replaced_without_a_failed_run(self):
+        self.client.call("run", self.params("hello"))
+        for _ in range(5):
+            zygotes = [pid for pid, name in self.brigd.children().items() if name == "brig-worker"]
+            try:
+                for pid in zygotes:
+                    os.kill(pid, signal.SIGKILL)
+            except PermissionError:
+                self.skipTest("zygotes have a user of their own here")
+            harness.wait_until(lambda: not set(zygotes) & set(harness.processes()), "the zygote is gone")
+            self.assertEqual(self.client.call("run", self.params("hello"))["status"], "exited")
+
+
+class Reloading(harness.Scenario):
+    def reload(self, times):
+        os.kill(self.brigd.process.pid, signal.SIGHUP)
+        harness.wait_until(lambda: self.brigd.log().count(" reloaded ") + self.brigd.log().count("reload-failed") >= times,
+                           "brigd has read its files")
+        self.assertNotIn("reload-failed", self.brigd.log())
+
+    def test_a_newer_keyring_comes_into_force(self):
+        self.reload(1)
+        other = os.path.join(self.directory, "other")
+        harness.must(harness.brig("keygen", "-o", other))
+        self.keys.edit("add", "--name", "other", "--key", other + ".pub")
+        self.reload(2)
+        guest = harness.guest("guest")
+        params = self.params("hello")
+        params["module"] = {"wasm": harness.b64(guest), "signature": self.keys.sign(guest, other, detached=True)}
+        self.assertEqual(self.client.call("run", params)["status"], "exited")
+
+
+class Stopping(harness.Scenario):
+    options = ("--drain-s", "1")
+
+    def test_stopping_does_not_wait_for_ever_for_a_run(self):
+        self.client.start("run", self.params("loop", stream=True, limits={"wall_ms": 30000, "cpu_ms": 30000}))
+        self.client.wait_notification("run.started")
+        os.kill(self.brigd.process.pid, signal.SIGTERM)
+        while self.client.receive() is not None:
+            pass
+        self.assertEqual(self.brigd.process.wait(harness.PATIENCE), 0)
+        self.assertIn("stopping reason=SIGTERM", self.brigd.log())
+
+
+class Finishing(harness.Scenario):
+    def test_stopping_lets_runs_end_and_answers_be_read(self):
+        run = self.client.start("run", self.params("sleep", 300))
+        flood = self.client.start("run", self.params("flood", FLOOD, limits={"output_bytes": FLOOD * 2}))
+        harness.wait_until(lambda: self.brigd.children(), "there are processes")
+        with self.brigd.client() as other:
+            harness.wait_until(lambda: other.call("server.health")["running"] + other.call("server.health")["runs"] >= 2,
+                               "both runs have started")
+        os.kill(self.brigd.process.pid, signal.SIGTERM)
+        self.assertEqual(self.client.finish(run)["status"], "exited")
+        self.assertEqual(len(self.client.finish(flood)["stdout"]), FLOOD)
+        self.client.close()
+        self.assertEqual(self.brigd.process.wait(harness.PATIENCE), 0)
+
+
+if __name__ == "__main__":
+    harness.main()
