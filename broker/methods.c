@@ -54,7 +54,7 @@ struct module_op {
 	struct digest digest;
 	struct signature_verdict verdict;
 	uint64_t size;
-	bool existed;
+	bool existed, removed;
 	bool with_bytes;
 	const char *method;
 };
@@ -145,16 +145,31 @@ store_refused(struct module_op *op, const struct imsg *m, const struct err *why)
 	return -1;
 }
 
+/* What is known of a module: for module.put and module.get. */
 static json_t *
 module_json(const struct module_op *op)
 {
 	char text[DIGEST_TEXT_SIZE];
-
 	const char *signer = op->verdict.kind != SIGNATURE_NONE ? op->verdict.kid : NULL;
 
-	return json_pack("{s:s, s:I, s:s?, s:s, s:b}", "digest", digest_text(&op->digest, text), "size",
-	    (json_int_t)op->size, "signer", signer, "signature", signature_kind_name(op->verdict.kind), "existed",
-	    op->existed);
+	return json_pack("{s:s, s:I, s:s?, s:s}", "digest", digest_text(&op->digest, text), "size", (json_int_t)op->size,
+	    "signer", signer, "signature", signature_kind_name(op->verdict.kind));
+}
+
+/* What module.put and module.remove answer. */
+static json_t *
+changed_json(const struct module_op *op)
+{
+	char text[DIGEST_TEXT_SIZE];
+	json_t *json;
+
+	if (op->removed)
+		return json_pack("{s:s, s:b}", "digest", digest_text(&op->digest, text), "removed", 1);
+	json = module_json(op);
+	if (json_object_set_new(json, "existed", json_boolean(op->existed)) == 0)
+		return json;
+	json_decref(json);
+	return NULL;
 }
 
 static void
@@ -170,7 +185,7 @@ module_recorded(void *arg, struct imsg *m, const struct err *why)
 		op_end(op, NULL, &f);
 		return;
 	}
-	op_end(op, module_json(op), NULL);
+	op_end(op, changed_json(op), NULL);
 }
 
 static void
@@ -311,7 +326,6 @@ module_got(void *arg, const struct module *m, enum rpc_error error, const struct
 	}
 	op->size = m->size;
 	op->verdict = m->verdict;
-	op->existed = true;
 	json = module_json(op);
 	if (json_object_set_new(json, "stored_at", json_integer(m->stored_at)) != 0 ||
 	    (op->with_bytes && json_object_set_new(json, "wasm", bytes_json(m)) != 0)) {
@@ -401,7 +415,7 @@ module_removed(void *arg, struct imsg *m, const struct err *why)
 
 	if (store_refused(op, m, why) != 0)
 		return;
-	op->existed = true;
+	op->removed = true;
 	modules_forget(op->broker->modules, op->peer.uid, &op->digest);
 	record_op(op);
 }

@@ -251,8 +251,8 @@ run_usage_json(const struct run_facts *f)
 	    "start_us", number(c->start_us),
 	    "fuel", number(c->fuel_used),
 	    "peak_memory_bytes", number(c->peak_memory_bytes),
-	    "stdout_bytes", number(c->stdout_bytes),
-	    "stderr_bytes", number(c->stderr_bytes),
+	    "stdout_bytes", number(c->stdout_bytes > f->out.sent ? c->stdout_bytes : f->out.sent),
+	    "stderr_bytes", number(c->stderr_bytes > f->err.sent ? c->stderr_bytes : f->err.sent),
 	    "host_calls", host_calls_json(c->host_calls),
 	    "start", f->start == RUN_START_COLD ? "cold" : "cached");
 }

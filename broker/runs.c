@@ -33,6 +33,7 @@
 #define FIXED_OVERHEAD  (64 * 1024 * 1024)        /* RLIMIT_DATA beyond what the guest may have */
 #define BACKSTOP_MS     2000                      /* past the deadline by so much, the zygote itself is at fault */
 #define LAYERS_MAX      5
+#define CALLS_MAX       256                       /* requests that wait for one run, all with its key */
 
 enum state { VERIFYING, PREPARING, QUEUED, RUNNING, RECORDING, ENDED };
 
@@ -1002,6 +1003,7 @@ run_launch(struct run *run, struct err *e)
 {
 	struct broker *b = run->runs->broker;
 	const uint64_t *limits = run->policy->limits;
+	uint64_t started = now_us(); /* before the others get the processor */
 	uint64_t backstop_ms = limits[POLICY_LIMIT_wall_ms] + BACKSTOP_MS;
 	struct timeval tv = {.tv_sec = (time_t)(backstop_ms / 1000), .tv_usec = (suseconds_t)(backstop_ms % 1000 * 1000)};
 	struct proto_run start = {
@@ -1036,7 +1038,7 @@ run_launch(struct run *run, struct err *e)
 		return rc;
 	}
 	run->state = RUNNING;
-	run->t_started = now_us();
+	run->t_started = started;
 	run->runs->running++;
 	if (run->request.stream_output && run->ncalls > 0 && !run->announced) {
 		run->announced = true;
@@ -1281,6 +1283,11 @@ join(struct run *run, struct rpc_call *call, const struct digest *fingerprint)
 
 	if (!digest_equal(&run->fingerprint, fingerprint)) {
 		rpc_fail(&f, RPC_key_in_use, "the key belongs to %s, which was another request", run->id);
+		call_fail(call, &f);
+		return;
+	}
+	if (run->ncalls >= CALLS_MAX) {
+		rpc_fail(&f, RPC_overloaded, "%zu requests wait for %s already", run->ncalls, run->id);
 		call_fail(call, &f);
 		return;
 	}

@@ -46,6 +46,15 @@ class Runs(harness.Scenario):
             self.client.notifications.clear()
             self.assertEqual((result["status"], result.get("exit_code")), ("exited", 5), result)
 
+    def test_what_module_methods_answer(self):
+        stored = self.client.call("module.put", self.module(harness.guest("guest")))
+        self.assertEqual(set(stored), {"digest", "size", "signer", "signature", "existed"})
+        known = self.client.call("module.get", {"digest": stored["digest"]})
+        self.assertEqual(set(known), {"digest", "size", "signer", "signature", "stored_at"})
+        self.assertEqual(self.client.call("module.remove", {"digest": stored["digest"]}),
+                         {"digest": stored["digest"], "removed": True})
+        self.assert_rpc_error("invalid_params", "module.get", {"digest": stored["digest"], "wasm": "yes"})
+
     def test_names_in_the_guests_own_words_stay_utf8(self):
         module = wasm.module(imports=[("env", "\u20ac" * 400, wasm.function_type())])
         try:

@@ -380,6 +380,24 @@ streamed_output_is_not_repeated(void **state)
 	json_decref(result);
 }
 
+/* A worker that was killed has counted nothing, but what arrived is known. */
+static void
+output_that_arrived_counts_without_a_claim(void **state)
+{
+	struct run_facts f = facts(RUN_cancelled);
+	json_t *result;
+
+	(void)state;
+	f.streamed = true;
+	f.out.sent = 8;
+	f.err.sent = 3;
+	f.claimed.stderr_bytes = 5; /* some was cut */
+	result = result_of(f);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(result, "usage"), "stdout_bytes")), 8);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(result, "usage"), "stderr_bytes")), 5);
+	json_decref(result);
+}
+
 static void
 counts_past_what_json_holds_stay_positive(void **state)
 {
@@ -427,6 +445,7 @@ main(void)
 	    cmocka_unit_test(output_is_text_when_both_streams_are),
 	    cmocka_unit_test(both_streams_are_base64_when_one_must_be),
 	    cmocka_unit_test(streamed_output_is_not_repeated),
+	    cmocka_unit_test(output_that_arrived_counts_without_a_claim),
 	    cmocka_unit_test(counts_past_what_json_holds_stay_positive),
 	    cmocka_unit_test(names_of_what_is_not_in_the_tables),
 	};
