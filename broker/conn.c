@@ -14,7 +14,7 @@
 
 #define READ_CHUNK      (64 * 1024)
 #define READS_PER_EVENT 4
-#define PENDING_FDS_MAX 64        /* descriptors received whose line is not complete yet */
+#define PENDING_FDS_MAX 16        /* descriptors received whose line is not complete yet */
 #define UID_OVERFLOW    65534     /* a peer from a user namespace that maps to nobody here */
 
 /* A descriptor and the stream offset of the byte that tells which line it belongs to. */
@@ -496,6 +496,44 @@ refuse(struct conn *c, enum rpc_error error, const char *why, size_t limit)
 	watch_hangup(c);
 }
 
+/* The connection with most half-sent input among those of the user who has most. */
+static struct conn *
+largest_sender(const struct conn_owner *owner)
+{
+	struct conn *found = NULL;
+	size_t most = 0;
+
+	for (struct conn *c = owner->conns; c != NULL; c = c->next) {
+		size_t length = evbuffer_get_length(c->in), total = 0;
+
+		if (length == 0)
+			continue;
+		for (const struct conn *d = owner->conns; d != NULL; d = d->next)
+			if (d->peer.uid == c->peer.uid)
+				total += evbuffer_get_length(d->in);
+		if (total > most || (total == most && length > evbuffer_get_length(found->in))) {
+			found = c;
+			most = total;
+		}
+	}
+	return found;
+}
+
+/* Makes room for half-sent requests at the cost of whoever takes most of it, not of whoever comes last. */
+static void
+refuse_largest(struct conn *reader)
+{
+	struct conn_owner *owner = reader->owner;
+
+	while (input_total > owner->input_bytes) {
+		struct conn *c = largest_sender(owner);
+
+		refuse(c, RPC_overloaded, "too many half-sent requests are waiting", owner->input_bytes);
+		if (c != reader)
+			close_if_done(c);
+	}
+}
+
 static void
 handle_lines(struct conn *c)
 {
@@ -509,8 +547,8 @@ handle_lines(struct conn *c)
 			c->scanned = length;
 			if (length > c->owner->request_bytes)
 				refuse(c, RPC_request_too_large, "the line is longer than the limit", c->owner->request_bytes);
-			else if (input_total > c->owner->input_bytes)
-				refuse(c, RPC_overloaded, "too many half-sent requests are waiting", c->owner->input_bytes);
+			else
+				refuse_largest(c);
 			return;
 		}
 		if ((size_t)eol.pos > c->owner->request_bytes) {

@@ -52,11 +52,17 @@ rpc_failure_clear(struct rpc_failure *f)
 	f->data = NULL;
 }
 
-/* The deepest nesting of arrays and objects in a text that may or may not be JSON: counts brackets outside strings. */
-static unsigned
-nesting(const char *p, size_t length)
+/* What a text that may or may not be JSON would become: counted outside strings, so that a bomb is never unpacked. */
+struct shape {
+	unsigned deepest; /* nesting of arrays and objects */
+	size_t values;    /* at most so many: each stands at the start, behind a bracket, or behind a comma */
+};
+
+static struct shape
+shape_of(const char *p, size_t length)
 {
-	unsigned depth = 0, deepest = 0;
+	struct shape shape = {.values = 1};
+	unsigned depth = 0;
 	bool in_string = false;
 
 	for (size_t i = 0; i < length; i++) {
@@ -68,24 +74,31 @@ nesting(const char *p, size_t length)
 		} else if (p[i] == '"') {
 			in_string = true;
 		} else if (p[i] == '[' || p[i] == '{') {
-			if (++depth > deepest)
-				deepest = depth;
+			shape.values++;
+			if (++depth > shape.deepest)
+				shape.deepest = depth;
+		} else if (p[i] == ',') {
+			shape.values++;
 		} else if ((p[i] == ']' || p[i] == '}') && depth > 0) {
 			depth--;
 		}
 	}
-	return deepest;
+	return shape;
 }
 
 int
 jsonrpc_parse(const char *line, size_t length, unsigned depth_max, json_t **out, struct rpc_failure *f)
 {
-	unsigned depth = nesting(line, length);
+	struct shape shape = shape_of(line, length);
 	json_error_t je;
 	json_t *message;
 
-	if (depth > depth_max)
-		return rpc_fail(f, RPC_request_too_deep, "the request is nested %u deep, the limit is %u", depth, depth_max);
+	if (shape.deepest > depth_max)
+		return rpc_fail(f, RPC_request_too_deep, "the request is nested %u deep, the limit is %u", shape.deepest,
+		    depth_max);
+	if (shape.values > JSONRPC_VALUES_MAX)
+		return rpc_fail(f, RPC_request_too_large, "the request holds %zu values, the limit is %d", shape.values,
+		    JSONRPC_VALUES_MAX);
 	message = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
 	if (message == NULL)
 		return rpc_fail(f, RPC_parse_error, "not JSON at byte %d: %s", je.position, je.text);

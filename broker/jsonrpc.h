@@ -10,7 +10,8 @@
 #include "base/err.h"
 #include "broker/rpc_errors.h"
 
-#define JSONRPC_BATCH_MAX 1000 /* requests in one batch */
+#define JSONRPC_BATCH_MAX  1000   /* requests in one batch */
+#define JSONRPC_VALUES_MAX 200000 /* values in one line: unpacked, each takes up to 250 bytes */
 
 /* What to tell a client that got no result. `detail` becomes the message, `data` extra members (may be NULL, owned). */
 struct rpc_failure {
@@ -31,9 +32,10 @@ void rpc_failure_clear(struct rpc_failure *f);
 /*
  * jsonrpc_parse - decode one line of at most the length that the connection allows.
  *
- * Nesting is counted before parsing, so that depth costs nothing; `depth_max` counts arrays and objects. Duplicate
- * keys, invalid UTF-8, NUL characters in strings and numbers out of range are parse errors, as is anything behind the
- * value. Returns 0 with *out owned by the caller, or -1 with the failure (parse_error or request_too_deep).
+ * Nesting and values are counted before parsing, so that neither costs anything; `depth_max` counts arrays and objects,
+ * JSONRPC_VALUES_MAX bounds values of all kinds. Duplicate keys, invalid UTF-8, NUL characters in strings and numbers out
+ * of range are parse errors, as is anything behind the value. Returns 0 with *out owned by the caller, or -1 with the
+ * failure (parse_error, request_too_deep or request_too_large).
  */
 int jsonrpc_parse(const char *line, size_t length, unsigned depth_max, json_t **out, struct rpc_failure *f);
 

@@ -1180,6 +1180,7 @@ run_record_outcome(struct run *run)
 	bool could_not_run = run->failed && run->t_started == 0 && !run->cancelled;
 	struct run_identity id;
 	struct err e = {0};
+	int rc;
 
 	run->state = RECORDING;
 	f.status = classify(run, reason, sizeof(reason), &f.limit);
@@ -1203,6 +1204,7 @@ run_record_outcome(struct run *run)
 	f.signer = run->verdict.kid;
 	f.signature_kind = signature_kind_name(run->verdict.kind);
 	f.policy_digest = digest_text(&run->policy_digest, policy);
+	f.usage = run_usage_json(&f);
 	run->failed = could_not_run;
 	if (!could_not_run && (run->result = run_result_json(&f)) == NULL) {
 		run->failed = true;
@@ -1210,7 +1212,9 @@ run_record_outcome(struct run *run)
 		err_set(&run->failure, ERR_NOMEM, "out of memory for the result");
 	}
 	id = identity_of(run);
-	if (records_outcome(r->broker, &id, &f, outcome_answered, run, &e) != 0) {
+	rc = records_outcome(r->broker, &id, &f, outcome_answered, run, &e);
+	json_decref(f.usage);
+	if (rc != 0) {
 		run->failed = true;
 		run->error = RPC_audit_unavailable;
 		run->failure = e;

@@ -214,6 +214,56 @@ endless_nesting_is_refused(void **state)
 	free(text);
 }
 
+/* What becomes of an array of so many zeros. */
+static enum rpc_error
+judge_values(size_t count)
+{
+	size_t length = 2 * count + 1;
+	char *text = malloc(length);
+	struct rpc_failure f = {0};
+	enum rpc_error error = RPC_ERROR_COUNT;
+	json_t *message = NULL;
+
+	assert_non_null(text);
+	for (size_t i = 1; i < length; i += 2) {
+		text[i] = '0';
+		text[i + 1] = ',';
+	}
+	text[0] = '[';
+	text[length - 1] = ']';
+	if (parse(text, length, &message, &f) != 0)
+		error = f.error;
+	json_decref(message);
+	free(text);
+	return error;
+}
+
+/* Small in the line, large in memory: refused before it is unpacked. */
+static void
+values_have_a_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(judge_values(JSONRPC_VALUES_MAX - 1), RPC_ERROR_COUNT); /* and the array itself */
+	assert_int_equal(judge_values(JSONRPC_VALUES_MAX), RPC_request_too_large);
+}
+
+static void
+commas_in_strings_are_not_values(void **state)
+{
+	size_t length = JSONRPC_VALUES_MAX + 100;
+	char *text = malloc(length);
+	struct rpc_failure f = {0};
+	json_t *message = NULL;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, ',', length);
+	text[0] = text[length - 1] = '"';
+	assert_int_equal(parse(text, length, &message, &f), 0);
+	json_decref(message);
+	free(text);
+}
+
 static void
 error_says_what_why_and_what_to_do(void **state)
 {
@@ -284,6 +334,8 @@ main(void)
 	    cmocka_unit_test(depth_has_a_limit),
 	    cmocka_unit_test(brackets_in_strings_are_not_depth),
 	    cmocka_unit_test(endless_nesting_is_refused),
+	    cmocka_unit_test(values_have_a_limit),
+	    cmocka_unit_test(commas_in_strings_are_not_values),
 	    cmocka_unit_test(error_says_what_why_and_what_to_do),
 	    cmocka_unit_test(detail_that_is_not_utf8_is_mended),
 	    cmocka_unit_test(notification_has_no_id),
