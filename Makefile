@@ -167,10 +167,15 @@ $(O)/tests/unit/test_services: | $(O)/brig-store $(O)/brig-logger
 
 unit-tests: $(UNIT_TESTS)
 
+# Stands in for brig-worker in tests/scenario/test_liar.py.
+$(O)/tests/scenario/liar: $(O)/tests/scenario/liar.o $(call archives,base)
+	@echo "  LD      $(@F)"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_SODIUM)
+
 test-unit: unit-tests ## build and run the unit tests
 	@tests/run --build $(O) unit $(T)
 
-check-build: all unit-tests $(O)/scripts/tables
+check-build: all unit-tests $(O)/scripts/tables $(O)/tests/scenario/liar
 	@scripts/guests.sh $(O)/guests
 
 check: ## all tests: unit, sanitizers, scenarios; installs what they need
