@@ -10,6 +10,22 @@ FLOOD = 4 << 20  # bytes of output: more than the broker queues for a client bef
 
 
 class Runs(harness.Scenario):
+    def wait_for_sleep(self):
+        """Until no process below brigd has been seen at work for some looks in a row."""
+        looks = [0]
+
+        def asleep():
+            states = []
+            for pid in self.brigd.children():
+                try:
+                    with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as f:
+                        states.append(f.read().rsplit(")", 1)[1].split()[0])
+                except OSError:
+                    pass
+            looks[0] = 0 if "R" in states else looks[0] + 1
+            return looks[0] > 20
+        harness.wait_until(asleep, "the worker waits")
+
     def test_key_of_a_refused_request_is_free_again(self):
         bad = self.params("hello", key="again")
         bad["module"] = {"wasm": harness.b64(harness.guest("guest"))}
@@ -21,7 +37,8 @@ class Runs(harness.Scenario):
             slow.start("run", self.params("flood", FLOOD, stream=True, key="slow",
                                           limits={"output_bytes": FLOOD * 2, "wall_ms": 60000}))
             slow.wait_notification("run.started")
-            slow.wait_notification("run.output")  # and from now on it reads no more
+            slow.wait_notification("run.output")
+            self.wait_for_sleep()  # the client reads no more, so at last its guest has to wait
 
         def state():
             return self.client.call("run.get", {"key": "slow"})
@@ -64,17 +81,27 @@ class Runs(harness.Scenario):
             self.assertNotEqual(e.name, "internal_error")
         self.assertIn("\u20ac", answer.encode().decode("unicode_escape") if "\\u" in answer else answer)
 
-    def test_dead_zygote_is_replaced_without_a_failed_run(self):
+    def test_dead_zygote_is_passed_over(self):
+        """While the launcher cannot say yet that it died, brigd finds out by talking to it."""
         self.client.call("run", self.params("hello"))
-        for _ in range(5):
-            zygotes = [pid for pid, name in self.brigd.children().items() if name == "brig-worker"]
-            try:
-                for pid in zygotes:
-                    os.kill(pid, signal.SIGKILL)
-            except PermissionError:
-                self.skipTest("zygotes have a user of their own here")
+        children = self.brigd.children()
+        launcher = [pid for pid, name in children.items() if name == "brig-launcher"][0]
+        zygotes = [pid for pid, name in children.items() if name == "brig-worker"]
+        done = self.client.call("server.health")["runs"]
+        os.kill(launcher, signal.SIGSTOP)
+        try:
+            for pid in zygotes:
+                os.kill(pid, signal.SIGKILL)
             harness.wait_until(lambda: not set(zygotes) & set(harness.processes()), "the zygote is gone")
-            self.assertEqual(self.client.call("run", self.params("hello"))["status"], "exited")
+            run = self.client.start("run", self.params("hello"))
+
+            def has_begun():
+                health = self.client.call("server.health")
+                return health["running"] + health["runs"] > done
+            harness.wait_until(has_begun, "the run has been given to a zygote")
+        finally:
+            os.kill(launcher, signal.SIGCONT)
+        self.assertEqual(self.client.finish(run)["status"], "exited")
 
 
 class Reloading(harness.Scenario):
@@ -103,8 +130,13 @@ class Stopping(harness.Scenario):
         self.client.start("run", self.params("loop", stream=True, limits={"wall_ms": 30000, "cpu_ms": 30000}))
         self.client.wait_notification("run.started")
         os.kill(self.brigd.process.pid, signal.SIGTERM)
-        while self.client.receive() is not None:
-            pass
+        said = []
+        while True:
+            message = self.client.receive()
+            if message is None:
+                break
+            said.append(message)
+        self.assertEqual([m for m in said if "method" not in m], [])  # it did not wait for the run's end
         self.assertEqual(self.brigd.process.wait(harness.PATIENCE), 0)
         self.assertIn("stopping reason=SIGTERM", self.brigd.log())
 
