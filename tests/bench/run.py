@@ -67,7 +67,7 @@ class Bench:
 
     def make(self, name):
         path = os.path.join(self.directory, name)
-        os.mkdir(path, 0o700)
+        os.mkdir(path, 0o711)
         return path
 
     def start_brigd(self, durability):
@@ -305,9 +305,13 @@ def main():
     harness.become_subreaper()
     where = machine()
     with tempfile.TemporaryDirectory(prefix="brig-bench-") as directory:
+        os.chmod(directory, 0o711)
         bench = Bench(os.path.abspath(a.build), directory)
         try:
             bench.everything()
+        except BaseException:
+            say("brigd's log:\n" + bench.brigd.log())
+            raise
         finally:
             bench.brigd.stop()
     with open(a.output, "w", encoding="utf-8") as f:
