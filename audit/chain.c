@@ -10,16 +10,114 @@
 #include <string.h>
 
 #include "audit/log.h"
+#include "base/utf8.h"
+#include "base/version.h"
 
-#define DUMP_FLAGS (JSON_COMPACT | JSON_SORT_KEYS)
+#define OCSF_VERSION "1.3.0"
+#define LOG_NAME     "brig-audit"
 
-/* --- one record --------------------------------------------------------------------------------------------------- */
+/* Room for what stands before an event: the numbers at their longest, two digests, and a version. */
+#define VERSION_MAX 32
+#define PREFIX_MAX  600
+_Static_assert(LOG_EVENT_MAX + PREFIX_MAX <= LOG_RECORD_MAX, "a completed event is never too long");
 
-static json_t *
-ours_of(const json_t *record)
+/* --- what stands before an event ---------------------------------------------------------------------------------- */
+
+/* What the logger says of a record. */
+struct label {
+	const char *version; /* of the logger that wrote it */
+	int64_t logged_ms;
+	uint64_t sequence;
+	struct digest previous;
+	const struct chain_torn *torn; /* NULL for none */
+};
+
+/* Writes a record's beginning, up to the event's first member. Returns its length. */
+static size_t
+put_prefix(const struct label *l, char out[PREFIX_MAX])
 {
-	return json_object_get(json_object_get(record, "unmapped"), "brig");
+	char previous[DIGEST_TEXT_SIZE], digest[DIGEST_TEXT_SIZE], torn[DIGEST_TEXT_SIZE + 64] = "";
+	int n;
+
+	if (l->torn != NULL)
+		snprintf(torn, sizeof(torn), ",\"torn\":{\"bytes\":%" PRIu64 ",\"digest\":\"%s\"}", l->torn->bytes,
+		    digest_text(&l->torn->digest, digest));
+	n = snprintf(out, PREFIX_MAX,
+	    "{\"metadata\":{\"version\":\"" OCSF_VERSION "\",\"product\":{\"name\":\"brig\",\"vendor_name\":\"brig\","
+	    "\"version\":\"%.*s\"},\"log_name\":\"" LOG_NAME "\",\"logged_time\":%" PRId64 ",\"sequence\":%" PRIu64
+	    ",\"previous\":\"%s\"%s},", VERSION_MAX, l->version, l->logged_ms, l->sequence,
+	    digest_text(&l->previous, previous), torn);
+	return (size_t)n;
 }
+
+/* --- the event, as text ------------------------------------------------------------------------------------------- */
+
+/* Finds the first byte of text[0..length] that may not be in a line; `length` when there is none. */
+static size_t
+first_bad_byte(const char *text, size_t length)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	unsigned char all = 0, low = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		all |= p[i];
+		low |= p[i] < 0x20;
+	}
+	if (low == 0 && all < 0x80)
+		return length;
+	for (size_t i = 0; low != 0 && i < length; i++)
+		if (p[i] < 0x20)
+			return i;
+	return utf8_prefix(text, length, length);
+}
+
+/* Checks the members of an event: the event without its first byte. */
+static int
+check_members(const char *text, size_t length, struct err *e)
+{
+	static const char ours[] = "\"metadata\"";
+	size_t bad;
+
+	if (length < 2 || text[0] != '"' || text[length - 1] != '}')
+		return err_set(e, ERR_INVAL, "the event is no JSON object with a member: it begins with {\" and ends with }");
+	if (length >= sizeof(ours) - 1 && memcmp(text, ours, sizeof(ours) - 1) == 0)
+		return err_set(e, ERR_INVAL, "the event sets metadata, which is the logger's");
+	if ((bad = first_bad_byte(text, length)) < length)
+		return err_set(e, ERR_INVAL, "the event's byte at offset %zu, 0x%02x, is %s", bad + 1, (unsigned char)text[bad],
+		    (unsigned char)text[bad] < 0x20 ? "a control character" : "not UTF-8");
+	return 0;
+}
+
+int
+chain_check_event(const char *event, size_t length, struct err *e)
+{
+	if (length > LOG_EVENT_MAX)
+		return err_set(e, ERR_LIMIT, "the event has %zu bytes, more than %d", length, LOG_EVENT_MAX);
+	if (length == 0 || event[0] != '{')
+		return err_set(e, ERR_INVAL, "the event is no JSON object");
+	return check_members(event + 1, length - 1, e);
+}
+
+int
+chain_complete(const struct chain *c, const char *event, size_t event_length, int64_t logged_ms,
+    const struct chain_torn *torn, char *line, size_t *length, struct digest *hash, struct err *e)
+{
+	const struct label label = {BRIG_VERSION, logged_ms, c->next, c->previous, torn};
+	int rc = chain_check_event(event, event_length, e);
+	size_t n;
+
+	if (rc != 0)
+		return rc;
+	n = put_prefix(&label, line);
+	memcpy(line + n, event + 1, event_length - 1);
+	n += event_length - 1;
+	*hash = digest_of(line, n);
+	line[n] = '\n';
+	*length = n + 1;
+	return 0;
+}
+
+/* --- a line, taken apart ------------------------------------------------------------------------------------------- */
 
 static int
 digest_of_json(const json_t *value, struct digest *out)
@@ -28,21 +126,10 @@ digest_of_json(const json_t *value, struct digest *out)
 	    ERR_INVAL;
 }
 
-/* Whether dumping the object gives the line again. */
-static bool
-is_canonical(const json_t *json, const char *line, size_t length)
-{
-	char *again = json_dumps(json, DUMP_FLAGS);
-	bool same = again != NULL && strlen(again) == length && memcmp(again, line, length) == 0;
-
-	free(again);
-	return same;
-}
-
 static int
-parse_torn(const json_t *ours, struct chain_record *out)
+parse_torn(const json_t *metadata, struct chain_record *out)
 {
-	const json_t *torn = json_object_get(ours, "torn"), *bytes = json_object_get(torn, "bytes");
+	const json_t *torn = json_object_get(metadata, "torn"), *bytes = json_object_get(torn, "bytes");
 
 	out->marks_torn = torn != NULL;
 	if (torn == NULL)
@@ -53,40 +140,57 @@ parse_torn(const json_t *ours, struct chain_record *out)
 	return digest_of_json(json_object_get(torn, "digest"), &out->torn.digest);
 }
 
+/* Reads what the logger said of the record, and checks that it is written as the logger writes it. */
+static int
+parse_metadata(const char *line, size_t length, struct chain_record *r, struct err *e)
+{
+	const json_t *metadata = json_object_get(r->json, "metadata");
+	const json_t *version = json_object_get(json_object_get(metadata, "product"), "version");
+	const json_t *sequence = json_object_get(metadata, "sequence"), *logged = json_object_get(metadata, "logged_time");
+	struct label label = {.torn = NULL};
+	char want[PREFIX_MAX];
+	size_t n;
+
+	if (!json_is_integer(sequence) || json_integer_value(sequence) < 0 || !json_is_integer(logged) ||
+	    !json_is_string(version) || json_string_length(version) > VERSION_MAX ||
+	    digest_of_json(json_object_get(metadata, "previous"), &r->previous) != 0 || parse_torn(metadata, r) != 0)
+		return err_set(e, ERR_CORRUPT, "it does not say its place in the chain");
+	r->sequence = (uint64_t)json_integer_value(sequence);
+	r->logged_ms = json_integer_value(logged);
+	label = (struct label){json_string_value(version), r->logged_ms, r->sequence, r->previous,
+	    r->marks_torn ? &r->torn : NULL};
+	n = put_prefix(&label, want);
+	if (length < n || memcmp(line, want, n) != 0)
+		return err_set(e, ERR_CORRUPT, "its metadata are not written as the logger writes them");
+	if (length - n > LOG_EVENT_MAX - 1 || check_members(line + n, length - n, NULL) != 0)
+		return err_set(e, ERR_CORRUPT, "it holds what the logger does not take as an event");
+	return 0;
+}
+
 int
 chain_parse(const char *line, size_t length, struct chain_record *out, struct err *e)
 {
 	struct chain_record r = {0};
-	const json_t *ours, *sequence;
 	json_error_t je;
 	const char *why;
+	int rc;
 
 	if (length > LOG_RECORD_MAX)
 		return err_set(e, ERR_CORRUPT, "it has %zu bytes, and no record has more than %d", length, LOG_RECORD_MAX);
 	r.json = json_loadb(line, length, JSON_REJECT_DUPLICATES, &je);
 	if (!json_is_object(r.json)) {
 		why = r.json == NULL ? je.text : "it is no object";
-		err_set(e, ERR_CORRUPT, "it is not JSON as records are: %s", why);
-		goto bad;
+		rc = err_set(e, ERR_CORRUPT, "it is not JSON as records are: %s", why);
+		goto out;
 	}
-	if (!is_canonical(r.json, line, length)) {
-		err_set(e, ERR_CORRUPT, "it is not written as the logger writes");
-		goto bad;
-	}
-	ours = ours_of(r.json);
-	sequence = json_object_get(ours, "sequence");
-	if (!json_is_integer(sequence) || json_integer_value(sequence) < 0 ||
-	    digest_of_json(json_object_get(ours, "previous"), &r.previous) != 0 || parse_torn(ours, &r) != 0) {
-		err_set(e, ERR_CORRUPT, "it does not say its place in the chain");
-		goto bad;
-	}
-	r.sequence = (uint64_t)json_integer_value(sequence);
+	if ((rc = parse_metadata(line, length, &r, e)) != 0)
+		goto out;
 	r.hash = digest_of(line, length);
 	*out = r;
-	return 0;
-bad:
+	r.json = NULL;
+out:
 	json_decref(r.json);
-	return ERR_CORRUPT;
+	return rc;
 }
 
 void
@@ -107,82 +211,6 @@ chain_advance(struct chain *c, const struct chain_record *r)
 {
 	c->next = r->sequence + 1;
 	c->previous = r->hash;
-}
-
-/* The object `key` in `parent`, made when it is not there; NULL when it is something else. */
-static json_t *
-member(json_t *parent, const char *key)
-{
-	json_t *value = json_object_get(parent, key);
-
-	if (value == NULL) {
-		json_object_set_new(parent, key, json_object());
-		value = json_object_get(parent, key);
-	}
-	return json_is_object(value) ? value : NULL;
-}
-
-static int
-set_place(json_t *ours, const struct chain *c, const struct chain_torn *torn)
-{
-	char text[DIGEST_TEXT_SIZE];
-	int bad = 0;
-
-	bad |= json_object_set_new(ours, "sequence", json_integer((json_int_t)c->next));
-	bad |= json_object_set_new(ours, "previous", json_string(digest_text(&c->previous, text)));
-	if (torn != NULL)
-		bad |= json_object_set_new(ours, "torn", json_pack("{s:I, s:s}", "bytes", (json_int_t)torn->bytes, "digest",
-		    digest_text(&torn->digest, text)));
-	return bad;
-}
-
-/* Dumps a completed record with its newline: once, for that is half of what a record costs. */
-static int
-dump_line(const json_t *json, char *line, size_t *length, struct digest *hash, struct err *e)
-{
-	size_t size = json_dumpb(json, line, LOG_RECORD_MAX, DUMP_FLAGS);
-
-	if (size == 0)
-		return err_set(e, ERR_NOMEM, "a record");
-	if (size > LOG_RECORD_MAX)
-		return err_set(e, ERR_LIMIT, "the record has %zu bytes, more than %d", size, LOG_RECORD_MAX);
-	*hash = digest_of(line, size);
-	line[size] = '\n';
-	*length = size + 1;
-	return 0;
-}
-
-int
-chain_complete(const struct chain *c, const char *event, size_t event_length, const struct chain_torn *torn,
-    char *line, size_t *length, struct digest *hash, struct err *e)
-{
-	json_error_t je;
-	json_t *json = NULL, *ours;
-	int rc;
-
-	if (event_length > LOG_EVENT_MAX)
-		return err_set(e, ERR_LIMIT, "the event has %zu bytes, more than %d", event_length, LOG_EVENT_MAX);
-	json = json_loadb(event, event_length, JSON_REJECT_DUPLICATES, &je);
-	if (!json_is_object(json)) {
-		rc = err_set(e, ERR_INVAL, "the event is not a JSON object with distinct keys%s%s", json == NULL ? ": " : "",
-		    json == NULL ? je.text : "");
-		goto out;
-	}
-	ours = member(json, "unmapped");
-	ours = ours == NULL ? NULL : member(ours, "brig");
-	if (ours == NULL) {
-		rc = err_set(e, ERR_INVAL, "the event's unmapped, or unmapped.brig, is not an object");
-		goto out;
-	}
-	if (json_object_get(ours, "sequence") != NULL || json_object_get(ours, "previous") != NULL ||
-	    json_object_get(ours, "torn") != NULL) {
-		rc = err_set(e, ERR_INVAL, "the event sets unmapped.brig's sequence, previous or torn, which are the logger's");
-		goto out;
-	}
-	rc = set_place(ours, c, torn) == 0 ? dump_line(json, line, length, hash, e) : err_set(e, ERR_NOMEM, "a record");
-out:
-	json_decref(json);
-	return rc;
 }
 
 /* --- a whole log --------------------------------------------------------------------------------------------------- */

@@ -27,6 +27,7 @@ struct chain_torn {
 /* A line that is a record. */
 struct chain_record {
 	uint64_t sequence;
+	int64_t logged_ms;  /* since 1970, by the logger's clock */
 	struct digest previous;
 	struct digest hash; /* of the line itself */
 	bool marks_torn;    /* it marks what stands before it as torn */
@@ -35,8 +36,8 @@ struct chain_record {
 };
 
 /*
- * chain_parse - take a line (without its newline) apart. ERR_CORRUPT with the reason when it is not a record exactly as
- * the logger writes them. chain_record_clear ends what it gave.
+ * chain_parse - take a line (without its newline) apart. ERR_CORRUPT with the reason when it is not a record as the
+ * logger writes them: JSON with distinct keys, and at its beginning exactly the bytes that the logger would have put. chain_record_clear ends what it gave.
  */
 int chain_parse(const char *line, size_t length, struct chain_record *out, struct err *e);
 void chain_record_clear(struct chain_record *r);
@@ -46,13 +47,21 @@ bool chain_fits(const struct chain *c, const struct chain_record *r);
 void chain_advance(struct chain *c, const struct chain_record *r);
 
 /*
- * chain_complete - give an event (one JSON object) its place in the chain: the record, with its newline, goes to `line`,
- * which has room for LOG_RECORD_MAX + 1 bytes; *length is how many those are, and *hash that of the record without its
- * newline. `torn`, when not NULL, is what it marks. Does not advance the chain. Errors as log_append; `line` may then be
- * scribbled on.
+ * chain_check_event - what the logger asks of an event before it takes it: at most LOG_EVENT_MAX bytes, {" at the
+ * beginning and } at the end, no control characters, well-formed UTF-8, and not beginning with a member "metadata". That
+ * the rest is JSON with distinct keys is for the one who made it to see to, and for chain_parse to find out. Returns 0,
+ * ERR_LIMIT or ERR_INVAL.
  */
-int chain_complete(const struct chain *c, const char *event, size_t event_length, const struct chain_torn *torn,
-    char *line, size_t *length, struct digest *hash, struct err *e);
+int chain_check_event(const char *event, size_t length, struct err *e);
+
+/*
+ * chain_complete - make an event the next record: `metadata`, as the first member, says its place in the chain and when
+ * it was logged; the event's text follows as it is. The record, with its newline, goes to `line`, which has room for
+ * LOG_RECORD_MAX + 1 bytes; *length is how many those are, and *hash that of the record without its newline. `torn`, when
+ * not NULL, is what it marks. Does not advance the chain. Returns as chain_check_event.
+ */
+int chain_complete(const struct chain *c, const char *event, size_t event_length, int64_t logged_ms,
+    const struct chain_torn *torn, char *line, size_t *length, struct digest *hash, struct err *e);
 
 /* One thing that is wrong with a log. */
 struct chain_fault {

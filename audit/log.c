@@ -93,7 +93,7 @@ torn_record(const struct log *l, char *line, size_t *length, struct digest *hash
 	crypto_hash_sha256_final(&state, torn.digest.bytes);
 	if ((rc = record_of_service(&event, &text, &size, e)) != 0)
 		return rc;
-	rc = chain_complete(&l->chain, text, size, &torn, line, length, hash, e);
+	rc = chain_complete(&l->chain, text, size, event.time_ms, &torn, line, length, hash, e);
 	free(text);
 	return rc;
 }
@@ -298,7 +298,7 @@ log_append(struct log *l, const char *event, size_t length, struct log_receipt *
 		return rc;
 	if (l->count == BATCH_RECORDS || l->used + LOG_RECORD_MAX + 1 > BATCH_BYTES)
 		return err_set(e, ERR_AGAIN, "the batch is full");
-	rc = chain_complete(batch_chain(l), event, length, NULL, l->batch + l->used, &size, &hash, e);
+	rc = chain_complete(batch_chain(l), event, length, clock_ms(CLOCK_REALTIME), NULL, l->batch + l->used, &size, &hash, e);
 	if (rc != 0)
 		return rc;
 	*out = (struct log_receipt){batch_chain(l)->next, hash};

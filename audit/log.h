@@ -11,11 +11,12 @@
 #include "base/err.h"
 
 /*
- * A record is one JSON object (compact, keys sorted) and a newline. In it, unmapped.brig.sequence counts from 0 and
- * unmapped.brig.previous is the SHA-256 of the line before without its newline ("sha256:00..." for the first).
+ * A record is one JSON object and a newline. Its first member, `metadata`, is the logger's; the others are the event's, as
+ * they came. metadata.sequence counts from 0, and metadata.previous is the SHA-256 of the line before without its newline
+ * ("sha256:00..." for the first).
  *
  * What a failed write or a crash left of a record is not removed: a newline ends it, and the next record, an
- * Application Lifecycle event "repair", says in unmapped.brig.torn how many bytes it has and their SHA-256. That record
+ * Application Lifecycle event "repair", says in metadata.torn how many bytes it has and their SHA-256. That record
  * takes the place in the chain that the torn one would have had. docs/audit.md is the format's description.
  */
 #define LOG_FILE_NAME  "log.jsonl"
@@ -51,8 +52,8 @@ void log_close(struct log *l);
  * log_append - check and complete an event and put it into the batch that the next log_flush writes. *out holds if that
  * flush covers it.
  *
- * Returns 0; ERR_INVAL when it is not one JSON object with distinct keys, or sets sequence or previous itself;
- * ERR_LIMIT when it or the completed record is too long, ERR_AGAIN when the batch is full: flush first; ERR_NOMEM.
+ * Returns 0; ERR_INVAL or ERR_LIMIT when chain_check_event refuses it; ERR_AGAIN when the batch is full: flush first;
+ * ERR_NOMEM.
  */
 int log_append(struct log *l, const char *event, size_t length, struct log_receipt *out, struct err *e);
 

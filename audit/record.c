@@ -9,42 +9,16 @@
 
 #include "base/version.h"
 
-#define OCSF_VERSION "1.3.0"
-
-/* The classes that we use: uid, category, names. */
-enum class { CLASS_PROCESS, CLASS_LIFECYCLE, CLASS_API };
-static const struct {
-	int uid;
-	int category;
-	const char *name;
-	const char *category_name;
-} classes[] = {
-    [CLASS_PROCESS] = {1007, 1, "Process Activity", "System Activity"},
-    [CLASS_LIFECYCLE] = {6002, 6, "Application Lifecycle", "Application Activity"},
-    [CLASS_API] = {6003, 6, "API Activity", "Application Activity"},
-};
+/* The classes that we use. Their category is the first digit. */
+enum class { CLASS_PROCESS = 1007, CLASS_LIFECYCLE = 6002, CLASS_API = 6003 };
 
 enum { ACTIVITY_OTHER = 99 };
 enum { PROCESS_LAUNCH = 1, PROCESS_TERMINATE = 2 };
 enum { API_CREATE = 1, API_READ = 2, API_DELETE = 4 };
 enum { LIFECYCLE_START = 3, LIFECYCLE_STOP = 4 };
+enum { FILE_REGULAR = 1, HASH_SHA256 = 3 };
 enum { STATUS_SUCCESS = 1, STATUS_FAILURE = 2 };
 enum { SEVERITY_INFORMATIONAL = 1, SEVERITY_LOW = 2, SEVERITY_MEDIUM = 3 };
-
-/* What a class calls its activities. */
-static const struct activity {
-	enum class class;
-	int id;
-	const char *name;
-} activities[] = {
-    {CLASS_PROCESS, PROCESS_LAUNCH, "Launch"},
-    {CLASS_PROCESS, PROCESS_TERMINATE, "Terminate"},
-    {CLASS_API, API_CREATE, "Create"},
-    {CLASS_API, API_READ, "Read"},
-    {CLASS_API, API_DELETE, "Delete"},
-    {CLASS_LIFECYCLE, LIFECYCLE_START, "Start"},
-    {CLASS_LIFECYCLE, LIFECYCLE_STOP, "Stop"},
-};
 
 /* Which activity a method or a service's event is. */
 static const struct {
@@ -60,6 +34,8 @@ static const struct {
     {CLASS_LIFECYCLE, "start", LIFECYCLE_START},
     {CLASS_LIFECYCLE, "stop", LIFECYCLE_STOP},
 };
+
+#define TEXT_USUAL 2047 /* bytes that most records fit into */
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -96,7 +72,7 @@ digest_json(const struct digest *d)
 {
 	char text[DIGEST_TEXT_SIZE];
 
-	return json_string(digest_text(d, text));
+	return json_stringn_nocheck(digest_text(d, text), DIGEST_TEXT_SIZE - 1);
 }
 
 static json_t *
@@ -105,17 +81,30 @@ number_json(uint64_t n)
 	return json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n);
 }
 
-/* The setters return whether it did not work, so that calls can be or-ed. */
+/* The setters return whether it did not work, so that calls can be or-ed. Keys are ours, and so well-formed. */
 static int
 set(json_t *object, const char *key, json_t *value)
 {
-	return json_object_set_new(object, key, value) != 0;
+	return json_object_set_new_nocheck(object, key, value) != 0;
 }
 
 static int
 set_text(json_t *object, const char *key, const char *value)
 {
 	return is_given(value) ? set(object, key, text_json(value)) : 0;
+}
+
+static int
+set_integer(json_t *object, const char *key, int64_t value)
+{
+	return set(object, key, json_integer((json_int_t)value));
+}
+
+/* Adds a value that the caller, or a cache, keeps. NULL for none. */
+static int
+set_shared(json_t *object, const char *key, const json_t *value)
+{
+	return value != NULL ? set(object, key, json_incref((json_t *)(uintptr_t)value)) : 0;
 }
 
 static int
@@ -136,15 +125,6 @@ host_name(void)
 	return name;
 }
 
-static const char *
-activity_name(enum class class, int id)
-{
-	for (size_t i = 0; i < COUNT_OF(activities); i++)
-		if (activities[i].class == class && activities[i].id == id)
-			return activities[i].name;
-	return "Other";
-}
-
 static int
 activity_of(enum class class, const char *text)
 {
@@ -154,42 +134,81 @@ activity_of(enum class class, const char *text)
 	return ACTIVITY_OTHER;
 }
 
-/* Classification and occurrence, which every OCSF event has. */
+/* Classification and occurrence, which every OCSF event has. Sets *bad. */
 static json_t *
-event(enum class class, int activity, int64_t time_ms, int severity, int status)
+event(enum class class, int activity, int64_t time_ms, int severity, int status, int *bad)
 {
-	static const char *const severities[] = {"Unknown", "Informational", "Low", "Medium"};
+	json_t *record = json_object();
 
-	return json_pack("{s:i, s:s, s:i, s:s, s:i, s:s, s:I, s:I, s:i, s:s, s:i, s:s, s:{s:s, s:{s:s, s:s, s:s}}}",
-	    "class_uid", classes[class].uid, "class_name", classes[class].name,
-	    "category_uid", classes[class].category, "category_name", classes[class].category_name,
-	    "activity_id", activity, "activity_name", activity_name(class, activity),
-	    "type_uid", (json_int_t)classes[class].uid * 100 + activity, "time", (json_int_t)time_ms,
-	    "severity_id", severity, "severity", severities[severity],
-	    "status_id", status, "status", status == STATUS_SUCCESS ? "Success" : "Failure",
-	    "metadata", "version", OCSF_VERSION, "product", "name", "brig", "vendor_name", "brig", "version", BRIG_VERSION);
+	*bad |= set_integer(record, "class_uid", class);
+	*bad |= set_integer(record, "category_uid", class / 1000);
+	*bad |= set_integer(record, "activity_id", activity);
+	*bad |= set_integer(record, "type_uid", class * 100 + activity);
+	*bad |= set_integer(record, "time", time_ms);
+	*bad |= set_integer(record, "severity_id", severity);
+	*bad |= set_integer(record, "status_id", status);
+	return record;
 }
 
-static json_t *
+/* The part of a record that is the same for all requests of a client: made once for the last one. NULL without memory. */
+static const json_t *
 actor_json(const struct record_actor *a)
 {
+	static struct record_actor last;
+	static json_t *json;
 	char uid[16], gid[16];
 
+	if (json != NULL && a->uid == last.uid && a->gid == last.gid && a->pid == last.pid)
+		return json;
+	json_decref(json);
 	snprintf(uid, sizeof(uid), "%u", (unsigned)a->uid);
 	snprintf(gid, sizeof(gid), "%u", (unsigned)a->gid);
-	return json_pack("{s:{s:i, s:{s:s, s:[{s:s}]}}}", "process", "pid", (int)a->pid, "user", "uid", uid, "groups", "uid",
+	json = json_pack("{s:{s:i, s:{s:s, s:[{s:s}]}}}", "process", "pid", (int)a->pid, "user", "uid", uid, "groups", "uid",
 	    gid);
+	last = *a;
+	return json;
+}
+
+static const json_t *
+device_json(void)
+{
+	static json_t *json;
+
+	if (json == NULL)
+		json = json_pack("{s:s, s:i}", "hostname", host_name(), "type_id", 0);
+	return json;
+}
+
+static int
+set_actor(json_t *record, const struct record_actor *a)
+{
+	const json_t *json = actor_json(a);
+
+	return json == NULL || set_shared(record, "actor", json);
+}
+
+static int
+set_device(json_t *record)
+{
+	const json_t *json = device_json();
+
+	return json == NULL || set_shared(record, "device", json);
 }
 
 /* A module as an OCSF file: its name is its digest, it has no path. */
 static json_t *
-file_json(const struct digest *d)
+file_json(const struct digest *d, bool with_hash, int *bad)
 {
 	char text[DIGEST_TEXT_SIZE];
+	json_t *file = json_object();
 
 	digest_text(d, text);
-	return json_pack("{s:s, s:i, s:s, s:[{s:i, s:s, s:s}]}", "name", text, "type_id", 1, "type", "Regular File", "hashes",
-	    "algorithm_id", 3, "algorithm", "SHA-256", "value", text + sizeof("sha256:") - 1);
+	*bad |= set(file, "name", json_string_nocheck(text));
+	*bad |= set_integer(file, "type_id", FILE_REGULAR);
+	if (with_hash)
+		*bad |= set(file, "hashes", json_pack("[{s:i, s:s}]", "algorithm_id", HASH_SHA256, "value",
+		    text + sizeof("sha256:") - 1));
+	return file;
 }
 
 /* Puts what has no place in OCSF under unmapped.brig. Takes `ours`, also when that fails. */
@@ -198,7 +217,7 @@ set_ours(json_t *record, json_t *ours)
 {
 	json_t *unmapped = json_object();
 
-	if (json_object_set_new(unmapped, "brig", ours) != 0) {
+	if (set(unmapped, "brig", ours) != 0) {
 		json_decref(unmapped);
 		return 1;
 	}
@@ -226,6 +245,33 @@ shorten(json_t *record, const char *part)
 	return json_object_set_new(ours, part, json_pack("{s:o}", "omitted", digest_json(&d))) == 0;
 }
 
+/* The text of a record, in a buffer of the size that most have. NULL without memory. */
+static char *
+dump(const json_t *record, size_t *length)
+{
+	char *text = NULL;
+	size_t room = TEXT_USUAL;
+
+	*length = 0;
+	for (;;) {
+		char *more = realloc(text, room + 1);
+
+		if (more == NULL)
+			break;
+		text = more;
+		*length = json_dumpb(record, text, room, JSON_COMPACT);
+		if (*length == 0)
+			break;
+		if (*length <= room) {
+			text[*length] = '\0';
+			return text;
+		}
+		room = *length;
+	}
+	free(text);
+	return NULL;
+}
+
 /* Ends each record_of_*: takes `record`; `bad` is whether something in it is missing. */
 static int
 finish(json_t *record, int bad, char **text, size_t *length, struct err *e)
@@ -234,8 +280,7 @@ finish(json_t *record, int bad, char **text, size_t *length, struct err *e)
 	size_t n = 0;
 
 	for (size_t i = 0; bad == 0 && record != NULL; i++) {
-		out = json_dumps(record, JSON_COMPACT); /* the logger sorts */
-		n = out != NULL ? strlen(out) : 0;
+		out = dump(record, &n);
 		if (n <= RECORD_TEXT_MAX || i == COUNT_OF(large))
 			break;
 		free(out);
@@ -252,24 +297,15 @@ finish(json_t *record, int bad, char **text, size_t *length, struct err *e)
 
 /* --- runs ---------------------------------------------------------------------------------------------------------- */
 
+/* What unmapped.brig holds of every run. Sets *bad. */
 static json_t *
-run_ours(const struct record_run *r)
+run_ours(const struct record_run *r, int *bad)
 {
 	json_t *ours = json_object();
-	int bad = 0;
 
-	bad |= set_text(ours, "run_id", r->run_id);
-	bad |= set(ours, "module", json_pack("{s:o}", "digest", digest_json(r->module)));
-	bad |= set_text(json_object_get(ours, "module"), "signer", r->signer);
-	bad |= set_text(json_object_get(ours, "module"), "signature", r->signature);
-	bad |= set(ours, "policy", json_pack("{s:o}", "digest", digest_json(r->policy)));
-	bad |= set_digest(ours, "input", r->input);
-	if (r->limits != NULL)
-		bad |= set(ours, "limits", json_incref((json_t *)(uintptr_t)r->limits));
-	if (bad != 0) {
-		json_decref(ours);
-		return NULL;
-	}
+	*bad |= set_text(ours, "signer", r->signer);
+	*bad |= set_text(ours, "signature", r->signature);
+	*bad |= set_digest(ours, "policy", r->policy);
 	return ours;
 }
 
@@ -277,12 +313,15 @@ run_ours(const struct record_run *r)
 static json_t *
 run_event(const struct record_run *r, int activity, int64_t time_ms, int severity, int status, int *bad)
 {
-	json_t *record = event(CLASS_PROCESS, activity, time_ms, severity, status);
+	json_t *record = event(CLASS_PROCESS, activity, time_ms, severity, status, bad);
+	json_t *process = json_object(), *file = file_json(r->module, activity == PROCESS_LAUNCH, bad);
 
-	*bad |= set(record, "actor", actor_json(&r->actor));
-	*bad |= set(record, "device", json_pack("{s:s, s:i, s:s}", "hostname", host_name(), "type_id", 0, "type", "Unknown"));
-	*bad |= set(record, "process", json_pack("{s:o, s:o, s:o}", "uid", text_json(r->run_id), "created_time",
-	    json_integer((json_int_t)r->time_ms), "file", file_json(r->module)));
+	*bad |= set_actor(record, &r->actor);
+	*bad |= set_device(record);
+	*bad |= set(process, "uid", text_json(r->run_id));
+	*bad |= set_integer(process, "created_time", r->time_ms);
+	*bad |= set(process, "file", file);
+	*bad |= set(record, "process", process);
 	return record;
 }
 
@@ -291,46 +330,45 @@ record_of_intent(const struct record_run *r, char **text, size_t *length, struct
 {
 	int bad = 0;
 	json_t *record = run_event(r, PROCESS_LAUNCH, r->time_ms, SEVERITY_INFORMATIONAL, STATUS_SUCCESS, &bad);
+	json_t *ours = run_ours(r, &bad);
 
-	bad |= set(record, "message", json_string("a run is about to start"));
-	bad |= set_ours(record, run_ours(r));
+	bad |= set_digest(ours, "input", r->input);
+	bad |= set_shared(ours, "limits", r->limits);
+	bad |= set_ours(record, ours);
 	return finish(record, bad, text, length, e);
 }
 
-static json_t *
-stream_json(const struct record_stream *s)
+/* A stream is on record when the guest wrote to it. */
+static int
+set_stream(json_t *ours, const char *key, const struct record_stream *s)
 {
-	json_t *json = json_pack("{s:o, s:b}", "bytes", number_json(s->bytes), "truncated", s->truncated);
+	json_t *json;
+	int bad = 0;
 
-	if (set_digest(json, "digest", s->digest) != 0) {
-		json_decref(json);
-		return NULL;
-	}
-	return json;
+	if (s->bytes == 0 && !s->truncated)
+		return 0;
+	json = json_object();
+	bad |= set(json, "bytes", number_json(s->bytes));
+	bad |= set_digest(json, "digest", s->digest);
+	if (s->truncated)
+		bad |= set(json, "truncated", json_true());
+	return set(ours, key, json) | bad;
 }
 
 static json_t *
-outcome_ours(const struct record_outcome *r)
+outcome_ours(const struct record_outcome *r, int *bad)
 {
-	json_t *ours = run_ours(&r->run);
-	int bad = 0;
+	json_t *ours = run_ours(&r->run, bad);
 
-	bad |= set_text(ours, "status", r->status);
-	bad |= set_text(ours, "limit", r->limit);
-	bad |= set_text(ours, "trap", r->trap);
-	bad |= set_text(ours, "reason", r->reason);
-	bad |= set(ours, "stdout", stream_json(&r->out));
-	bad |= set(ours, "stderr", stream_json(&r->err));
-	if (r->has_exit_code)
-		bad |= set(ours, "exit_code", json_integer((json_int_t)r->exit_code));
-	if (r->usage != NULL)
-		bad |= set(ours, "usage", json_incref((json_t *)(uintptr_t)r->usage));
-	if (r->denials != NULL)
-		bad |= set(ours, "denials", json_incref((json_t *)(uintptr_t)r->denials));
-	if (bad != 0) {
-		json_decref(ours);
-		return NULL;
-	}
+	*bad |= set_text(ours, "limit", r->limit);
+	*bad |= set_text(ours, "trap", r->trap);
+	*bad |= set_stream(ours, "stdout", &r->out);
+	*bad |= set_stream(ours, "stderr", &r->err);
+	if (r->has_exit_code && r->exit_code > INT32_MAX) /* OCSF's integers have 32 bits */
+		*bad |= set_integer(ours, "exit_code", r->exit_code);
+	*bad |= set_shared(ours, "usage", r->usage);
+	if (json_array_size(r->denials) > 0)
+		*bad |= set_shared(ours, "denials", r->denials);
 	return ours;
 }
 
@@ -339,17 +377,16 @@ record_of_outcome(const struct record_outcome *r, char **text, size_t *length, s
 {
 	bool exited = strcmp(r->status, "exited") == 0;
 	int bad = 0;
+	json_t *ours;
 	json_t *record = run_event(&r->run, PROCESS_TERMINATE, r->ended_ms, exited ? SEVERITY_INFORMATIONAL : SEVERITY_LOW,
 	    exited ? STATUS_SUCCESS : STATUS_FAILURE, &bad);
 
-	bad |= set(json_object_get(record, "process"), "terminated_time", json_integer((json_int_t)r->ended_ms));
+	ours = outcome_ours(r, &bad);
 	bad |= set_text(record, "status_code", r->status);
 	bad |= set_text(record, "status_detail", r->reason);
-	/* OCSF's integers have 32 bits, and an exit code is what the guest says it is */
 	if (r->has_exit_code && r->exit_code <= INT32_MAX)
-		bad |= set(record, "exit_code", json_integer((json_int_t)r->exit_code));
-	bad |= set(record, "message", json_string("a run has ended"));
-	bad |= set_ours(record, outcome_ours(r));
+		bad |= set_integer(record, "exit_code", r->exit_code);
+	bad |= set_ours(record, ours);
 	return finish(record, bad, text, length, e);
 }
 
@@ -359,9 +396,9 @@ static json_t *
 api_event(const char *method, const struct record_actor *actor, int64_t time_ms, int status, int *bad)
 {
 	int severity = status == STATUS_SUCCESS ? SEVERITY_INFORMATIONAL : SEVERITY_MEDIUM;
-	json_t *record = event(CLASS_API, activity_of(CLASS_API, method), time_ms, severity, status);
+	json_t *record = event(CLASS_API, activity_of(CLASS_API, method), time_ms, severity, status, bad);
 
-	*bad |= set(record, "actor", actor_json(actor));
+	*bad |= set_actor(record, actor);
 	*bad |= set(record, "api", json_pack("{s:o, s:{s:s}}", "operation", text_json(method), "service", "name", "brigd"));
 	*bad |= set(record, "src_endpoint", json_pack("{s:s}", "hostname", host_name()));
 	return record;
@@ -380,7 +417,6 @@ set_resource(json_t *record, const struct digest *module)
 int
 record_of_refusal(const struct record_refusal *r, char **text, size_t *length, struct err *e)
 {
-	json_t *ours = json_object();
 	int bad = 0;
 	json_t *record = api_event(r->method, &r->actor, r->time_ms, STATUS_FAILURE, &bad);
 
@@ -388,46 +424,38 @@ record_of_refusal(const struct record_refusal *r, char **text, size_t *length, s
 	bad |= set_text(record, "status_detail", r->detail);
 	bad |= set(json_object_get(record, "api"), "response", json_pack("{s:i, s:o}", "code", r->error_number, "error",
 	    text_json(r->error)));
-	bad |= set(record, "message", json_string("a request was refused"));
 	bad |= set_resource(record, r->module);
-	bad |= set_text(ours, "error", r->error);
-	if (r->module != NULL)
-		bad |= set(ours, "module", json_pack("{s:o}", "digest", digest_json(r->module)));
-	bad |= set_ours(record, ours);
 	return finish(record, bad, text, length, e);
 }
 
 int
 record_of_module(const struct record_module *r, char **text, size_t *length, struct err *e)
 {
-	json_t *module = json_pack("{s:o}", "digest", digest_json(r->module));
+	json_t *ours = json_object();
 	int bad = 0;
 	json_t *record = api_event(r->method, &r->actor, r->time_ms, STATUS_SUCCESS, &bad);
 
 	bad |= set_resource(record, r->module);
-	bad |= set_text(module, "signer", r->signer);
-	bad |= set_text(module, "signature", r->signature);
+	bad |= set_text(ours, "signer", r->signer);
+	bad |= set_text(ours, "signature", r->signature);
 	if (r->size > 0)
-		bad |= set(module, "size", number_json(r->size));
-	bad |= set(record, "message", json_string("a stored module changed"));
-	bad |= set_ours(record, json_pack("{s:o}", "module", module));
+		bad |= set(ours, "size", number_json(r->size));
+	bad |= set_ours(record, ours);
 	return finish(record, bad, text, length, e);
 }
 
 int
 record_of_service(const struct record_service *r, char **text, size_t *length, struct err *e)
 {
-	json_t *record = event(CLASS_LIFECYCLE, activity_of(CLASS_LIFECYCLE, r->what), r->time_ms, SEVERITY_INFORMATIONAL,
-	    STATUS_SUCCESS);
-	json_t *ours = json_object();
 	int bad = 0;
+	json_t *record = event(CLASS_LIFECYCLE, activity_of(CLASS_LIFECYCLE, r->what), r->time_ms, SEVERITY_INFORMATIONAL,
+	    STATUS_SUCCESS, &bad);
+	json_t *ours = json_object();
 
 	bad |= set(record, "app", json_pack("{s:s, s:s, s:s}", "name", "brig", "vendor_name", "brig", "version", BRIG_VERSION));
-	bad |= set(record, "device", json_pack("{s:s, s:i, s:s}", "hostname", host_name(), "type_id", 0, "type", "Unknown"));
-	bad |= set_text(record, "message", is_given(r->detail) ? r->detail : r->what);
+	bad |= set_device(record);
+	bad |= set_text(record, "message", r->detail);
 	bad |= set_text(ours, "event", r->what);
-	if (r->extra != NULL)
-		bad |= json_object_update(ours, (json_t *)(uintptr_t)r->extra) != 0;
 	bad |= set_ours(record, ours);
 	return finish(record, bad, text, length, e);
 }

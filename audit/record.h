@@ -12,8 +12,8 @@
 #include "base/err.h"
 
 /*
- * Every function here makes one JSON object, compact, for PROTO_LOG_APPEND; the logger adds its place in the chain
- * (audit/log.h). All structures borrow. Texts are taken as they come: bytes that are not UTF-8 become '?', and what is
+ * Every function here makes one JSON object, compact, for PROTO_LOG_APPEND: an OCSF event but for its metadata, which
+ * the logger adds (audit/log.h). Not thread-safe: parts that stay the same are made once. All structures borrow. Texts are taken as they come: bytes that are not UTF-8 become '?', and what is
  * longer than RECORD_STRING_MAX is cut. A text that may be NULL or "" is then left out.
  *
  * Each returns 0 with *text (NUL-terminated, *length without it, freed by the caller), never more than
@@ -94,7 +94,6 @@ struct record_service {
 	int64_t time_ms;
 	const char *what;    /* "start", "stop", "reload", "repair", ... */
 	const char *detail;  /* a sentence; NULL or "" for none */
-	const json_t *extra; /* object whose members join unmapped.brig; NULL for none */
 };
 int record_of_service(const struct record_service *r, char **text, size_t *length, struct err *e);
 

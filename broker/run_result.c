@@ -242,6 +242,8 @@ run_usage_json(const struct run_facts *f)
 {
 	const struct proto_result *c = &f->claimed;
 
+	if (f->usage != NULL)
+		return json_incref(f->usage);
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
 	    "wall_us", number(f->wall_us),
 	    "user_us", number(f->observed.user_us),

@@ -55,6 +55,7 @@ struct run_facts {
 	struct run_stream out, err;
 	bool streamed;
 	const json_t *denials;    /* array */
+	json_t *usage;            /* run_usage_json of these facts, once made */
 	uint64_t queue_us, compile_us, wall_us;
 	enum run_start start;
 	const char *module_digest; /* text */
@@ -66,7 +67,10 @@ struct run_facts {
 /* run_result_json - the result of `run`, as docs/protocol.md describes it. NULL when out of memory. */
 json_t *run_result_json(const struct run_facts *f);
 
-/* run_usage_json - its `usage` alone, for the audit log. NULL when out of memory. */
+/*
+ * run_usage_json - its `usage` alone. A new reference to f->usage, when that was made before: so that the result and the
+ * audit log share it. NULL when out of memory.
+ */
 json_t *run_usage_json(const struct run_facts *f);
 
 /* run_status_name, run_limit_name, run_trap_name, run_call_name - names as in results; "?", or NULL for call 0. */

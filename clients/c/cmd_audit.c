@@ -166,19 +166,20 @@ static void
 describe(const json_t *record, char *out, size_t size)
 {
 	const json_t *ours = json_object_get(json_object_get(record, "unmapped"), "brig");
-	const json_t *code = json_object_get(ours, "exit_code");
-	const char *status = TEXT_AT(ours, "status"), *limit = TEXT_AT(ours, "limit"), *trap = TEXT_AT(ours, "trap");
-	const char *method = TEXT_AT(record, "api", "operation"), *error = TEXT_AT(ours, "error");
-	const char *event = TEXT_AT(ours, "event");
+	const json_t *code = json_object_get(record, "exit_code");
+	const char *status = TEXT_AT(record, "status_code"), *limit = TEXT_AT(ours, "limit"), *trap = TEXT_AT(ours, "trap");
+	const char *method = TEXT_AT(record, "api", "operation"), *event = TEXT_AT(ours, "event");
 
-	if (json_is_integer(code) && strcmp(status, "exited") == 0)
+	if (code == NULL) /* past OCSF's 32 bits */
+		code = json_object_get(ours, "exit_code");
+	if (method[0] != '\0' && status[0] != '\0')
+		snprintf(out, size, "refused %s: %s", method, status);
+	else if (method[0] != '\0')
+		snprintf(out, size, "%s", method);
+	else if (json_is_integer(code) && strcmp(status, "exited") == 0)
 		snprintf(out, size, "run exited %" JSON_INTEGER_FORMAT, json_integer_value(code));
 	else if (status[0] != '\0')
 		snprintf(out, size, "run %s %s", status, limit[0] != '\0' ? limit : trap);
-	else if (error[0] != '\0')
-		snprintf(out, size, "refused %s: %s", method, error);
-	else if (method[0] != '\0')
-		snprintf(out, size, "%s", method);
 	else if (event[0] != '\0')
 		snprintf(out, size, "brigd %s", event);
 	else
@@ -203,13 +204,12 @@ print_column(const char *text, int width)
 static void
 print_row(const struct chain_record *r)
 {
-	const json_t *ours = json_object_get(json_object_get(r->json, "unmapped"), "brig");
-	const char *uid = TEXT_AT(r->json, "actor", "user", "uid"), *reason = TEXT_AT(r->json, "status_detail");
-	const char *module = TEXT_AT(ours, "module", "digest");
+	const char *uid = TEXT_AT(r->json, "actor", "process", "user", "uid"), *reason = TEXT_AT(r->json, "status_detail");
+	const char *module = TEXT_AT(r->json, "process", "file", "name"), *run = TEXT_AT(r->json, "process", "uid");
 	char time[UTC_TEXT_SIZE], what[200], digest[20];
 
-	if (uid[0] == '\0')
-		uid = TEXT_AT(r->json, "actor", "process", "user", "uid");
+	if (module[0] == '\0')
+		module = TEXT_AT(json_array_get(json_object_get(r->json, "resources"), 0), "uid");
 	utc_text(json_integer_value(json_object_get(r->json, "time")) / 1000, time);
 	describe(r->json, what, sizeof(what));
 	snprintf(digest, sizeof(digest), "%.12s", strncmp(module, "sha256:", 7) == 0 ? module + 7 : module);
@@ -217,7 +217,7 @@ print_row(const struct chain_record *r)
 	print_column(uid[0] == '\0' ? "-" : uid, 11);
 	print_column(what, 30);
 	print_column(digest[0] == '\0' ? "-" : digest, 14);
-	print_column(TEXT_AT(ours, "run_id")[0] == '\0' ? "-" : TEXT_AT(ours, "run_id"), 0);
+	print_column(run[0] == '\0' ? "-" : run, 0);
 	if (reason[0] != '\0')
 		print_column(reason, 0);
 	putchar('\n');
@@ -235,7 +235,7 @@ show_line(const struct options *o, uint64_t number, const char *line, size_t len
 		cmd_error("audit", "line %" PRIu64 ": %s", number, e.msg);
 		return false;
 	}
-	run = TEXT_AT(r.json, "unmapped", "brig", "run_id");
+	run = TEXT_AT(r.json, "process", "uid");
 	if (o->run == NULL || strcmp(run, o->run) == 0) {
 		if (o->json)
 			printf("%.*s\n", (int)length, line);

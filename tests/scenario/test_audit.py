@@ -33,9 +33,10 @@ class Audit(harness.Scenario):
         records = self.records_of(result["run_id"])
         self.assertGreaterEqual(len(records), 2)
         intent, outcome = records[0], records[-1]
-        self.assertLess(intent["unmapped"]["brig"]["sequence"], outcome["unmapped"]["brig"]["sequence"])
+        self.assertLess(intent["metadata"]["sequence"], outcome["metadata"]["sequence"])
         self.assertNotIn("exit_code", json.dumps(intent))
-        self.assertIn("5", json.dumps(outcome))
+        self.assertEqual((outcome["status_code"], outcome["exit_code"]), ("exited", 5))
+        self.assertEqual(outcome["unmapped"]["brig"]["usage"], result["usage"])
         for record in (intent, outcome):
             self.assertIn(record["class_uid"], (6003, 1007))
             self.assertEqual(record["category_uid"], record["class_uid"] // 1000)
@@ -43,6 +44,12 @@ class Audit(harness.Scenario):
             self.assertIn(result["module"]["digest"], json.dumps(record))
             self.assertIn(result["policy"]["digest"], json.dumps(record))
             self.assertGreater(record["time"], 1600000000000)
+            self.assertGreaterEqual(record["metadata"]["logged_time"], record["time"])
+            self.assertEqual(record["process"]["uid"], result["run_id"])
+            self.assertEqual(record["process"]["file"]["name"], result["module"]["digest"])
+            self.assertEqual(record["unmapped"]["brig"]["policy"], result["policy"]["digest"])
+            self.assertEqual(record["actor"]["process"]["pid"], os.getpid())
+        self.assertIn("wall_ms", intent["unmapped"]["brig"]["limits"])
 
     def test_outputs_are_there_by_digest_only(self):
         result = self.run_guest("both", "a-secret-word")
@@ -63,7 +70,8 @@ class Audit(harness.Scenario):
         previous = ZEROS
         for number, line in enumerate(self.lines()):
             self.assertLessEqual(len(line), 65535)
-            chained = json.loads(line)["unmapped"]["brig"]
+            self.assertTrue(line.startswith(b'{"metadata":{'))
+            chained = json.loads(line)["metadata"]
             self.assertEqual((chained["sequence"], chained["previous"]), (number, previous))
             previous = "sha256:" + hashlib.sha256(line).hexdigest()
 
@@ -96,7 +104,11 @@ class Audit(harness.Scenario):
         self.assertNotEqual(altered, good)
         missing = good[:2] + good[3:]
         moved = [good[0], good[2], good[1]] + good[3:]
-        for what, lines in (("altered", altered), ("missing", missing), ("moved", moved)):
+        doubled = list(good)
+        doubled[2] = doubled[2][:-1] + b',"metadata":{}}'
+        self.assertEqual(json.loads(doubled[2])["metadata"], {})  # as a reader that takes the last of two would have it
+        cases = (("altered", altered), ("missing", missing), ("moved", moved), ("metadata twice", doubled))
+        for what, lines in cases:
             with self.subTest(what):
                 done = self.verify(lines)
                 self.assertEqual(done.returncode, 1, done.stdout + done.stderr)

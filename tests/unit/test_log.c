@@ -18,6 +18,7 @@
 
 #include "audit/chain.h"
 #include "audit/log.h"
+#include "base/version.h"
 
 struct fixture {
 	char path[64];
@@ -180,31 +181,46 @@ set_room(rlim_t bytes)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
+/* What the logger must have put in front of an event: all but the time, which is read from `line` and is past 2020. */
+static void
+metadata(char *out, size_t size, const char *line, int sequence, const char *previous)
+{
+	static const char before[] = "{\"metadata\":{\"version\":\"1.3.0\",\"product\":{\"name\":\"brig\",\"vendor_name\":\"brig\","
+	    "\"version\":\"" BRIG_VERSION "\"},\"log_name\":\"brig-audit\",\"logged_time\":";
+	long long time = 0;
+
+	assert_memory_equal(line, before, sizeof(before) - 1);
+	time = atoll(line + sizeof(before) - 1);
+	assert_true(time > 1577836800000);
+	snprintf(out, size, "%s%lld,\"sequence\":%d,\"previous\":\"%s\"},", before, time, sequence, previous);
+}
+
 static void
 a_record_carries_its_number_and_the_hash_of_the_one_before(void **state)
 {
 	static const char zeros[] = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 	struct fixture *f = *state;
 	struct log_receipt first, second;
-	char want[600], text[DIGEST_TEXT_SIZE], *data;
+	char want[1000], text[DIGEST_TEXT_SIZE], *data, *next;
 	struct digest hash;
 	size_t length, done;
 
-	assert_int_equal(append_text(f, "{\"b\":1, \"a\":{\"y\":[1,2], \"x\":\"\\u00e9\"}}", &first), 0);
-	assert_int_equal(append_text(f, "{\"unmapped\":{\"brig\":{\"run_id\":\"r1\"}}}", &second), 0);
+	assert_int_equal(append_text(f, "{\"b\":1, \"a\":{\"y\":[1,2], \"x\":\"\\u00e9\xc3\xa9\"}}", &first), 0);
+	assert_int_equal(append_text(f, "{\"unmapped\":{\"brig\":{\"event\":\"x\"}}}", &second), 0);
 	assert_int_equal(log_flush(f->log, &done, NULL), 0);
 	assert_int_equal(done, 2);
 	data = contents(f, &length);
-	snprintf(want, sizeof(want), "{\"a\":{\"x\":\"\xc3\xa9\",\"y\":[1,2]},\"b\":1,\"unmapped\":{\"brig\":{\"previous\":\"%s\","
-	    "\"sequence\":0}}}", zeros);
+	metadata(want, sizeof(want), data, 0, zeros);
+	strcat(want, "\"b\":1, \"a\":{\"y\":[1,2], \"x\":\"\\u00e9\xc3\xa9\"}}"); /* the event as it came */
 	assert_memory_equal(data, want, strlen(want));
 	hash = digest_of(want, strlen(want));
 	assert_true(digest_equal(&hash, &first.hash));
 	assert_int_equal(first.sequence, 0);
 	assert_int_equal(data[strlen(want)], '\n');
-	snprintf(want, sizeof(want), "{\"unmapped\":{\"brig\":{\"previous\":\"%s\",\"run_id\":\"r1\",\"sequence\":1}}}\n",
-	    digest_text(&hash, text));
-	assert_string_equal(strchr(data, '\n') + 1, want);
+	next = strchr(data, '\n') + 1;
+	metadata(want, sizeof(want), next, 1, digest_text(&hash, text));
+	strcat(want, "\"unmapped\":{\"brig\":{\"event\":\"x\"}}}\n");
+	assert_string_equal(next, want);
 	assert_int_equal(second.sequence, 1);
 	free(data);
 	assert_good(f, 2, 0);
@@ -224,19 +240,62 @@ the_chain_goes_on_after_a_restart(void **state)
 }
 
 static void
-refuses_what_is_not_one_object_with_distinct_keys(void **state)
+refuses_what_cannot_be_an_event_and_says_why(void **state)
 {
-	static const char *const bad[] = {"", "[]", "1", "{", "{} {}", "{\"a\":1,\"a\":2}", "{\"a\":\"\xff\"}", "{\"a\":NaN}",
-	    "{\"a\":\"\\u0000\"}", "{\"unmapped\":1}", "{\"unmapped\":{\"brig\":[]}}",
-	    "{\"unmapped\":{\"brig\":{\"sequence\":7}}}", "{\"unmapped\":{\"brig\":{\"previous\":\"\"}}}",
-	    "{\"unmapped\":{\"brig\":{\"torn\":{\"bytes\":1}}}}"};
+	static const struct {
+		const char *event, *why;
+	} bad[] = {{"", "no JSON object"}, {"[]", "no JSON object"}, {"1", "no JSON object"}, {"{", "no JSON object"},
+	    {"{}", "with a member"}, {" {\"a\":1}", "no JSON object"}, {"{ \"a\":1}", "with a member"},
+	    {"{\"a\":1", "with a member"}, {"{\"a\":1} ", "with a member"}, {"{\"a\":1}\n", "with a member"},
+	    {"{\"a\":\"\xff\"}", "offset 6, 0xff, is not UTF-8"}, {"{\"\xc3\xa9\":\"\xc3\"}", "offset 7, 0xc3, is not UTF-8"},
+	    {"{\"a\":\"\xed\xa0\x80\"}", "offset 6, 0xed, is not UTF-8"}, {"{\"a\":\"\xc0\x80\"}", "0xc0, is not UTF-8"},
+	    {"{\"a\":\"\x1f\"}", "offset 6, 0x1f, is a control character"},
+	    {"{\"a\":1,\n\"b\":2}", "offset 7, 0x0a, is a control character"},
+	    {"{\"a\":1,\t\"b\":\"\xff\"}", "offset 7, 0x09, is a control character"},
+	    {"{\"metadata\":{}}", "metadata, which is the logger's"},
+	    {"{\"metadata\" :{},\"a\":1}", "metadata, which is the logger's"}};
 	struct fixture *f = *state;
 	struct log_receipt receipt;
 
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(append_text(f, bad[i], &receipt), ERR_INVAL);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct err e = {0};
+
+		assert_int_equal(log_append(f->log, bad[i].event, strlen(bad[i].event), &receipt, &e), ERR_INVAL);
+		if (strstr(e.msg, bad[i].why) == NULL)
+			fail_msg("%s: %s", bad[i].event, e.msg);
+	}
+	assert_int_equal(log_append(f->log, "{\"a\":\"\0\"}", 9, &receipt, NULL), ERR_INVAL);
 	assert_int_equal(append(f, 0, 1), 1);
 	assert_good(f, 1, 0);
+}
+
+/* What only one who parses can see is taken, and found when the log is verified: in its own line, and only there. */
+static void
+verify_finds_events_that_are_not_json_with_distinct_keys(void **state)
+{
+	static const char *const bad[] = {"{\"a\":1,\"metadata\":{}}", "{\"a\":1,\"\\u006detadata\":{}}",
+	    "{\"\\u006detadata\":{\"sequence\":1}}", "{\"a\":1,\"a\":2}", "{\"a\":}", "{\"a\"}", "{\"a\":NaN}",
+	    "{\"a\":\"\\u0000\"}", "{\"a\":1}}", "{\"a\":1},{\"b\":2}"};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct log_receipt receipt;
+		struct faults faults;
+		size_t done;
+
+		log_close(f->log);
+		f->log = NULL;
+		forge(f, "", 0);
+		open_log(f, LOG_BATCH);
+		assert_int_equal(append(f, 0, 1), 1);
+		assert_int_equal(append_text(f, bad[i], &receipt), 0);
+		assert_int_equal(log_flush(f->log, &done, NULL), 0);
+		assert_int_equal(append(f, 1, 2), 2);
+		if (verify(f, NULL, &faults).faults != 1)
+			fail_msg("%s: %d faults, the first in line %ju: %s", bad[i], faults.count, (uintmax_t)faults.first,
+			    faults.text);
+		assert_int_equal(faults.first, 2);
+	}
 }
 
 static void
@@ -259,18 +318,60 @@ takes_an_event_at_the_limit_and_refuses_one_past_it(void **state)
 	free(text);
 }
 
+/* A line whose event has one byte more than the logger takes, and one that is longer than any line. */
 static void
-refuses_an_event_that_becomes_too_long(void **state)
+verify_finds_lines_past_the_limit(void **state)
 {
+	static const size_t events[] = {LOG_EVENT_MAX, LOG_EVENT_MAX + 1, LOG_RECORD_MAX};
 	struct fixture *f = *state;
-	struct log_receipt receipt;
-	char text[20000] = "{\"a\":[1e15";
+	char *data, *event, *forged = malloc(2 * LOG_RECORD_MAX);
+	struct faults faults;
+	size_t length, before;
 
-	/* in the log each of these takes 18 bytes instead of 5 */
-	for (size_t n = strlen(text); n < sizeof(text) - 10; n += 5)
-		strcpy(text + n, ",1e15");
-	strcat(text, "]}");
-	assert_int_equal(append_text(f, text, &receipt), ERR_LIMIT);
+	assert_int_equal(append(f, 0, 1), 1);
+	data = contents(f, &length);
+	event = strstr(data, "},\"n\":") + 2;
+	before = (size_t)(event - data);
+	memcpy(forged, data, before);
+	for (size_t i = 0; i < 3; i++) {
+		size_t end = before + events[i] - 1;
+
+		memset(forged + before, 'x', events[i]);
+		memcpy(forged + before, "\"a\":\"", 5);
+		memcpy(forged + end - 2, "\"}\n", 3);
+		forge(f, forged, end + 1);
+		assert_int_equal(verify(f, NULL, &faults).faults, i == 0 ? 0 : 1);
+	}
+	free(forged);
+	free(data);
+}
+
+static void
+metadata_that_the_logger_would_not_write_are_found(void **state)
+{
+	static const struct {
+		const char *from, *to;
+	} changes[] = {{"\"version\":\"1.3.0\"", "\"version\":\"1.3.1\""}, {"\"sequence\":0", "\"sequence\": 0"},
+	    {"\"sequence\":0", "\"sequence\":-0"}, {"\"brig\",\"vendor", "\"brog\",\"vendor"}, {"\"previous\":", "\"extra\":1,\"previous\":"},
+	    {",\"log_name\":\"brig-audit\"", ""}, {"},\"n\"", "} ,\"n\""}, {"},\"n\"", ",\"torn\":{\"bytes\":0}},\"n\""}};
+	struct fixture *f = *state;
+	struct faults faults;
+	size_t length;
+	char *data, forged[2000];
+
+	assert_int_equal(append(f, 0, 1), 1);
+	data = contents(f, &length);
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		char *at = strstr(data, changes[i].from);
+
+		assert_non_null(at);
+		snprintf(forged, sizeof(forged), "%.*s%s%s", (int)(at - data), data, changes[i].to, at + strlen(changes[i].from));
+		forge(f, forged, strlen(forged));
+		if (verify(f, NULL, &faults).faults != 1)
+			fail_msg("%s", forged);
+		assert_int_equal(faults.first, 1);
+	}
+	free(data);
 }
 
 static void
@@ -284,12 +385,13 @@ finds_an_altered_record_and_says_which(void **state)
 	assert_int_equal(append(f, 10, 5), 5);
 	data = contents(f, &length);
 	at = line(data, 3, &n);
-	assert_memory_equal(at, "{\"n\":12", 7);
-	at[6] = '9';
+	at = strstr(at, "},\"n\": 12}\n");
+	assert_non_null(at);
+	at[8] = '9';
 	forge(f, data, length);
 	assert_int_equal(verify(f, NULL, &faults).faults, 1);
 	assert_int_equal(faults.first, 3);
-	at[6] = ' ';
+	at[8] = ' ';
 	forge(f, data, length);
 	assert_int_equal(verify(f, NULL, &faults).faults, 1);
 	assert_int_equal(faults.first, 3);
@@ -380,7 +482,7 @@ a_record_known_from_elsewhere_shows_a_cut_end(void **state)
 	char *data;
 
 	assert_int_equal(append(f, 0, 3), 3);
-	assert_int_equal(append_text(f, "{}", &receipt), 0);
+	assert_int_equal(append_text(f, "{\"a\":1}", &receipt), 0);
 	assert_int_equal(log_flush(f->log, &done, NULL), 0);
 	assert_int_equal(verify(f, &receipt.hash, &faults).faults, 0);
 	data = contents(f, &length);
@@ -463,7 +565,7 @@ a_full_disk_refuses_records_and_the_log_mends_itself_when_there_is_room(void **s
 	/* a batch of three gets room for `room` more bytes, then another for 5, then there is room */
 	assert_int_equal(append(f, 0, 2), 2);
 	data = contents(f, &length);
-	for (rlim_t room = 0; room < 450; room += 7) {
+	for (rlim_t room = 0; room < 1500; room += 7) {
 		size_t done, again;
 		uint64_t records = 0;
 		struct chain_report report;
@@ -541,12 +643,12 @@ a_full_batch_asks_to_be_flushed(void **state)
 	size_t n = 0, done;
 	int rc;
 
-	while ((rc = append_text(f, "{}", &receipt)) == 0)
+	while ((rc = append_text(f, "{\"a\":1}", &receipt)) == 0)
 		n++;
 	assert_int_equal(rc, ERR_AGAIN);
 	assert_int_equal(log_flush(f->log, &done, NULL), 0);
 	assert_int_equal(done, n);
-	assert_int_equal(append_text(f, "{}", &receipt), 0);
+	assert_int_equal(append_text(f, "{\"a\":1}", &receipt), 0);
 	assert_int_equal(receipt.sequence, n);
 	assert_int_equal(log_flush(f->log, &done, NULL), 0);
 	assert_good(f, n + 1, 0);
@@ -560,9 +662,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(a_record_carries_its_number_and_the_hash_of_the_one_before),
 	    TEST(the_chain_goes_on_after_a_restart),
-	    TEST(refuses_what_is_not_one_object_with_distinct_keys),
+	    TEST(refuses_what_cannot_be_an_event_and_says_why),
+	    TEST(verify_finds_events_that_are_not_json_with_distinct_keys),
 	    TEST(takes_an_event_at_the_limit_and_refuses_one_past_it),
-	    TEST(refuses_an_event_that_becomes_too_long),
+	    TEST(verify_finds_lines_past_the_limit),
+	    TEST(metadata_that_the_logger_would_not_write_are_found),
 	    TEST(finds_an_altered_record_and_says_which),
 	    TEST(finds_any_flipped_bit_but_in_the_last_record),
 	    TEST(finds_missing_records_and_says_where),

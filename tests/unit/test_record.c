@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,35 +27,6 @@ a_run(void)
 	    .signer = "kid", .signature = "embedded", .policy = &policy};
 }
 
-/* Takes the text, and checks what every OCSF event has to have. */
-static json_t *
-parsed(int rc, char *text, size_t length)
-{
-	json_t *json, *type, *class, *activity;
-	struct chain chain = {0};
-	struct digest hash;
-	static char line[LOG_RECORD_MAX + 1];
-
-	assert_int_equal(rc, 0);
-	assert_int_equal(strlen(text), length);
-	assert_in_range(length, 1, RECORD_TEXT_MAX);
-	assert_int_equal(chain_complete(&chain, text, length, NULL, line, &length, &hash, NULL), 0);
-	json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	assert_non_null(json);
-	free(text);
-	class = json_object_get(json, "class_uid");
-	activity = json_object_get(json, "activity_id");
-	type = json_object_get(json, "type_uid");
-	assert_int_equal(json_integer_value(type), json_integer_value(class) * 100 + json_integer_value(activity));
-	assert_int_equal(json_integer_value(json_object_get(json, "category_uid")), json_integer_value(class) / 1000);
-	assert_true(json_is_integer(json_object_get(json, "time")));
-	assert_true(json_is_integer(json_object_get(json, "severity_id")));
-	assert_string_equal(json_string_value(json_object_get(json_object_get(json, "metadata"), "version")), "1.3.0");
-	return json;
-}
-
-#define PARSED(call) (rc = (call), parsed(rc, text, length))
-
 /* The value at a path like "unmapped.brig.stdout.bytes". */
 static const json_t *
 at(const json_t *json, const char *path)
@@ -67,6 +39,59 @@ at(const json_t *json, const char *path)
 		json = json_is_array(json) ? json_array_get(json, (size_t)atoi(key)) : json_object_get(json, key);
 	return json;
 }
+
+/* What OCSF 1.3 requires of each class, beyond what it requires of all: the paths of members. */
+static const struct {
+	int class;
+	const char *paths[12];
+} required[] = {
+    {0, {"metadata.version", "metadata.product.name", "metadata.product.vendor_name"}},
+    {1007, {"actor.process.pid", "actor.process.user.uid", "device.type_id", "device.hostname", "process.uid",
+        "process.file.name", "process.file.type_id"}},
+    {6002, {"app.name", "app.vendor_name"}},
+    {6003, {"actor.process.pid", "actor.process.user.uid", "api.operation", "api.service.name", "src_endpoint.hostname"}},
+};
+
+static void
+assert_required(const json_t *json)
+{
+	const json_int_t class = json_integer_value(json_object_get(json, "class_uid"));
+
+	for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++)
+		for (size_t n = 0; n < 12 && required[i].paths[n] != NULL; n++)
+			if ((required[i].class == 0 || required[i].class == class) && at(json, required[i].paths[n]) == NULL)
+				fail_msg("class %d lacks %s", (int)class, required[i].paths[n]);
+}
+
+/* Takes the text, and checks what every OCSF event has to have. */
+static json_t *
+parsed(int rc, char *text, size_t length)
+{
+	json_t *json, *type, *class, *activity;
+	struct chain chain = {0};
+	struct digest hash;
+	static char line[LOG_RECORD_MAX + 1];
+
+	assert_int_equal(rc, 0);
+	assert_int_equal(strlen(text), length);
+	assert_in_range(length, 1, RECORD_TEXT_MAX);
+	assert_int_equal(chain_complete(&chain, text, length, 1, NULL, line, &length, &hash, NULL), 0);
+	json = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(json);
+	free(text);
+	class = json_object_get(json, "class_uid");
+	activity = json_object_get(json, "activity_id");
+	type = json_object_get(json, "type_uid");
+	assert_int_equal(json_integer_value(type), json_integer_value(class) * 100 + json_integer_value(activity));
+	assert_int_equal(json_integer_value(json_object_get(json, "category_uid")), json_integer_value(class) / 1000);
+	assert_true(json_is_integer(json_object_get(json, "time")));
+	assert_true(json_is_integer(json_object_get(json, "severity_id")));
+	assert_true(json_is_integer(json_object_get(json, "status_id")));
+	assert_required(json);
+	return json;
+}
+
+#define PARSED(call) (rc = (call), parsed(rc, text, length))
 
 static void
 assert_text(const json_t *json, const char *path, const char *want)
@@ -110,12 +135,13 @@ an_intent_says_who_wants_to_run_what(void **state)
 	assert_text(json, "process.uid", "run-1");
 	assert_text(json, "process.file.hashes.0.value", MODULE_HEX);
 	assert_number(json, "process.file.hashes.0.algorithm_id", 3);
-	assert_text(json, "unmapped.brig.module.digest", "sha256:" MODULE_HEX);
-	assert_text(json, "unmapped.brig.module.signer", "kid");
+	assert_text(json, "process.file.name", "sha256:" MODULE_HEX);
+	assert_text(json, "unmapped.brig.signer", "kid");
+	assert_text(json, "unmapped.brig.signature", "embedded");
 	assert_number(json, "unmapped.brig.limits.wall_ms", 10000);
-	assert_non_null(at(json, "unmapped.brig.policy.digest"));
-	assert_non_null(at(json, "unmapped.brig.input"));
-	assert_null(at(json, "unmapped.brig.status"));
+	assert_text(json, "unmapped.brig.policy", "sha256:0400000000000000000000000000000000000000000000000000000000000000");
+	assert_text(json, "unmapped.brig.input", "sha256:0500000000000000000000000000000000000000000000000000000000000000");
+	assert_null(at(json, "status_code"));
 	json_decref(limits);
 	json_decref(json);
 }
@@ -137,16 +163,42 @@ an_outcome_has_outputs_by_digest_and_usage(void **state)
 	assert_number(json, "exit_code", 3);
 	assert_number(json, "status_id", 1);
 	assert_number(json, "time", 1700000000999);
-	assert_text(json, "unmapped.brig.status", "exited");
-	assert_number(json, "unmapped.brig.exit_code", 3);
+	assert_text(json, "process.uid", "run-1");
+	assert_number(json, "process.created_time", 1700000000123);
+	assert_text(json, "process.file.name", "sha256:" MODULE_HEX);
+	assert_text(json, "status_code", "exited");
 	assert_number(json, "unmapped.brig.stdout.bytes", 12);
 	assert_true(json_is_true(at(json, "unmapped.brig.stdout.truncated")));
 	assert_text(json, "unmapped.brig.stdout.digest",
 	    "sha256:0500000000000000000000000000000000000000000000000000000000000000");
-	assert_null(at(json, "unmapped.brig.stderr.digest"));
+	assert_null(at(json, "unmapped.brig.stderr"));
 	assert_number(json, "unmapped.brig.usage.wall_us", 77);
 	json_decref(usage);
 	json_decref(json);
+}
+
+static void
+records_of_different_clients_name_each_its_own(void **state)
+{
+	static const struct record_actor clients[] = {{1, 2, 3}, {1, 2, 3}, {4, 2, 3}, {4, 5, 3}, {4, 5, 6}, {1, 2, 3}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(clients) / sizeof(clients[0]); i++) {
+		struct record_run r = a_run();
+		size_t length = 0;
+		char *text = NULL, number[16];
+		json_t *json;
+		int rc;
+
+		r.actor = clients[i];
+		json = PARSED(record_of_intent(&r, &text, &length, NULL));
+		assert_number(json, "actor.process.pid", clients[i].pid);
+		snprintf(number, sizeof(number), "%u", (unsigned)clients[i].uid);
+		assert_text(json, "actor.process.user.uid", number);
+		snprintf(number, sizeof(number), "%u", (unsigned)clients[i].gid);
+		assert_text(json, "actor.process.user.groups.0.uid", number);
+		json_decref(json);
+	}
 }
 
 static void
@@ -180,9 +232,10 @@ an_unsigned_limited_run_says_so(void **state)
 	json = PARSED(record_of_outcome(&r, &text, &length, NULL));
 	assert_number(json, "status_id", 2);
 	assert_text(json, "status_detail", "it took too long");
+	assert_text(json, "status_code", "limit");
 	assert_text(json, "unmapped.brig.limit", "wall_ms");
-	assert_text(json, "unmapped.brig.module.signature", "none");
-	assert_null(at(json, "unmapped.brig.module.signer"));
+	assert_text(json, "unmapped.brig.signature", "none");
+	assert_null(at(json, "unmapped.brig.signer"));
 	json_decref(json);
 }
 
@@ -203,6 +256,7 @@ a_refusal_names_method_and_error(void **state)
 	assert_text(json, "status_code", "unsigned_module");
 	assert_text(json, "api.operation", "run");
 	assert_number(json, "api.response.code", -32020);
+	assert_text(json, "api.response.error", "unsigned_module");
 	assert_text(json, "resources.0.uid", "sha256:" MODULE_HEX);
 	assert_non_null(at(json, "src_endpoint.hostname"));
 	json_decref(json);
@@ -244,8 +298,10 @@ a_module_record_says_what_was_put(void **state)
 	(void)state;
 	json = PARSED(record_of_module(&r, &text, &length, NULL));
 	assert_number(json, "status_id", 1);
-	assert_number(json, "unmapped.brig.module.size", 99);
-	assert_text(json, "unmapped.brig.module.signature", "detached");
+	assert_text(json, "resources.0.uid", "sha256:" MODULE_HEX);
+	assert_number(json, "unmapped.brig.size", 99);
+	assert_text(json, "unmapped.brig.signer", "kid");
+	assert_text(json, "unmapped.brig.signature", "detached");
 	json_decref(json);
 }
 
@@ -325,6 +381,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_intent_says_who_wants_to_run_what),
 	    cmocka_unit_test(an_outcome_has_outputs_by_digest_and_usage),
+	    cmocka_unit_test(records_of_different_clients_name_each_its_own),
 	    cmocka_unit_test(an_exit_code_past_31_bits_is_kept_where_ocsf_has_no_room_for_it),
 	    cmocka_unit_test(an_unsigned_limited_run_says_so),
 	    cmocka_unit_test(a_refusal_names_method_and_error),

@@ -310,14 +310,14 @@ what_was_acknowledged_is_there_after_the_logger_was_killed(void **state)
 	int status;
 
 	start_logger(f, "batch");
-	append(f, 1, "{}");
+	append(f, 1, "{\"n\":1}");
 	expect(f, PROTO_LOG_DONE, 1);
 	assert_int_equal(kill(f->pid, SIGKILL), 0);
 	status = stop(f);
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(records(f), 1);
 	start_logger(f, "batch");
-	append(f, 2, "{}");
+	append(f, 2, "{\"n\":2}");
 	expect(f, PROTO_LOG_DONE, 2);
 	assert_int_equal(records(f), 2);
 }
