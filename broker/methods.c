@@ -374,6 +374,8 @@ modules_listed(void *arg, struct imsg *m, const struct err *why)
 		struct proto_store_entry entry;
 
 		memcpy(&entry, m->payload + at, sizeof(entry));
+		if (digest_equal(&entry.digest, &op->digest))
+			continue; /* `after` itself: the store lists from it on */
 		json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "digest", digest_text(&entry.digest, text), "size",
 		    (json_int_t)entry.size, "stored_at", (json_int_t)entry.stored_at));
 	}
@@ -401,6 +403,7 @@ method_module_list(struct broker *b, struct rpc_call *call, const json_t *params
 		rpc_fail(&f, RPC_internal_error, "out of memory");
 		goto fail;
 	}
+	op->digest = list.digest;
 	if (service_ask(b->store, PROTO_STORE_LIST, &list, sizeof(list), -1, modules_listed, op, &e) != 0)
 		op_fail(op, RPC_store_unavailable, e.msg, strlen(e.msg));
 	return;

@@ -7,7 +7,9 @@
 #include "base/err.h"
 #include "base/proto.h"
 #include "broker/config.h"
+#include "broker/methods.h"
 #include "broker/rpc_errors.h"
+#include "broker/run_result.h"
 #include "policy/internal.h"
 #include "policy/policy.h"
 #include "runtime/trap.h"
@@ -117,6 +119,24 @@ options(void)
 }
 
 static void
+methods(void)
+{
+	puts("| method | what it does |\n|---|---|");
+#define X(name, handler, text) puts("| `" name "` | " text " |");
+	BROKER_METHODS(X)
+#undef X
+}
+
+static void
+statuses(void)
+{
+	puts("| status | what happened, and what the result has for it |\n|---|---|");
+#define X(name, text) puts("| `" #name "` | " text " |");
+	RUN_STATUSES(X)
+#undef X
+}
+
+static void
 messages(void)
 {
 	puts("| message | number |\n|---|---|");
@@ -137,6 +157,8 @@ static const struct {
     {"layers", layers},
     {"wasi", wasi},
     {"options", options},
+    {"methods", methods},
+    {"statuses", statuses},
     {"messages", messages},
 };
 

@@ -66,6 +66,9 @@ class Runs(harness.Scenario):
     def test_what_module_methods_answer(self):
         stored = self.client.call("module.put", self.module(harness.guest("guest")))
         self.assertEqual(set(stored), {"digest", "size", "signer", "signature", "existed"})
+        listed = self.client.call("module.list")["modules"]
+        self.assertIn(stored["digest"], [m["digest"] for m in listed])
+        self.assertEqual(self.client.call("module.list", {"after": listed[-1]["digest"]}), {"modules": []})
         known = self.client.call("module.get", {"digest": stored["digest"]})
         self.assertEqual(set(known), {"digest", "size", "signer", "signature", "stored_at"})
         self.assertEqual(self.client.call("module.remove", {"digest": stored["digest"]}),
