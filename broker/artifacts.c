@@ -12,6 +12,7 @@
 
 #include "base/memfd.h"
 #include "base/proto.h"
+#include "broker/turns.h"
 
 enum state {
 	ASKING_STORE, /* someone waits; the store was asked */
@@ -28,10 +29,12 @@ struct artifact_wait {
 	void *arg;
 };
 
-/* What is known of one (digest, engine). In `table` always; in `lru` when CACHED or FAILED; in `queue` when QUEUED. */
+/* What is known of one (digest, engine). In `table` always; in a list when CACHED or FAILED; in `queue` when QUEUED. */
 struct entry {
 	LIST_ENTRY(entry) bucket;
 	TAILQ_ENTRY(entry) order;
+	struct turn turn;
+	uid_t owner;          /* who asked for it first */
 	struct artifacts *artifacts;
 	struct digest digest;
 	uint32_t engine;
@@ -59,9 +62,10 @@ struct artifacts {
 	struct launcher *launcher;
 	struct artifacts_limits limits;
 	LIST_HEAD(, entry) table[BUCKETS];
-	TAILQ_HEAD(entries, entry) cached, failed, queue;
+	TAILQ_HEAD(entries, entry) cached, failed;
+	struct turns queue;
 	size_t cached_bytes, cached_count, failed_count;
-	unsigned queued, compiling;
+	unsigned compiling;
 	struct event *kick; /* starts compilers from the event loop, so that no answer comes inside a question */
 };
 
@@ -216,8 +220,7 @@ compile_later(struct entry *n)
 	struct artifacts *a = n->artifacts;
 
 	n->state = QUEUED;
-	TAILQ_INSERT_TAIL(&a->queue, n, order);
-	a->queued++;
+	turns_add(&a->queue, &n->turn, n->owner, n);
 	event_active(a->kick, 0, 0);
 }
 
@@ -389,11 +392,9 @@ on_kick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	while (a->compiling < a->limits.compilers && (n = TAILQ_FIRST(&a->queue)) != NULL) {
+	while (a->compiling < a->limits.compilers && (n = turns_take(&a->queue)) != NULL) {
 		struct err e = {0};
 
-		TAILQ_REMOVE(&a->queue, n, order);
-		a->queued--;
 		if (compile_start(n, &e) != 0)
 			become_failed(n, RPC_internal_error, &e, false);
 	}
@@ -448,7 +449,7 @@ artifacts_new(struct event_base *base, struct service_client *store, struct laun
 	a->limits = *limits;
 	TAILQ_INIT(&a->cached);
 	TAILQ_INIT(&a->failed);
-	TAILQ_INIT(&a->queue);
+	turns_init(&a->queue);
 	if ((a->kick = event_new(base, -1, 0, on_kick, a)) == NULL) {
 		free(a);
 		return NULL;
@@ -481,7 +482,8 @@ artifacts_free(struct artifacts *a)
 
 /* Makes the entry of a module seen for the first time, with a descriptor of its own. */
 static struct entry *
-entry_start(struct artifacts *a, const struct digest *digest, uint32_t engine, int module, size_t size, struct err *e)
+entry_start(struct artifacts *a, uid_t owner, const struct digest *digest, uint32_t engine, int module, size_t size,
+    struct err *e)
 {
 	struct entry *n = entry_new(a, digest, engine);
 
@@ -489,6 +491,7 @@ entry_start(struct artifacts *a, const struct digest *digest, uint32_t engine, i
 		err_set(e, ERR_NOMEM, "an artifact's entry");
 		return NULL;
 	}
+	n->owner = owner;
 	n->module_size = size;
 	if ((n->module = fcntl(module, F_DUPFD_CLOEXEC, 0)) < 0) {
 		err_sys(e, ERR_IO, "duplicating a descriptor");
@@ -500,8 +503,8 @@ entry_start(struct artifacts *a, const struct digest *digest, uint32_t engine, i
 }
 
 struct artifact_wait *
-artifact_get(struct artifacts *a, const struct digest *digest, uint32_t engine, int module, size_t size, artifact_fn *fn,
-    void *arg)
+artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint32_t engine, int module, size_t size,
+    artifact_fn *fn, void *arg)
 {
 	struct entry *n = entry_find(a, digest, engine);
 	struct artifact_wait *w = NULL;
@@ -522,7 +525,7 @@ artifact_get(struct artifacts *a, const struct digest *digest, uint32_t engine, 
 	if ((w = calloc(1, sizeof(*w))) == NULL)
 		err_set(&e, ERR_NOMEM, "waiting for an artifact");
 	else if (n == NULL)
-		n = entry_start(a, digest, engine, module, size, &e);
+		n = entry_start(a, owner, digest, engine, module, size, &e);
 	if (e.code != 0) {
 		free(w);
 		fn(arg, NULL, RPC_internal_error, &e);
@@ -544,8 +547,7 @@ artifact_cancel(struct artifact_wait *w)
 	if (!LIST_EMPTY(&n->waits))
 		return;
 	if (n->state == QUEUED) {
-		TAILQ_REMOVE(&a->queue, n, order);
-		a->queued--;
+		turns_remove(&a->queue, &n->turn);
 		entry_free(n);
 	} else if (n->state == COMPILING) {
 		n->abandoned = true;
@@ -567,5 +569,5 @@ artifact_drop(struct artifacts *a, const struct digest *digest, uint32_t engine)
 unsigned
 artifacts_compiling(const struct artifacts *a)
 {
-	return a->compiling + a->queued;
+	return a->compiling + (unsigned)a->queue.count;
 }

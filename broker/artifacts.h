@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/digest.h"
 #include "base/err.h"
@@ -45,11 +46,12 @@ void artifacts_free(struct artifacts *a);
 
 /*
  * artifact_get - find or make the artifact of the verified module in the sealed memfd `module` (borrowed; duplicated
- * when needed later), `size` bytes with digest `digest`, for an engine. Returns a handle for artifact_cancel, or NULL
+ * when needed later), `size` bytes with digest `digest`, for an engine. If it has to be compiled, it waits in the turn of
+ * `owner`, or of whoever asked for it first. Returns a handle for artifact_cancel, or NULL
  * when `fn` has been called already.
  */
-struct artifact_wait *artifact_get(struct artifacts *a, const struct digest *digest, uint32_t engine, int module,
-    size_t size, artifact_fn *fn, void *arg);
+struct artifact_wait *artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint32_t engine,
+    int module, size_t size, artifact_fn *fn, void *arg);
 
 /* artifact_cancel - wait no longer; `fn` will not be called. A compilation that nobody waits for is ended. */
 void artifact_cancel(struct artifact_wait *w);

@@ -21,6 +21,7 @@
 #include "broker/records.h"
 #include "broker/run_request.h"
 #include "broker/run_result.h"
+#include "broker/turns.h"
 #include "runtime/wasi/table.h"
 
 #define ID_BYTES        16
@@ -41,7 +42,7 @@ static const char *const state_names[] = {"verifying", "preparing", "queued", "r
 
 struct run {
 	TAILQ_ENTRY(run) order;      /* in `active` or `ended`, oldest first */
-	TAILQ_ENTRY(run) turn;       /* in `queue` when QUEUED */
+	struct turn turn;            /* in `queue` when QUEUED */
 	LIST_ENTRY(run) bucket;
 	struct runs *runs;
 	char id[ID_TEXT];
@@ -96,11 +97,12 @@ struct run {
 
 struct runs {
 	struct broker *broker;
-	TAILQ_HEAD(run_list, run) active, ended, queue;
+	TAILQ_HEAD(run_list, run) active, ended;
+	struct turns queue;
 	LIST_HEAD(, run) table[BUCKETS];
 	uint64_t last_number;
 	size_t active_count, ended_count, ended_bytes;
-	unsigned running, queued;
+	unsigned running;
 };
 
 static void run_end_early(struct run *run, enum rpc_error error, const struct err *why);
@@ -271,7 +273,7 @@ runs_new(struct broker *b)
 	r->broker = b;
 	TAILQ_INIT(&r->active);
 	TAILQ_INIT(&r->ended);
-	TAILQ_INIT(&r->queue);
+	turns_init(&r->queue);
 	return r;
 }
 
@@ -304,7 +306,7 @@ runs_running(const struct runs *r)
 unsigned
 runs_queued(const struct runs *r)
 {
-	return r->queued;
+	return (unsigned)r->queue.count;
 }
 
 /* --- answers ---------------------------------------------------------------------------------------------------- */
@@ -633,14 +635,12 @@ run_advance(struct run *run)
 		}
 		run->state = QUEUED;
 		run->t_queued = now_us();
-		TAILQ_INSERT_TAIL(&r->queue, run, turn);
-		r->queued++;
+		turns_add(&r->queue, &run->turn, run->peer.uid, run);
 		runs_schedule(r);
 		return;
 	case QUEUED:
 		if (run->cancelled) {
-			TAILQ_REMOVE(&r->queue, run, turn);
-			r->queued--;
+			turns_remove(&r->queue, &run->turn);
 			run_record_outcome(run);
 		}
 		return;
@@ -678,7 +678,8 @@ run_prepare(struct run *run, int module, size_t size)
 		run_end_early(run, RPC_audit_unavailable, &e);
 		return;
 	}
-	run->artifact_wait = artifact_get(b->artifacts, &run->module, engine_of(run), module, size, artifact_found, run);
+	run->artifact_wait = artifact_get(b->artifacts, run->peer.uid, &run->module, engine_of(run), module, size,
+	    artifact_found, run);
 }
 
 static void
@@ -888,8 +889,8 @@ module_again(void *arg, const struct module *m, enum rpc_error error, const stru
 
 	run->module_wait = NULL;
 	if (m != NULL) {
-		run->artifact_wait = artifact_get(run->runs->broker->artifacts, &run->module, engine_of(run), m->fd, m->size,
-		    artifact_found, run);
+		run->artifact_wait = artifact_get(run->runs->broker->artifacts, run->peer.uid, &run->module,
+		    engine_of(run), m->fd, m->size, artifact_found, run);
 		return;
 	}
 	run->failed = true;
@@ -916,7 +917,8 @@ run_again(struct run *run)
 	artifact_drop(b->artifacts, &run->module, engine_of(run));
 	run->state = PREPARING;
 	if (m->fd >= 0)
-		run->artifact_wait = artifact_get(b->artifacts, &run->module, engine_of(run), m->fd, m->size, artifact_found, run);
+		run->artifact_wait = artifact_get(b->artifacts, run->peer.uid, &run->module, engine_of(run), m->fd, m->size,
+		    artifact_found, run);
 	else
 		run->module_wait = modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_again, run);
 }
@@ -1053,11 +1055,10 @@ runs_schedule(struct runs *r)
 {
 	struct run *run;
 
-	while (!r->broker->stopping && r->running < (unsigned)r->broker->config->running_max && (run = TAILQ_FIRST(&r->queue)) != NULL) {
+	while (!r->broker->stopping && r->running < (unsigned)r->broker->config->running_max &&
+	    (run = turns_take(&r->queue)) != NULL) {
 		struct err e = {0};
 
-		TAILQ_REMOVE(&r->queue, run, turn);
-		r->queued--;
 		if (run_launch(run, &e) != 0) {
 			run->failed = true;
 			run->error = RPC_internal_error;
