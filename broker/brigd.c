@@ -83,6 +83,8 @@ start_recorded(void *arg, struct imsg *m, const struct err *why)
 		stop(d, 1);
 		return;
 	}
+	if (d->broker.draining) /* asked to stop before it could begin */
+		return;
 	d->serving = true;
 	d->idle_since = time(NULL);
 	evconnlistener_enable(d->listener);
@@ -250,7 +252,8 @@ begin_drain(struct brigd *d, const char *reason)
 	broker_log("stopping reason=%s active=%zu", reason, runs_active(d->broker.runs));
 	d->broker.draining = true;
 	d->drain_since = time(NULL);
-	evconnlistener_disable(d->listener);
+	evconnlistener_free(d->listener); /* who comes now is told at once that nobody listens */
+	d->listener = NULL;
 	event_add(d->drain, &soon);
 }
 

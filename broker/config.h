@@ -30,6 +30,7 @@
 	X(running_max, 32, 1, 4096, 'n', "runs at the same time")                                                      \
 	X(queued_max, 10000, 0, 1000000, 'n', "runs that wait for their turn, all users")                              \
 	X(queued_per_owner, 1000, 0, 1000000, 'n', "runs that wait for their turn, each user")                         \
+	X(held_bytes, 2147483648, 1048576, 1099511627776, 'b', "modules and input of runs that have not ended")        \
 	X(connections_max, 1024, 1, 100000, 'n', "clients connected at the same time")                                 \
 	X(request_bytes, 100663296, 1024, 1073741824, 'b', "longest request line")                                     \
 	X(request_depth, 64, 4, 512, 'n', "deepest nesting of arrays and objects in a request")                        \

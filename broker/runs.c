@@ -93,6 +93,7 @@ struct run {
 	uint64_t t_received, t_queued, t_started, t_ended; /* CLOCK_MONOTONIC, microseconds */
 	json_t *result;
 	size_t result_bytes;         /* about what it costs to keep */
+	size_t held_bytes;           /* of its request, while it is active */
 };
 
 struct runs {
@@ -102,6 +103,7 @@ struct runs {
 	LIST_HEAD(, run) table[BUCKETS];
 	uint64_t last_number;
 	size_t active_count, ended_count, ended_bytes;
+	size_t held_bytes;           /* modules and input of active runs */
 	unsigned running;
 };
 
@@ -232,6 +234,8 @@ run_shed(struct run *run)
 		close(run->artifact);
 	run->artifact = -1;
 	run_request_shed(&run->request);
+	run->runs->held_bytes -= run->held_bytes;
+	run->held_bytes = 0;
 	policy_free(run->policy);
 	run->policy = NULL;
 	free(run->trap_text);
@@ -1257,6 +1261,24 @@ admit(struct runs *r, struct rpc_call *call, struct rpc_failure *f)
 	return 0;
 }
 
+/* What a request brings that stays in memory until its run has ended. */
+static size_t
+bytes_of(const struct run_request *q)
+{
+	return q->blob_length + (q->module.fd >= 0 ? q->module.size : 0);
+}
+
+/* Whether there is room for what a request brings. One alone always has it. */
+static int
+admit_bytes(struct runs *r, const struct run_request *q, struct rpc_failure *f)
+{
+	if (r->held_bytes == 0 || r->held_bytes + bytes_of(q) <= (size_t)r->broker->config->held_bytes)
+		return 0;
+	rpc_fail(f, RPC_overloaded, "modules and input of %zu bytes are held already, the limit is held_bytes", r->held_bytes);
+	f->data = json_pack("{s:i}", "retry_after_ms", 100);
+	return -1;
+}
+
 /* A digest of what is asked for, so that a key used again for something else is noticed. */
 static struct digest
 fingerprint_of(const struct run *run, const json_t *params)
@@ -1315,12 +1337,14 @@ void
 runs_run(struct runs *r, struct rpc_call *call, const json_t *params)
 {
 	struct broker *b = r->broker;
-	struct run_request request;
+	struct run_request request = {.module = {.fd = -1}};
 	struct rpc_failure f = {0};
 	struct run *run, *other;
 
 	if (admit(r, call, &f) != 0 ||
-	    run_request_parse(params, call->fds, call->nfds, (size_t)b->config->module_bytes, &request, &f) != 0) {
+	    run_request_parse(params, call->fds, call->nfds, (size_t)b->config->module_bytes, &request, &f) != 0 ||
+	    admit_bytes(r, &request, &f) != 0) {
+		run_request_clear(&request);
 		records_refused(b, call->peer, "run", f.error, f.detail, NULL);
 		b->counts.refused++;
 		call_fail(call, &f);
@@ -1333,6 +1357,8 @@ runs_run(struct runs *r, struct rpc_call *call, const json_t *params)
 		return;
 	}
 	run->request = request;
+	run->held_bytes = bytes_of(&request);
+	r->held_bytes += run->held_bytes;
 	if (request.key != NULL) {
 		char *key = run->request.key;
 

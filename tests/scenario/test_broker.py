@@ -107,6 +107,21 @@ class Runs(harness.Scenario):
         self.assertEqual(self.client.finish(run)["status"], "exited")
 
 
+class Room(harness.Scenario):
+    options = ("--held-bytes", str(1 << 20))
+
+    def test_modules_and_input_of_open_runs_have_a_limit(self):
+        run = self.client.start("run", self.params("cat", stream=True, stdin={"stream": True}))
+        run_id = self.client.wait_notification("run.started")["run_id"]
+        large = self.params("hello", stdin="x" * (1 << 20))
+        refused = self.assert_rpc_error("overloaded", "run", large)
+        self.assertIn("retry_after_ms", refused.data)
+        self.assertEqual(self.client.call("run", self.params("hello"))["status"], "exited")
+        self.client.call("run.input", {"run_id": run_id, "end": True})
+        self.client.finish(run)
+        self.assertEqual(self.client.call("run", large)["status"], "exited")
+
+
 class Reloading(harness.Scenario):
     def reload(self, times):
         os.kill(self.brigd.process.pid, signal.SIGHUP)
@@ -153,6 +168,10 @@ class Finishing(harness.Scenario):
             harness.wait_until(lambda: other.call("server.health")["running"] + other.call("server.health")["runs"] >= 2,
                                "both runs have started")
         os.kill(self.brigd.process.pid, signal.SIGTERM)
+        harness.wait_until(lambda: "stopping" in self.brigd.log(), "brigd stops")
+        with self.assertRaises(OSError):
+            self.brigd.client()
+        self.assert_rpc_error("shutting_down", "run", self.params("hello"))
         self.assertEqual(self.client.finish(run)["status"], "exited")
         self.assertEqual(len(self.client.finish(flood)["stdout"]), FLOOD)
         self.client.close()
