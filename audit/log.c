@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -17,6 +20,7 @@
 
 #define BATCH_BYTES   (1024 * 1024)
 #define BATCH_RECORDS 512
+#define BUSY_MS       5 /* how soon to look again whether a sync that is due can begin */
 
 /* A record in the batch: where its line ends, and the chain after it. */
 struct entry {
@@ -33,6 +37,16 @@ struct torn {
 	crypto_hash_sha256_state hash;
 };
 
+/* The thread that syncs, so that appends need not wait for the disk. One sync at a time. */
+struct syncer {
+	bool started;
+	pthread_t thread;
+	sem_t wanted;
+	int fd;
+	atomic_bool busy; /* a sync is wanted or under way; `wanted` without it is the end */
+	atomic_int error; /* errno of the sync that failed; 0 for none */
+};
+
 struct log {
 	int fd;
 	enum log_durability durability;
@@ -40,6 +54,7 @@ struct log {
 	bool newline_missing; /* the last good record lacks its newline */
 	struct torn torn;
 	bool broken;          /* a sync failed: what is on disk is not known any more */
+	struct syncer syncer;
 	int64_t unsynced_ms;  /* when the oldest record that is not yet synced was written; 0 for none */
 	char *batch;
 	size_t used;
@@ -211,6 +226,51 @@ open_file(struct log *l, int dir, struct err *e)
 	return 0;
 }
 
+static void *
+syncer_main(void *arg)
+{
+	struct syncer *s = arg;
+
+	for (;;) {
+		while (sem_wait(&s->wanted) != 0)
+			;
+		if (!s->busy)
+			return NULL;
+		if (fdatasync(s->fd) != 0)
+			s->error = errno;
+		s->busy = false;
+	}
+}
+
+static int
+syncer_start(struct syncer *s, int fd, struct err *e)
+{
+	int why;
+
+	s->fd = fd;
+	if (sem_init(&s->wanted, 0, 0) != 0)
+		return err_sys(e, ERR_IO, "a semaphore");
+	if ((why = pthread_create(&s->thread, NULL, syncer_main, s)) != 0) {
+		sem_destroy(&s->wanted);
+		errno = why;
+		return err_sys(e, ERR_IO, "starting the thread that syncs the log");
+	}
+	s->started = true;
+	return 0;
+}
+
+/* Waits for a sync that is under way. */
+static void
+syncer_end(struct syncer *s)
+{
+	if (!s->started)
+		return;
+	sem_post(&s->wanted);
+	pthread_join(s->thread, NULL);
+	sem_destroy(&s->wanted);
+	s->started = false;
+}
+
 int
 log_open(int dir, enum log_durability durability, struct log **out, struct err *e)
 {
@@ -225,6 +285,8 @@ log_open(int dir, enum log_durability durability, struct log **out, struct err *
 	rc = l->batch == NULL ? err_set(e, ERR_NOMEM, "a log") : open_file(l, dir, e);
 	if (rc == 0)
 		rc = take_up(l, dir, e);
+	if (rc == 0 && durability == LOG_BATCH)
+		rc = syncer_start(&l->syncer, l->fd, e);
 	if (rc != 0) {
 		log_close(l);
 		return rc;
@@ -242,6 +304,7 @@ log_close(struct log *l)
 		return;
 	if (l->count > 0)
 		log_flush(l, &done, NULL);
+	syncer_end(&l->syncer);
 	log_sync(l, NULL);
 	if (l->fd >= 0)
 		close(l->fd);
@@ -352,13 +415,21 @@ settle(struct log *l, size_t written)
 	return records;
 }
 
+/* Whether a sync has failed, here or in the thread. */
+static bool
+is_broken(struct log *l)
+{
+	l->broken |= l->syncer.error != 0;
+	return l->broken;
+}
+
 int
 log_flush(struct log *l, size_t *done, struct err *e)
 {
 	struct err why = {0};
 	size_t written, records;
 
-	if (l->broken) {
+	if (is_broken(l)) {
 		l->count = l->used = 0;
 		*done = 0;
 		return err_set(e, ERR_IO, "%s could not be synced to disk before: mend that and start again", LOG_FILE_NAME);
@@ -379,7 +450,7 @@ log_flush(struct log *l, size_t *done, struct err *e)
 int
 log_sync(struct log *l, struct err *e)
 {
-	if (l->broken)
+	if (is_broken(l))
 		return err_set(e, ERR_IO, "%s could not be synced to disk before", LOG_FILE_NAME);
 	if (l->fd < 0 || l->unsynced_ms == 0)
 		return 0;
@@ -391,13 +462,25 @@ log_sync(struct log *l, struct err *e)
 	return 0;
 }
 
+void
+log_sync_start(struct log *l)
+{
+	if (!l->syncer.started || l->unsynced_ms == 0 || l->syncer.busy || is_broken(l))
+		return;
+	l->unsynced_ms = 0; /* what is written from here on may not be covered */
+	l->syncer.busy = true;
+	sem_post(&l->syncer.wanted);
+}
+
 int
 log_sync_due_ms(const struct log *l)
 {
 	int64_t left;
 
-	if (l->unsynced_ms == 0 || l->broken)
+	if (l->unsynced_ms == 0 || l->broken || l->syncer.error != 0)
 		return -1;
 	left = l->unsynced_ms + LOG_SYNC_MS - clock_ms(CLOCK_MONOTONIC);
+	if (l->syncer.busy && left < BUSY_MS)
+		return BUSY_MS;
 	return left < 0 ? 0 : (int)left;
 }

@@ -65,10 +65,12 @@ int log_append(struct log *l, const char *event, size_t length, struct log_recei
 int log_flush(struct log *l, size_t *done, struct err *e);
 
 /*
- * log_sync - bring everything that was written to disk. log_sync_due_ms - how long that may still wait: -1 when there is
- * nothing to sync, 0 when it is due.
+ * log_sync - bring everything that was written to disk. log_sync_start - under LOG_BATCH: begin to, in a thread, and
+ * return at once; nothing when the last one is still under way. If it fails, the next log_flush says so.
+ * log_sync_due_ms - how long the next sync may still wait: -1 when there is nothing to sync, 0 when it is due and can begin.
  */
 int log_sync(struct log *l, struct err *e);
+void log_sync_start(struct log *l);
 int log_sync_due_ms(const struct log *l);
 
 #endif

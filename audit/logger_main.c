@@ -97,7 +97,7 @@ on_idle(void *arg, int *wait_ms, struct err *e)
 	if (rc != 0)
 		return rc;
 	if (log_sync_due_ms(l->log) == 0)
-		log_sync(l->log, NULL);
+		log_sync_start(l->log);
 	*wait_ms = log_sync_due_ms(l->log);
 	return 0;
 }

@@ -6,9 +6,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +22,18 @@
 #include "audit/chain.h"
 #include "audit/log.h"
 #include "base/version.h"
+
+/* Takes the place of the C library's: counts, and fails when it should. */
+static atomic_int syncs, sync_error;
+
+int
+fdatasync(int fd)
+{
+	(void)fd;
+	syncs++;
+	errno = sync_error;
+	return sync_error != 0 ? -1 : 0;
+}
 
 struct fixture {
 	char path[64];
@@ -43,6 +58,7 @@ setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
+	syncs = sync_error = 0;
 	assert_true(sodium_init() >= 0);
 	strcpy(f->path, "/tmp/brig-log-XXXXXX");
 	assert_non_null(mkdtemp(f->path));
@@ -601,9 +617,59 @@ strict_records_are_on_disk_when_acknowledged_and_batched_ones_soon(void **state)
 	assert_in_range(log_sync_due_ms(f->log), 0, LOG_SYNC_MS);
 	assert_int_equal(log_sync(f->log, NULL), 0);
 	assert_int_equal(log_sync_due_ms(f->log), -1);
+	assert_int_equal(syncs, 1);
 	open_log(f, LOG_STRICT);
 	append(f, 1, 1);
+	assert_int_equal(syncs, 2);
 	assert_int_equal(log_sync_due_ms(f->log), -1);
+}
+
+static void
+a_sync_in_the_background_covers_what_was_written_before_it(void **state)
+{
+	struct fixture *f = *state;
+
+	log_sync_start(f->log);
+	append(f, 0, 1);
+	log_sync_start(f->log);
+	assert_int_equal(log_sync_due_ms(f->log), -1);
+	append(f, 1, 1);
+	assert_in_range(log_sync_due_ms(f->log), 0, LOG_SYNC_MS);
+	open_log(f, LOG_BATCH); /* closing waits for the first sync, and makes the second */
+	assert_int_equal(syncs, 2);
+	append(f, 2, 1);
+	log_sync_start(f->log);
+	log_close(f->log);
+	f->log = NULL;
+	assert_int_equal(syncs, 3);
+}
+
+static void
+after_a_failed_sync_nothing_is_taken(void **state)
+{
+	struct fixture *f = *state;
+	size_t done = 0;
+	int rc, tries = 0;
+
+	/* in the background: some flush after it notices */
+	append(f, 0, 1);
+	sync_error = EIO;
+	log_sync_start(f->log);
+	while ((rc = log_flush(f->log, &done, NULL)) == 0 && tries++ < 100000000)
+		sched_yield();
+	assert_int_equal(rc, ERR_IO);
+	assert_int_equal(log_sync_due_ms(f->log), -1);
+	sync_error = 0;
+	assert_int_equal(append(f, 1, 1), 0);
+	/* under strict: the flush itself */
+	open_log(f, LOG_STRICT);
+	assert_int_equal(append(f, 1, 1), 1);
+	sync_error = EIO;
+	assert_int_equal(append(f, 2, 1), 0);
+	sync_error = 0;
+	assert_int_equal(append(f, 3, 1), 0);
+	open_log(f, LOG_STRICT);
+	assert_int_equal(append(f, 4, 1), 1);
 }
 
 static void
@@ -677,6 +743,8 @@ main(void)
 	    TEST(a_changed_torn_part_is_found),
 	    TEST(a_full_disk_refuses_records_and_the_log_mends_itself_when_there_is_room),
 	    TEST(strict_records_are_on_disk_when_acknowledged_and_batched_ones_soon),
+	    TEST(a_sync_in_the_background_covers_what_was_written_before_it),
+	    TEST(after_a_failed_sync_nothing_is_taken),
 	    TEST(a_second_logger_is_refused),
 	    TEST(a_file_that_is_no_log_is_left_alone),
 	    TEST(a_full_batch_asks_to_be_flushed),
