@@ -37,7 +37,8 @@ struct chain_record {
 
 /*
  * chain_parse - take a line (without its newline) apart. ERR_CORRUPT with the reason when it is not a record as the
- * logger writes them: JSON with distinct keys, and at its beginning exactly the bytes that the logger would have put. chain_record_clear ends what it gave.
+ * logger writes them: JSON with distinct keys, and at its beginning exactly the bytes that the logger would have put.
+ * chain_record_clear ends what it gave.
  */
 int chain_parse(const char *line, size_t length, struct chain_record *out, struct err *e);
 void chain_record_clear(struct chain_record *r);

@@ -361,7 +361,8 @@ log_append(struct log *l, const char *event, size_t length, struct log_receipt *
 		return rc;
 	if (l->count == BATCH_RECORDS || l->used + LOG_RECORD_MAX + 1 > BATCH_BYTES)
 		return err_set(e, ERR_AGAIN, "the batch is full");
-	rc = chain_complete(batch_chain(l), event, length, clock_ms(CLOCK_REALTIME), NULL, l->batch + l->used, &size, &hash, e);
+	rc = chain_complete(batch_chain(l), event, length, clock_ms(CLOCK_REALTIME), NULL, l->batch + l->used, &size, &hash,
+	    e);
 	if (rc != 0)
 		return rc;
 	*out = (struct log_receipt){batch_chain(l)->next, hash};

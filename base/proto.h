@@ -41,7 +41,7 @@
 	X(PROTO_STORE_DATA,    45) /* store -> brigd       struct proto_store_done, text: signature   memfd  */ \
 	X(PROTO_STORE_LISTED,  46) /* store -> brigd       struct proto_store_entry, as many as length says  */ \
 	X(PROTO_STORE_FAILED,  47) /* store -> brigd       struct proto_store_done, text                     */ \
-	X(PROTO_LOG_APPEND,    50) /* brigd -> logger      text: one JSON object                             */ \
+	X(PROTO_LOG_APPEND,    50) /* brigd -> logger      text: an event, as in audit/chain.h               */ \
 	X(PROTO_LOG_DONE,      51) /* logger -> brigd      struct proto_log_done                             */ \
 	X(PROTO_LOG_FAILED,    52) /* logger -> brigd      text                                              */
 
