@@ -1,0 +1,470 @@
+/* Unit tests of broker/artifacts, child and service_client: the test plays launcher, compiler and store. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memfd.h"
+#include "base/proto.h"
+#include "broker/artifacts.h"
+#include "broker/jsonrpc.h"
+
+struct answer {
+	unsigned count;
+	bool found, compiled;
+	size_t size;
+	enum rpc_error error;
+};
+
+struct fixture {
+	struct event_base *base;
+	struct launcher *launcher;
+	struct service_client *store;
+	struct artifacts *artifacts;
+	int launcher_end, store_end; /* ours */
+	int module;
+	int compiler;                /* our end of the compiler's socket; -1 while there is none */
+	uint64_t compiler_token, cpu_us;
+	int fds_before;
+	struct digest digest;
+	struct imsg m;
+};
+
+static int
+open_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static void
+on_ready(void *arg)
+{
+	(void)arg;
+}
+
+static void
+on_lost(void *arg, const struct err *why)
+{
+	(void)arg;
+	fail_msg("%s", why->msg);
+}
+
+static int
+set_up(void **state)
+{
+	static const struct artifacts_limits limits = {.cache_bytes = 1000, .cache_entries = 2, .compilers = 1,
+	    .compile_ms = 60000, .compile_memory_bytes = 1, .artifact_bytes = 500, .failures = 2};
+	static struct fixture f;
+	int a[2], b[2];
+
+	memset(&f, 0, sizeof(f));
+	f.base = event_base_new();
+	f.fds_before = open_descriptors();
+	if (imsg_pair(a, NULL) != 0 || imsg_pair(b, NULL) != 0)
+		return -1;
+	f.launcher_end = a[1];
+	f.store_end = b[1];
+	fcntl(f.launcher_end, F_SETFL, O_NONBLOCK);
+	fcntl(f.store_end, F_SETFL, O_NONBLOCK);
+	f.launcher = child_launcher_new(f.base, a[0], on_lost, &f);
+	f.store = service_client_new(f.base, b[0], "store", on_ready, on_lost, &f);
+	f.artifacts = artifacts_new(f.base, f.store, f.launcher, &limits);
+	f.module = memfd_from("module", "wasm", 4, NULL);
+	f.compiler = -1;
+	f.digest.bytes[0] = 1;
+	*state = &f;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct fixture *f = *state;
+	int left;
+
+	child_launcher_free(f->launcher);
+	service_client_free(f->store);
+	artifacts_free(f->artifacts);
+	close(f->launcher_end);
+	close(f->store_end);
+	close(f->module);
+	if (f->compiler >= 0)
+		close(f->compiler);
+	left = open_descriptors();
+	event_base_free(f->base);
+	return left == f->fds_before ? 0 : -1;
+}
+
+static void
+turn(struct fixture *f)
+{
+	for (int i = 0; i < 4; i++)
+		event_base_loop(f->base, EVLOOP_NONBLOCK);
+}
+
+static void
+on_answer(void *arg, const struct artifact *a, enum rpc_error error, const struct err *why)
+{
+	struct answer *answer = arg;
+
+	answer->count++;
+	answer->found = a != NULL;
+	answer->error = error;
+	if (a != NULL) {
+		answer->compiled = a->compiled;
+		answer->size = a->size;
+	} else {
+		assert_non_null(why);
+	}
+}
+
+static struct artifact_wait *
+get(struct fixture *f, struct answer *answer)
+{
+	struct artifact_wait *w = artifact_get(f->artifacts, 1000, &f->digest, PROTO_ENGINE_PLAIN, f->module, 4,
+	    on_answer, answer);
+
+	turn(f);
+	return w;
+}
+
+/* What has been sent to one of our ends; its descriptors are in f->m. */
+static void
+expect(struct fixture *f, int sock, uint32_t type)
+{
+	assert_int_equal(imsg_recv(sock, &f->m, NULL), 0);
+	assert_int_equal(f->m.hdr.type, type);
+}
+
+static void
+expect_nothing(struct fixture *f, int sock)
+{
+	assert_int_equal(imsg_recv(sock, &f->m, NULL), ERR_AGAIN);
+}
+
+/* The store is asked, and has it or has not. */
+static void
+store_answers(struct fixture *f, int fd)
+{
+	struct proto_store_done done = {.code = fd < 0 ? ERR_NOTFOUND : 0};
+
+	expect(f, f->store_end, PROTO_STORE_GET);
+	imsg_send(f->store_end, fd < 0 ? PROTO_STORE_FAILED : PROTO_STORE_DATA, f->m.hdr.run, &done, sizeof(done), &fd,
+	    fd < 0 ? 0 : 1, NULL);
+	turn(f);
+}
+
+/* A compiler is asked for and started. */
+static void
+compiler_starts(struct fixture *f)
+{
+	expect(f, f->launcher_end, PROTO_SPAWN);
+	f->compiler_token = f->m.hdr.run;
+	f->compiler = imsg_take_fd(&f->m, 0);
+	assert_true(f->compiler >= 0);
+	fcntl(f->compiler, F_SETFL, O_NONBLOCK);
+}
+
+static void
+compiler_exits(struct fixture *f, int wait_status)
+{
+	struct proto_exited exited = {.wait_status = wait_status, .user_us = f->cpu_us};
+
+	close(f->compiler);
+	f->compiler = -1;
+	imsg_send(f->launcher_end, PROTO_CHILD_EXITED, f->compiler_token, &exited, sizeof(exited), NULL, 0, NULL);
+	turn(f);
+	while (imsg_recv(f->launcher_end, &f->m, NULL) == 0)
+		imsg_close_fds(&f->m); /* a KILL of what is dead already, perhaps */
+}
+
+static void
+compile(struct fixture *f, const char *artifact, bool sealed)
+{
+	struct proto_compiled compiled = {.size = strlen(artifact), .compile_us = 7};
+
+	expect(f, f->compiler, PROTO_COMPILE);
+	assert_int_equal(f->m.nfds, 2);
+	assert_int_equal(write(f->m.fds[1], artifact, strlen(artifact)), strlen(artifact));
+	if (sealed)
+		assert_int_equal(memfd_seal(f->m.fds[1], NULL), 0);
+	imsg_close_fds(&f->m);
+	imsg_send(f->compiler, PROTO_COMPILED, 0, &compiled, sizeof(compiled), NULL, 0, NULL);
+	compiler_exits(f, 0);
+}
+
+static void
+stored_artifact_is_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct answer first = {0}, second = {0};
+	int fd = memfd_from("artifact", "code", 4, NULL);
+
+	assert_non_null(get(f, &first));
+	store_answers(f, fd);
+	close(fd);
+	assert_true(first.count == 1 && first.found && !first.compiled && first.size == 4);
+	assert_null(get(f, &second)); /* at once */
+	assert_true(second.count == 1 && second.found);
+	expect_nothing(f, f->store_end);
+	expect_nothing(f, f->launcher_end);
+}
+
+static void
+compiles_once_for_all_who_wait(void **state)
+{
+	struct fixture *f = *state;
+	struct answer first = {0}, second = {0};
+
+	get(f, &first);
+	store_answers(f, -1);
+	get(f, &second);
+	compiler_starts(f);
+	compile(f, "machine code", true);
+	assert_true(first.count == 1 && first.found && first.compiled && first.size == 12);
+	assert_true(second.count == 1 && second.found && second.compiled);
+	expect(f, f->store_end, PROTO_STORE_PUT);
+	assert_int_equal(f->m.nfds, 1);
+	imsg_close_fds(&f->m);
+	expect_nothing(f, f->launcher_end);
+}
+
+static void
+damaged_store_means_compiling(void **state)
+{
+	struct fixture *f = *state;
+	struct answer answer = {0};
+	int unsealed = memfd_new("artifact", NULL);
+
+	get(f, &answer);
+	store_answers(f, unsealed);
+	close(unsealed);
+	assert_int_equal(answer.count, 0);
+	compiler_starts(f);
+	compile(f, "machine code", true);
+	assert_true(answer.found);
+	expect(f, f->store_end, PROTO_STORE_PUT);
+	imsg_close_fds(&f->m);
+}
+
+static void
+module_that_does_not_compile_is_remembered(void **state)
+{
+	struct fixture *f = *state;
+	struct answer first = {0}, second = {0};
+
+	get(f, &first);
+	store_answers(f, -1);
+	compiler_starts(f);
+	expect(f, f->compiler, PROTO_COMPILE);
+	imsg_close_fds(&f->m);
+	imsg_send(f->compiler, PROTO_FAILED, 0, "bad opcode", 10, NULL, 0, NULL);
+	compiler_exits(f, 0);
+	assert_true(first.count == 1 && !first.found && first.error == RPC_module_invalid);
+	assert_null(get(f, &second));
+	assert_true(second.count == 1 && second.error == RPC_module_invalid);
+}
+
+static void
+compiler_that_runs_out_of_memory_or_time_is_the_modules_fault(void **state)
+{
+	static const int signals[] = {SIGABRT, SIGSEGV, SIGILL, SIGTRAP, SIGKILL};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		struct answer answer = {0};
+
+		f->digest.bytes[1] = (uint8_t)i;
+		get(f, &answer);
+		store_answers(f, -1);
+		compiler_starts(f);
+		f->cpu_us = signals[i] == SIGKILL ? 60000000 : 0; /* by the kernel, at the end of its time */
+		compiler_exits(f, signals[i]);
+		if (answer.count != 1 || answer.error != RPC_compile_limit)
+			fail_msg("signal %d: %u answers, %s", signals[i], answer.count, rpc_error_name(answer.error));
+	}
+}
+
+/* The kill that ends a misbehaving compiler must not be taken for a lack of memory, and stick to the module. */
+static void
+compiler_that_breaks_the_protocol_is_not_the_modules_fault(void **state)
+{
+	struct fixture *f = *state;
+	struct answer first = {0}, second = {0};
+
+	get(f, &first);
+	store_answers(f, -1);
+	compiler_starts(f);
+	imsg_send(f->compiler, PROTO_JOB, 0, NULL, 0, NULL, 0, NULL);
+	turn(f);
+	expect(f, f->launcher_end, PROTO_KILL);
+	compiler_exits(f, SIGKILL);
+	assert_true(first.count == 1 && first.error == RPC_internal_error);
+	assert_non_null(get(f, &second)); /* tried anew */
+	store_answers(f, -1);
+	compiler_starts(f);
+}
+
+static void
+compiler_that_somebody_kills_is_not_the_modules_fault(void **state)
+{
+	struct fixture *f = *state;
+	struct answer first = {0}, second = {0};
+
+	get(f, &first);
+	store_answers(f, -1);
+	compiler_starts(f);
+	compiler_exits(f, SIGKILL);
+	assert_true(first.count == 1 && first.error == RPC_internal_error);
+	assert_non_null(get(f, &second)); /* tried anew */
+	store_answers(f, -1);
+	compiler_starts(f);
+}
+
+static void
+unsealed_or_too_large_artifact_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct answer first = {0}, second = {0};
+	char large[502];
+
+	get(f, &first);
+	store_answers(f, -1);
+	compiler_starts(f);
+	compile(f, "machine code", false);
+	assert_true(first.count == 1 && first.error == RPC_internal_error);
+	memset(large, 'x', sizeof(large));
+	large[501] = '\0';
+	get(f, &second);
+	store_answers(f, -1);
+	compiler_starts(f);
+	compile(f, large, true);
+	assert_true(second.count == 1 && second.error == RPC_internal_error);
+	expect_nothing(f, f->store_end);
+}
+
+static void
+compilation_that_nobody_waits_for_is_ended(void **state)
+{
+	struct fixture *f = *state;
+	struct answer first = {0}, second = {0};
+	struct artifact_wait *w = get(f, &first);
+
+	store_answers(f, -1);
+	compiler_starts(f);
+	artifact_cancel(w);
+	turn(f);
+	expect(f, f->launcher_end, PROTO_KILL);
+	get(f, &second); /* someone comes after all, before it has died */
+	compiler_exits(f, SIGKILL);
+	assert_int_equal(first.count, 0);
+	assert_int_equal(second.count, 0);
+}
+
+static void
+queued_compilation_that_nobody_waits_for_is_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct answer first = {0}, second = {0};
+	struct artifact_wait *w;
+
+	get(f, &first);
+	store_answers(f, -1);
+	compiler_starts(f);
+	f->digest.bytes[1] = 1;
+	w = get(f, &second);
+	store_answers(f, -1);
+	assert_int_equal(artifacts_compiling(f->artifacts), 2);
+	artifact_cancel(w);
+	assert_int_equal(artifacts_compiling(f->artifacts), 1);
+	compile(f, "machine code", true);
+	expect_nothing(f, f->launcher_end);
+	assert_true(first.found);
+	assert_int_equal(second.count, 0);
+	expect(f, f->store_end, PROTO_STORE_PUT);
+	imsg_close_fds(&f->m);
+}
+
+static void
+cancelled_while_the_store_is_asked(void **state)
+{
+	struct fixture *f = *state;
+	struct answer answer = {0};
+
+	artifact_cancel(get(f, &answer));
+	store_answers(f, -1);
+	assert_int_equal(answer.count, 0);
+	expect_nothing(f, f->launcher_end);
+}
+
+static void
+launcher_that_cannot_start_one_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct answer answer = {0};
+
+	get(f, &answer);
+	store_answers(f, -1);
+	compiler_starts(f);
+	imsg_send(f->launcher_end, PROTO_SPAWN_FAILED, f->compiler_token, "no room", 7, NULL, 0, NULL);
+	turn(f);
+	assert_true(answer.count == 1 && answer.error == RPC_internal_error);
+}
+
+static void
+dropped_artifact_is_looked_for_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct answer first = {0}, second = {0};
+	int fd = memfd_from("artifact", "code", 4, NULL);
+
+	get(f, &first);
+	store_answers(f, fd);
+	close(fd);
+	artifact_drop(f->artifacts, &f->digest, PROTO_ENGINE_PLAIN);
+	assert_non_null(get(f, &second));
+	expect(f, f->store_end, PROTO_STORE_REMOVE); /* before it is asked again */
+	assert_int_equal(imsg_send(f->store_end, PROTO_STORE_DONE, f->m.hdr.run, &(struct proto_store_done){0},
+	    sizeof(struct proto_store_done), NULL, 0, NULL), 0);
+	store_answers(f, -1);
+	compiler_starts(f);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(stored_artifact_is_taken),
+	    T(compiles_once_for_all_who_wait),
+	    T(damaged_store_means_compiling),
+	    T(module_that_does_not_compile_is_remembered),
+	    T(compiler_that_runs_out_of_memory_or_time_is_the_modules_fault),
+	    T(compiler_that_breaks_the_protocol_is_not_the_modules_fault),
+	    T(compiler_that_somebody_kills_is_not_the_modules_fault),
+	    T(unsealed_or_too_large_artifact_is_refused),
+	    T(compilation_that_nobody_waits_for_is_ended),
+	    T(queued_compilation_that_nobody_waits_for_is_dropped),
+	    T(cancelled_while_the_store_is_asked),
+	    T(launcher_that_cannot_start_one_is_told),
+	    T(dropped_artifact_is_looked_for_anew),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
