@@ -249,38 +249,45 @@ compiler_message(void *arg, struct imsg *m, struct err *e)
 	return err_set(e, ERR_PROTOCOL, "the compiler sent message %u of %u bytes", m->hdr.type, m->hdr.length);
 }
 
-/* What to say of a compiler that ended without an answer. Returns whether the module is to blame. */
+/* Whether a compiler that was killed had used up its CPU time: to the first process of a namespace SIGXCPU means nothing. */
+static bool
+used_up(const struct entry *n, const struct proto_exited *exited)
+{
+	return exited->killed == PROTO_KILLED_NOT &&
+	    (exited->user_us + exited->system_us) / 1000 >= n->artifacts->limits.compile_ms;
+}
+
+/*
+ * What to say of a compiler that ended without an answer. Returns whether the module is to blame. A SIGKILL from elsewhere
+ * is none of its doing: the kernel was short of memory, or somebody did it by hand.
+ */
 static bool
 blame(struct entry *n, const struct proto_exited *exited, const struct err *why)
 {
 	const struct artifacts_limits *l = &n->artifacts->limits;
 	int status = exited != NULL ? exited->wait_status : 0;
+	int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
 	n->error = RPC_compile_limit;
-	if (n->timed_out || (exited != NULL && WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)) {
+	if (n->timed_out || (sig == SIGKILL && used_up(n, exited))) {
 		err_set(&n->why, ERR_LIMIT, "compiling it took longer than compile_ms (%llu)",
 		    (unsigned long long)l->compile_ms);
 		return true;
 	}
-	if (exited != NULL && why->code != 0) { /* it broke the protocol and was killed for that: no fault of the module */
-		n->error = RPC_internal_error;
-		err_set(&n->why, ERR_IO, "the compiler was killed: %s", why->msg);
-		return false;
-	}
-	if (exited != NULL && WIFSIGNALED(status) && (WTERMSIG(status) == SIGABRT || WTERMSIG(status) == SIGKILL)) {
-		err_set(&n->why, ERR_LIMIT, "compiling it needed more than compile_memory_bytes (%llu)",
+	if (sig == SIGABRT || sig == SIGSEGV || sig == SIGILL || sig == SIGTRAP) { /* how it ends when it gets no more */
+		err_set(&n->why, ERR_LIMIT,
+		    "compiling it needed more than compile_memory_bytes (%llu), or more stack than the compiler has",
 		    (unsigned long long)l->compile_memory_bytes);
-		return true;
-	}
-	if (exited != NULL && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV) {
-		err_set(&n->why, ERR_LIMIT, "compiling it overran the compiler's stack");
 		return true;
 	}
 	n->error = RPC_internal_error;
 	if (exited == NULL)
 		err_set(&n->why, ERR_IO, "no compiler could be started: %s", why->msg);
+	else if (sig != 0)
+		err_set(&n->why, ERR_IO, "the compiler was killed by signal %d %s", sig, why->msg);
 	else
-		err_set(&n->why, ERR_IO, "the compiler died (wait status %#x) %s", (unsigned)status, why->msg);
+		err_set(&n->why, ERR_IO, "the compiler ended without an answer (exit status %d) %s", WEXITSTATUS(status),
+		    why->msg);
 	return false;
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -439,6 +440,18 @@ become_daemon(struct config *c, struct err *e)
 	return 0;
 }
 
+/* Clients, waiting runs and artifacts take descriptors: as many as the operator allows, not as many as are usual. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int
 serve(struct config *c)
 {
@@ -458,6 +471,7 @@ serve(struct config *c)
 		rc = services_drop(c, &d.services, &e);
 	if (rc == 0)
 		rc = rules_save(&d.broker, &e); /* as who it will be when it reads and writes it again */
+	raise_descriptor_limit();
 	if (rc == 0 && (d.broker.base = event_base_new()) == NULL)
 		rc = err_set(&e, ERR_NOMEM, "the event loop");
 	if (rc == 0)

@@ -1,0 +1,369 @@
+"""Hostile clients, hostile modules, and processes that are killed: brigd goes on, and everybody else is served."""
+
+import grp
+import json
+import os
+import random
+import resource
+import signal
+import unittest
+
+import harness
+import wasm
+
+I32 = wasm.I32
+WASI = "wasi_snapshot_preview1"
+FOREVER = b"\x03\x40\x0c\x00\x0b"
+REQUEST = {"jsonrpc": "2.0", "id": 1, "method": "server.info"}
+
+
+def const(n):
+    """i32.const n, as signed LEB128."""
+    out = b""
+    while True:
+        byte, n = n & 0x7F, n >> 7
+        if (n == 0 and not byte & 0x40) or (n == -1 and byte & 0x40):
+            return b"\x41" + out + bytes([byte])
+        out += bytes([byte | 0x80])
+
+
+def errno_of(name, *args):
+    """A module that calls one function of WASI and exits with what it returned."""
+    code = b"".join(map(const, args)) + b"\x10\x00\x10\x01"
+    imports = [(WASI, name, wasm.function_type([I32] * len(args), [I32])), (WASI, "proc_exit", wasm.function_type([I32]))]
+    return wasm.module(code, imports, memory=1)
+
+
+def start_function(code):
+    """A module whose start function is `code`."""
+    return (b"\0asm\x01\0\0\0" + wasm.section(1, wasm.vector([wasm.function_type()])) +
+            wasm.section(3, wasm.vector([b"\0"] * 2)) + wasm.section(7, wasm.vector([wasm.name("_start") + b"\0\1"])) +
+            wasm.section(8, b"\0") + wasm.section(10, wasm.vector([wasm.body(code), wasm.body(b"")])))
+
+
+def data_at(offset):
+    return wasm.section(11, wasm.vector([b"\x00" + const(offset) + b"\x0b" + wasm.leb(4) + b"abcd"]))
+
+
+def slow_to_compile(tag=b""):
+    """Tens of thousands of nested blocks: some tenths of a second for the compiler."""
+    return wasm.module(b"\x02\x40" * 60000 + b"\x0b" * 60000, extra=wasm.custom("tag", tag))
+
+
+class Modules(harness.Scenario):
+    def test_modules_that_do_not_compile(self):
+        good = harness.guest("guest")
+        for what, data in (("nothing", b""), ("magic", b"\0asm"), ("garbage", b"\0asm\x01\0\0\0" + bytes(range(1, 200))),
+                           ("component", b"\0asm\x0d\0\x01\0"), ("half", good[:len(good) // 2]), ("cut", good[:-1]),
+                           ("memory", wasm.module(memory=65537)), ("functions", wasm.module(bodies=1000001)),
+                           ("br_table", wasm.module(b"\x02\x40\x41\x00\x0e" + wasm.leb(10**6) + bytes(10**6 + 1) + b"\x0b")),
+                           ("ill-typed", wasm.module(b"\x6a")), ("unended", wasm.module(b"\x02\x40"))):
+            with self.subTest(what):
+                params = self.params(wasm=good)
+                params["module"] = dict(self.module(good), wasm=harness.b64(data))
+                with self.assertRaises(harness.RpcError):
+                    self.client.call("run", params)
+                if data[:8] == b"\0asm\x01\0\0\0" and what not in ("garbage", "half", "cut"):
+                    self.assert_rpc_error("module_invalid", "run", self.params(wasm=data))
+        self.assert_exited(self.run_guest("hello"))
+
+    def test_modules_that_compile_and_end_badly(self):
+        limits = {"wall_ms": 100, "cpu_ms": 100}
+        fill = const(0) + const(0) + b"\x41\x80\x80\x80\x80\x01" + b"\xfc\x0b\x00"
+        evil = [("env", "evil", wasm.function_type())]
+        typed = [(WASI, "proc_exit", wasm.function_type([wasm.I64], [wasm.I64]))]
+        storm = wasm.module(b"\x03\x40\x10\x00\x1a\x0c\x00\x0b", [(WASI, "sched_yield", wasm.function_type([], [I32]))],
+                            memory=1)
+        for what, data, status, detail in (
+                ("unknown import", wasm.module(b"", evil), "failed", "reason"),
+                ("unknown WASI call", wasm.module(b"", [(WASI,) + evil[0][1:]]), "failed", "reason"),
+                ("ill-typed WASI call", wasm.module(b"", typed), "failed", "reason"),
+                ("no _start", wasm.module(b"", start_name="main"), "failed", "reason"),
+                ("loop", wasm.module(FOREVER), "limit", "wall_ms cpu_ms"),
+                ("start function loops", start_function(FOREVER), "limit", "wall_ms cpu_ms"),
+                ("start function recurses", start_function(b"\x10\x00"), "trapped", "stack_overflow"),
+                ("recursion", wasm.module(b"\x10\x00"), "trapped", "stack_overflow"),
+                ("4 GiB", wasm.module(b"", memory=65536), "limit", "memory_bytes"),
+                ("4 Gi elements", wasm.module(b"", table=2**32 - 1), "limit", "table_elements"),
+                ("data past the end", wasm.module(memory=1, extra=data_at(65534)), "trapped", "memory_out_of_bounds"),
+                ("data at -1", wasm.module(memory=1, extra=data_at(-1)), "trapped", "memory_out_of_bounds"),
+                ("fills", wasm.module(b"\x03\x40" + fill + b"\x0c\x00\x0b", memory=4096), "limit", "wall_ms cpu_ms"),
+                ("calls", storm, "limit", "wall_ms cpu_ms")):
+            with self.subTest(what):
+                result = self.run_guest(wasm=data, limits=limits)
+                self.assertEqual(result["status"], status, result)
+                found = result.get("limit") or (result.get("trap") or {}).get("kind") or "reason"
+                self.assertIn(found, detail.split())
+                if status == "failed":
+                    self.assertTrue(result["reason"])
+
+    def test_deep_nesting_is_only_slow(self):
+        self.assert_exited(self.run_guest(wasm=slow_to_compile()))
+
+    def test_arguments_of_calls_at_their_extremes(self):
+        for name, args in (("fd_write", (1, 0, -1, 0)), ("fd_write", (1, -8, 1, 0)), ("fd_read", (0, 0, -1, 0)),
+                           ("poll_oneoff", (0, 0, -1, 0)), ("poll_oneoff", (0, 0, 1000000, 0)),
+                           ("poll_oneoff", (0, 0, 0, 0)), ("random_get", (0, -1)), ("random_get", (-1, 1)),
+                           ("args_get", (65535, -4)), ("environ_get", (-1, -1)), ("fd_close", (-1,)),
+                           ("fd_renumber", (1, -1))):
+            with self.subTest(name + str(args)):
+                result = self.run_guest(wasm=errno_of(name, *args))
+                self.assertEqual(result["status"], "exited", result)
+                self.assertNotEqual(result["exit_code"], 0, result)
+
+    def test_every_exit_code_comes_back(self):
+        for code in (0, 1, 255, 256, 2**31, 2**32 - 1):
+            signed = code - 2**32 if code >= 2**31 else code
+            exits = wasm.module(const(signed) + b"\x10\x00", [(WASI, "proc_exit", wasm.function_type([I32]))], memory=1)
+            self.assert_exited(self.run_guest(wasm=exits), code)
+
+    def test_compiler_killed_by_hand_is_not_the_modules_fault(self):
+        data = slow_to_compile(b"killed")
+        run = self.client.start("run", self.params(wasm=data))
+        compilers = harness.wait_until(lambda: [p for p, n in self.brigd.children().items() if n == "brig-compiler"],
+                                       "a compiler is at work")
+        os.kill(compilers[0], signal.SIGKILL)
+        with self.assertRaises(harness.RpcError) as caught:
+            self.client.finish(run)
+        self.assertEqual(caught.exception.name, "internal_error")
+        self.assertIn("signal 9", caught.exception.message)
+        self.assert_exited(self.run_guest(wasm=data))
+
+
+class SmallCompiler(harness.Scenario):
+    options = ("--compile-memory-bytes", str(64 << 20))
+
+    def test_module_that_takes_too_much_memory_to_compile(self):
+        error = self.assert_rpc_error("compile_limit", "run", self.params(wasm=wasm.module(b"", bodies=50000)))
+        self.assertIn("compile_memory_bytes", error.message)
+        self.assert_exited(self.run_guest("hello"))
+
+
+class Clients(harness.Scenario):
+    options = ("--input-bytes", "1000000", "--request-bytes", "950000")
+
+    def alive(self):
+        with self.brigd.client() as other:
+            self.assertIn("result", other.ask(json.dumps(REQUEST).encode()))
+
+    def test_json_that_would_fill_memory_is_not_unpacked(self):
+        for item in (b"{},", b"[],", b"0,"):
+            answer = self.client.ask(b"[" + item * 250000 + b"0]")
+            self.assertEqual(answer["error"]["data"]["name"], "request_too_large", answer)
+        self.alive()
+
+    def test_damaged_lines(self):
+        chance = random.Random(1)
+        line = json.dumps(dict(REQUEST, method="run", params={"module": {"wasm": "AGFzbQ=="}, "args": ["a", "\u00e9"],
+                                                              "env": {"A": "b"}, "stream": True})).encode()
+        for _ in range(400):
+            bad = bytearray(line)
+            for _ in range(chance.randrange(1, 6)):
+                place = chance.randrange(len(bad))
+                bad[place:place + chance.randrange(3)] = bytes([chance.randrange(256)]) * chance.randrange(3)
+            self.client.send_bytes(bytes(bad) + b"\n")
+        self.client.send_bytes(json.dumps(dict(REQUEST, id="end")).encode() + b"\n")
+        while True:
+            answer = self.client.receive()
+            self.assertIsNotNone(answer, "brigd closed the connection")
+            if isinstance(answer, dict) and answer.get("id") == "end":
+                break
+
+    def test_half_sent_requests_make_room_at_the_cost_of_the_largest(self):
+        line = json.dumps(dict(REQUEST, id="x" * 60000)).encode()
+        with self.brigd.client() as hog:
+            hog.send_bytes(b" " * 900000)
+            others = [self.brigd.client() for _ in range(10)]
+            for other in others:
+                other.send_bytes(line)
+            self.assertEqual(hog.receive()["error"]["data"]["name"], "overloaded")
+            for other in others:
+                self.assertIn("result", other.ask(b""))
+                other.close()
+
+    def test_too_many_descriptors_end_the_connection(self):
+        before = self.brigd.open_descriptors()
+        fd = harness.sealed_memfd(b"x")
+        for count in (17, 64, 253):
+            with self.brigd.client() as other:
+                other.send_bytes(b" ", [fd] * count)
+                try:
+                    self.assertIsNone(other.receive())
+                except ConnectionResetError:
+                    pass
+        os.close(fd)
+        self.alive()
+        if before is not None:
+            harness.wait_until(lambda: self.brigd.open_descriptors() <= before, "the descriptors are closed")
+
+    def test_requests_that_share_a_run_have_a_limit(self):
+        params = self.params("sleep", 600000, key="shared", limits={"wall_ms": 600000})
+        requests = [self.client.start("run", params) for _ in range(257)]
+        with self.assertRaises(harness.RpcError) as caught:
+            self.client.finish(requests.pop())
+        self.assertEqual(caught.exception.name, "overloaded")
+        self.client.call("run.cancel", {"key": "shared"})
+        self.assertEqual({self.end_of(r) for r in requests}, {"cancelled"})
+
+    def end_of(self, request):
+        try:
+            return self.client.finish(request)["status"]
+        except harness.RpcError as error:
+            return error.name
+
+    def test_cancelling_at_any_time(self):
+        chance = random.Random(2)
+        mine = [wasm.module(FOREVER), slow_to_compile(b"cancel"), harness.guest("guest")]
+        for _ in range(4):
+            requests = []
+            for _ in range(10):
+                limits = {"wall_ms": chance.randrange(1, 50)}
+                params = self.params("cat", wasm=chance.choice(mine), limits=limits, stream=True, stdin={"stream": True})
+                requests.append(self.client.start("run", params))
+                self.client.start(chance.choice(["run.cancel", "run.get", "run.input"]),
+                                  {"request": chance.choice(requests)})
+                self.client.notify("run.cancel", {"request": chance.choice(requests)})
+            ends = {self.end_of(r) for r in requests}
+            self.assertLessEqual(ends, {"cancelled", "limit", "exited"})
+        self.alive()
+
+    def test_nothing_is_left_of_many_runs(self):
+        def mixed(n):
+            kinds = [("hello", {}), ("loop", {"limits": {"wall_ms": 10}}), ("flood", {"stream": True})]
+            requests = [self.client.start("run", self.params(kinds[i % 3][0], **kinds[i % 3][1])) for i in range(n)]
+            with self.brigd.client() as other:
+                for _ in range(n // 10):
+                    other.start("run", self.params("sleep", 600000))
+            for request in requests:
+                self.client.finish(request)
+            harness.wait_until(lambda: self.client.call("server.health")["running"] == 0, "all runs have ended")
+        mixed(30)
+        descriptors, processes = self.brigd.open_descriptors(), sorted(self.brigd.children().values())
+        mixed(150)
+        harness.wait_until(lambda: sorted(self.brigd.children().values()) == processes, "all workers are gone")
+        if descriptors is not None:
+            harness.wait_until(lambda: self.brigd.open_descriptors() <= descriptors, "all descriptors are closed")
+
+
+@unittest.skipUnless(harness.IS_ROOT, "several users need root")
+class Owners(harness.Scenario):
+    """Users who share one brigd. Its socket is open to a group, and a child process speaks for another user."""
+
+    options = ("--running-max", "1", "--compilers", "1", "--group", grp.getgrgid(0).gr_name)
+
+    def as_user(self, uid, do):
+        """What `do` returns, as JSON, when it is called in a process of that user."""
+        pipe, end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setgroups([0])
+                os.setresuid(uid, uid, uid)
+                os.write(end, json.dumps(do()).encode())
+            finally:
+                os._exit(0)
+        os.close(end)
+        with os.fdopen(pipe, "rb") as f:
+            said = f.read()
+        os.waitpid(child, 0)
+        self.assertTrue(said, "the other user's process failed")
+        return json.loads(said.decode())
+
+    def overtakes(self, many, one):
+        """Whether one request of another user is answered while the many of the first still wait."""
+        requests = [self.client.start("run", params) for params in many]
+        self.client.call("server.health")  # read after all of them
+
+        def other():
+            with self.brigd.client() as client:
+                client.call("run", one)
+                return client.call("server.health")
+        health = self.as_user(12345, other)
+        for request in requests:
+            self.client.start("run.cancel", {"request": request})
+        for request in requests:
+            try:
+                self.client.finish(request)
+            except harness.RpcError:
+                pass
+        return health["queued"] + health["compiling"] > 0
+
+    def test_runs_of_one_do_not_keep_out_another(self):
+        params = self.params("loop", limits={"wall_ms": 100})
+        self.assertTrue(self.overtakes([params] * 50, self.params("hello")))
+
+    def test_compilations_of_one_do_not_keep_out_another(self):
+        many = [self.params(wasm=slow_to_compile(b"%d" % i)) for i in range(12)]
+        self.assertTrue(self.overtakes(many, self.params(wasm=wasm.module(b"\x01"))))
+
+
+class Killed(harness.Scenario):
+    """One process is killed while runs are under way. Everything goes, the log is whole, and the next start works."""
+
+    def kill(self, name):
+        directory = self.new_directory("killed-" + name)
+        brigd = harness.Brigd(directory, self.keys)
+        clients = [brigd.client() for _ in range(3)]
+        for client in clients:
+            client.start("run", self.params("sleep", 600000, stream=True, limits={"wall_ms": 600000}))
+            client.wait_output(b"sleeping")
+        pids = [brigd.process.pid] if name == "brigd" else [p for p, n in brigd.children().items() if n == name]
+        os.kill(pids[0], signal.SIGKILL)
+        for client in clients:
+            with self.assertRaises((AssertionError, ConnectionError, harness.RpcError)):
+                while True:
+                    client.take()
+            client.close()
+        self.assertNotEqual(brigd.process.wait(harness.PATIENCE), 0)
+        brigd.stop()  # checks that nothing is left
+        log = os.path.join(brigd.state, "audit", "log.jsonl")
+        harness.must(harness.brig("audit", "verify", log))
+        again = harness.Brigd(directory, self.keys)
+        with again.client() as client:
+            self.assertEqual(client.call("run", self.params("exit", 7))["exit_code"], 7)
+        self.assertEqual(again.stop(), 0)
+        harness.must(harness.brig("audit", "verify", log))
+
+    def test_brigd(self):
+        self.kill("brigd")
+
+    def test_launcher(self):
+        self.kill("brig-launcher")
+
+    def test_store(self):
+        self.kill("brig-store")
+
+    def test_logger(self):
+        self.kill("brig-logger")
+
+    def test_worker_takes_only_its_own_run_with_it(self):
+        other = self.client.start("run", self.params("cat", stream=True, stdin={"stream": True}))
+        other_id = self.client.wait_notification("run.started")["run_id"]
+        before = set(self.brigd.children())
+        run = self.client.start("run", self.params("sleep", 600000, stream=True, limits={"wall_ms": 600000}))
+        self.client.wait_output(b"sleeping")
+        worker, = set(self.brigd.children()) - before
+        os.kill(worker, signal.SIGKILL)
+        result = self.client.finish(run)
+        self.assertEqual(result["status"], "failed", result)
+        self.assertIn("signal 9", result["reason"])
+        self.client.call("run.input", {"run_id": other_id, "data": "on", "end": True})
+        self.assert_exited(self.client.finish(other))
+
+
+class Descriptors(harness.Scenario):
+    def test_brigd_takes_as_many_descriptors_as_it_may(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+        try:
+            brigd = harness.Brigd(self.new_directory("few"), self.keys)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        with open("/proc/%d/limits" % brigd.process.pid, encoding="utf-8") as f:
+            line, = [line.split() for line in f if line.startswith("Max open files")]
+        self.assertEqual(line[3], line[4])
+        self.assertEqual(brigd.stop(), 0)
+
+
+if __name__ == "__main__":
+    harness.main()
