@@ -212,7 +212,7 @@ static void
 stored_artifact_is_taken(void **state)
 {
 	struct fixture *f = *state;
-	struct answer first = {0}, second = {0};
+	static struct answer first = {0}, second = {0};
 	int fd = memfd_from("artifact", "code", 4, NULL);
 
 	assert_non_null(get(f, &first));
@@ -229,7 +229,7 @@ static void
 compiles_once_for_all_who_wait(void **state)
 {
 	struct fixture *f = *state;
-	struct answer first = {0}, second = {0};
+	static struct answer first = {0}, second = {0};
 
 	get(f, &first);
 	store_answers(f, -1);
@@ -248,7 +248,7 @@ static void
 damaged_store_means_compiling(void **state)
 {
 	struct fixture *f = *state;
-	struct answer answer = {0};
+	static struct answer answer = {0};
 	int unsealed = memfd_new("artifact", NULL);
 
 	get(f, &answer);
@@ -266,7 +266,7 @@ static void
 module_that_does_not_compile_is_remembered(void **state)
 {
 	struct fixture *f = *state;
-	struct answer first = {0}, second = {0};
+	static struct answer first = {0}, second = {0};
 
 	get(f, &first);
 	store_answers(f, -1);
@@ -305,7 +305,7 @@ static void
 compiler_that_breaks_the_protocol_is_not_the_modules_fault(void **state)
 {
 	struct fixture *f = *state;
-	struct answer first = {0}, second = {0};
+	static struct answer first = {0}, second = {0};
 
 	get(f, &first);
 	store_answers(f, -1);
@@ -324,7 +324,7 @@ static void
 compiler_that_somebody_kills_is_not_the_modules_fault(void **state)
 {
 	struct fixture *f = *state;
-	struct answer first = {0}, second = {0};
+	static struct answer first = {0}, second = {0};
 
 	get(f, &first);
 	store_answers(f, -1);
@@ -340,7 +340,7 @@ static void
 unsealed_or_too_large_artifact_is_refused(void **state)
 {
 	struct fixture *f = *state;
-	struct answer first = {0}, second = {0};
+	static struct answer first = {0}, second = {0};
 	char large[502];
 
 	get(f, &first);
@@ -362,7 +362,7 @@ static void
 compilation_that_nobody_waits_for_is_ended(void **state)
 {
 	struct fixture *f = *state;
-	struct answer first = {0}, second = {0};
+	static struct answer first = {0}, second = {0};
 	struct artifact_wait *w = get(f, &first);
 
 	store_answers(f, -1);
@@ -380,7 +380,7 @@ static void
 queued_compilation_that_nobody_waits_for_is_dropped(void **state)
 {
 	struct fixture *f = *state;
-	struct answer first = {0}, second = {0};
+	static struct answer first = {0}, second = {0};
 	struct artifact_wait *w;
 
 	get(f, &first);
@@ -404,7 +404,7 @@ static void
 cancelled_while_the_store_is_asked(void **state)
 {
 	struct fixture *f = *state;
-	struct answer answer = {0};
+	static struct answer answer = {0};
 
 	artifact_cancel(get(f, &answer));
 	store_answers(f, -1);
@@ -416,7 +416,7 @@ static void
 launcher_that_cannot_start_one_is_told(void **state)
 {
 	struct fixture *f = *state;
-	struct answer answer = {0};
+	static struct answer answer = {0};
 
 	get(f, &answer);
 	store_answers(f, -1);
@@ -430,7 +430,7 @@ static void
 dropped_artifact_is_looked_for_anew(void **state)
 {
 	struct fixture *f = *state;
-	struct answer first = {0}, second = {0};
+	static struct answer first = {0}, second = {0};
 	int fd = memfd_from("artifact", "code", 4, NULL);
 
 	get(f, &first);

@@ -278,6 +278,9 @@ start(void)
 
 	if (started.pid >= 0)
 		return true;
+#if defined(__SANITIZE_ADDRESS__)
+	return false; /* a sanitizer's shadow memory does not fit in the jail */
+#endif
 	if (!program_path("brig-launcher", launcher) || !program_path("brig-worker", worker) ||
 	    !program_path("brig-compiler", compiler))
 		return false;
@@ -290,7 +293,7 @@ start(void)
 #define START_OR_SKIP()                                                                \
 	do {                                                                           \
 		if (!start()) {                                                        \
-			print_message("skipped: the programs are not in this build\n"); \
+			print_message("skipped: there are no programs here that run in the jail\n"); \
 			skip();                                                        \
 		}                                                                      \
 	} while (0)
