@@ -1,0 +1,417 @@
+/* Unit tests of broker/pool and broker/child: the test plays launcher and zygotes. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/pool.h"
+
+#define REQUIRED (PROTO_LAYER_seccomp | PROTO_LAYER_pid_ns)
+#define RUNS_MAX 3
+
+/* A zygote that the pool has asked for. */
+struct zygote_end {
+	int sock;
+	uint64_t token;
+};
+
+struct ended {
+	unsigned count;
+	bool has_exited;
+	struct proto_exited exited;
+	struct err why;
+};
+
+struct fixture {
+	struct event_base *base;
+	struct launcher *launcher;
+	struct pool *pool;
+	int launcher_end;
+	int job;
+	unsigned ready, refused;
+	struct err why;
+	struct imsg m;
+};
+
+static void
+on_lost(void *arg, const struct err *why)
+{
+	(void)arg;
+	fail_msg("%s", why->msg);
+}
+
+static void
+on_ready(void *arg, const struct err *why)
+{
+	struct fixture *f = arg;
+
+	if (why == NULL) {
+		f->ready++;
+	} else {
+		f->refused++;
+		f->why = *why;
+	}
+}
+
+static void
+on_ended(void *arg, const struct proto_exited *exited, const struct err *why)
+{
+	struct ended *e = arg;
+
+	e->count++;
+	e->has_exited = exited != NULL;
+	if (exited != NULL)
+		e->exited = *exited;
+	else
+		e->why = *why;
+}
+
+static int
+set_up(void **state)
+{
+	static const struct pool_limits limits = {.runs_max = RUNS_MAX, .minutes_max = 60, .layers = REQUIRED};
+	static struct fixture f;
+	int a[2];
+
+	memset(&f, 0, sizeof(f));
+	f.base = event_base_new();
+	if (imsg_pair(a, NULL) != 0)
+		return -1;
+	f.launcher_end = a[1];
+	fcntl(f.launcher_end, F_SETFL, O_NONBLOCK);
+	f.launcher = child_launcher_new(f.base, a[0], on_lost, &f);
+	f.pool = pool_new(f.base, f.launcher, &limits, on_ready, &f);
+	f.job = open("/dev/null", O_RDONLY);
+	*state = &f;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	child_launcher_free(f->launcher);
+	pool_free(f->pool);
+	close(f->launcher_end);
+	close(f->job);
+	event_base_free(f->base);
+	return 0;
+}
+
+static void
+turn(struct fixture *f)
+{
+	for (int i = 0; i < 4; i++)
+		event_base_loop(f->base, EVLOOP_NONBLOCK);
+}
+
+static void
+expect(struct fixture *f, int sock, uint32_t type, uint64_t run)
+{
+	assert_int_equal(imsg_recv(sock, &f->m, NULL), 0);
+	assert_int_equal(f->m.hdr.type, type);
+	assert_int_equal(f->m.hdr.run, run);
+}
+
+static void
+expect_nothing(struct fixture *f, int sock)
+{
+	assert_int_equal(imsg_recv(sock, &f->m, NULL), ERR_AGAIN);
+}
+
+/* A zygote is asked for. */
+static struct zygote_end
+zygote_starts(struct fixture *f)
+{
+	struct zygote_end z;
+
+	assert_int_equal(imsg_recv(f->launcher_end, &f->m, NULL), 0);
+	assert_int_equal(f->m.hdr.type, PROTO_SPAWN);
+	z.token = f->m.hdr.run;
+	z.sock = imsg_take_fd(&f->m, 0);
+	fcntl(z.sock, F_SETFL, O_NONBLOCK);
+	return z;
+}
+
+static void
+zygote_is_ready(struct fixture *f, const struct zygote_end *z, uint32_t layers)
+{
+	struct proto_ready ready = {.layers = layers, .child_layers = layers};
+
+	imsg_send(z->sock, PROTO_READY, 0, &ready, sizeof(ready), NULL, 0, NULL);
+	turn(f);
+}
+
+/* It is gone; `told` says whether the launcher has reported it. */
+static void
+zygote_dies(struct fixture *f, struct zygote_end *z, bool told)
+{
+	struct proto_exited exited = {.wait_status = SIGKILL};
+
+	close(z->sock);
+	if (told)
+		imsg_send(f->launcher_end, PROTO_CHILD_EXITED, z->token, &exited, sizeof(exited), NULL, 0, NULL);
+	turn(f);
+}
+
+static struct pool_run *
+start(struct fixture *f, uint64_t run, struct ended *ended)
+{
+	struct proto_run limits = {.wall_ms = 1};
+
+	return pool_start(f->pool, PROTO_ENGINE_PLAIN, run, &limits, f->job, on_ended, ended, NULL);
+}
+
+static void
+run_exits(struct fixture *f, const struct zygote_end *z, uint64_t run)
+{
+	struct proto_exited exited = {.wait_status = 0, .user_us = 5};
+
+	imsg_send(z->sock, PROTO_RUN_EXITED, run, &exited, sizeof(exited), NULL, 0, NULL);
+	turn(f);
+}
+
+static void
+is_ready_when_its_first_zygote_is(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+
+	assert_null(pool_ready(f->pool));
+	zygote_is_ready(f, &z, REQUIRED | PROTO_LAYER_mdwe);
+	assert_int_equal(f->ready, 1);
+	assert_int_equal(pool_ready(f->pool)->child_layers, REQUIRED | PROTO_LAYER_mdwe);
+	assert_int_equal(pool_zygotes(f->pool), 1);
+	close(z.sock);
+}
+
+static void
+missing_layer_means_nothing_runs(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+
+	zygote_is_ready(f, &z, PROTO_LAYER_pid_ns);
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	zygote_dies(f, &z, true);
+	assert_int_equal(f->ready, 0);
+	assert_int_equal(f->refused, 1);
+	assert_non_null(strstr(f->why.msg, "seccomp"));
+	assert_null(strstr(f->why.msg, "pid_ns"));
+}
+
+static void
+jail_that_cannot_be_made_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+
+	imsg_send(z.sock, PROTO_FAILED, 0, "no user namespaces", 18, NULL, 0, NULL);
+	zygote_dies(f, &z, true);
+	assert_int_equal(f->refused, 1);
+	assert_string_equal(f->why.msg, "no user namespaces");
+}
+
+static void
+run_is_given_to_the_zygote_and_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+	static struct ended ended = {0};
+
+	zygote_is_ready(f, &z, REQUIRED);
+	assert_non_null(start(f, 7, &ended));
+	expect(f, z.sock, PROTO_RUN, 7);
+	assert_int_equal(f->m.nfds, 1);
+	imsg_close_fds(&f->m);
+	run_exits(f, &z, 7);
+	assert_true(ended.count == 1 && ended.has_exited && ended.exited.user_us == 5);
+	close(z.sock);
+}
+
+static void
+run_that_cannot_be_forked_ends_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+	static struct ended first = {0}, second = {0};
+
+	zygote_is_ready(f, &z, REQUIRED);
+	start(f, 1, &first);
+	start(f, 2, &second);
+	imsg_send(z.sock, PROTO_FAILED, 1, "fork", 4, NULL, 0, NULL);
+	turn(f);
+	assert_true(first.count == 1 && !first.has_exited);
+	assert_int_equal(second.count, 0);
+	run_exits(f, &z, 2);
+	assert_true(second.count == 1 && second.has_exited);
+	close(z.sock);
+}
+
+static void
+kill_goes_to_the_zygote(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+	static struct ended ended = {0};
+	struct pool_run *run;
+
+	zygote_is_ready(f, &z, REQUIRED);
+	run = start(f, 1, &ended);
+	expect(f, z.sock, PROTO_RUN, 1);
+	imsg_close_fds(&f->m);
+	pool_kill(run);
+	expect(f, z.sock, PROTO_RUN_KILL, 1);
+	assert_int_equal(ended.count, 0); /* not before it is gone */
+	run_exits(f, &z, 1);
+	assert_int_equal(ended.count, 1);
+	close(z.sock);
+}
+
+static void
+runs_of_a_dead_zygote_end(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f), next;
+	static struct ended first = {0}, second = {0}, third = {0};
+
+	zygote_is_ready(f, &z, REQUIRED);
+	start(f, 1, &first);
+	start(f, 2, &second);
+	zygote_dies(f, &z, true);
+	assert_true(first.count == 1 && !first.has_exited && strstr(first.why.msg, "signal 9") != NULL);
+	assert_int_equal(second.count, 1);
+	expect(f, f->launcher_end, PROTO_KILL, z.token); /* asked when its socket closed; there was nothing left to kill */
+	assert_non_null(start(f, 3, &third));
+	next = zygote_starts(f);
+	expect(f, next.sock, PROTO_RUN, 3); /* waits in its socket until it is ready */
+	imsg_close_fds(&f->m);
+	assert_int_equal(f->refused, 0);
+	close(next.sock);
+}
+
+/* Between a zygote's death and the launcher's word of it. */
+static void
+dead_zygote_is_passed_over_before_it_is_reported(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f), next;
+	static struct ended ended = {0};
+
+	zygote_is_ready(f, &z, REQUIRED);
+	close(z.sock);
+	assert_non_null(start(f, 1, &ended));
+	next = zygote_starts(f);
+	expect(f, next.sock, PROTO_RUN, 1);
+	imsg_close_fds(&f->m);
+	assert_int_equal(ended.count, 0);
+	close(next.sock);
+}
+
+static void
+zygote_is_replaced_after_its_runs_and_goes_when_they_have(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f), next;
+	static struct ended ended[RUNS_MAX + 1] = {{0}};
+
+	zygote_is_ready(f, &z, REQUIRED);
+	for (uint64_t i = 0; i <= RUNS_MAX; i++)
+		assert_non_null(start(f, i + 1, &ended[i]));
+	next = zygote_starts(f);
+	expect(f, next.sock, PROTO_RUN, RUNS_MAX + 1);
+	imsg_close_fds(&f->m);
+	assert_int_equal(pool_zygotes(f->pool), 2);
+	for (uint64_t i = 0; i < RUNS_MAX; i++) {
+		expect_nothing(f, f->launcher_end);
+		run_exits(f, &z, i + 1);
+	}
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	zygote_dies(f, &z, true);
+	assert_int_equal(pool_zygotes(f->pool), 1);
+	assert_int_equal(ended[RUNS_MAX].count, 0);
+	close(next.sock);
+}
+
+static void
+zygote_that_reports_a_run_it_was_not_given_is_killed(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+	static struct ended ended = {0};
+
+	zygote_is_ready(f, &z, REQUIRED);
+	start(f, 1, &ended);
+	run_exits(f, &z, 2);
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	zygote_dies(f, &z, true);
+	assert_true(ended.count == 1 && !ended.has_exited);
+}
+
+static void
+condemned_zygote_gets_no_more_runs(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f), next;
+	static struct ended first = {0}, second = {0};
+
+	zygote_is_ready(f, &z, REQUIRED);
+	pool_condemn(start(f, 1, &first));
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	start(f, 2, &second);
+	next = zygote_starts(f);
+	expect(f, next.sock, PROTO_RUN, 2);
+	imsg_close_fds(&f->m);
+	zygote_dies(f, &z, true);
+	assert_int_equal(first.count, 1);
+	assert_int_equal(second.count, 0);
+	close(next.sock);
+}
+
+/* What a zygote said before it died still counts. */
+static void
+run_that_ended_before_its_zygote_died_has_ended_well(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+	struct proto_exited exited = {.user_us = 5};
+	static struct ended ended = {0};
+
+	zygote_is_ready(f, &z, REQUIRED);
+	start(f, 1, &ended);
+	imsg_send(z.sock, PROTO_RUN_EXITED, 1, &exited, sizeof(exited), NULL, 0, NULL);
+	zygote_dies(f, &z, true);
+	assert_true(ended.count == 1 && ended.has_exited && ended.exited.user_us == 5);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(is_ready_when_its_first_zygote_is),
+	    T(missing_layer_means_nothing_runs),
+	    T(jail_that_cannot_be_made_is_told),
+	    T(run_is_given_to_the_zygote_and_ends),
+	    T(run_that_cannot_be_forked_ends_alone),
+	    T(kill_goes_to_the_zygote),
+	    T(runs_of_a_dead_zygote_end),
+	    T(dead_zygote_is_passed_over_before_it_is_reported),
+	    T(zygote_is_replaced_after_its_runs_and_goes_when_they_have),
+	    T(zygote_that_reports_a_run_it_was_not_given_is_killed),
+	    T(condemned_zygote_gets_no_more_runs),
+	    T(run_that_ended_before_its_zygote_died_has_ended_well),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
