@@ -220,8 +220,8 @@ HELPERS := brig-store brig-logger brig-launcher brig-worker brig-compiler
 MAN_PAGES := $(wildcard docs/man/*.[1-8])
 install: all ## install below PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/brig
-	install -m 755 $(O)/brig $(O)/brigd $(DESTDIR)$(PREFIX)/bin/
-	install -m 755 $(HELPERS:%=$(O)/%) $(DESTDIR)$(PREFIX)/libexec/brig/
+	install -s -m 755 $(O)/brig $(O)/brigd $(DESTDIR)$(PREFIX)/bin/
+	install -s -m 755 $(HELPERS:%=$(O)/%) $(DESTDIR)$(PREFIX)/libexec/brig/
 	for page in $(MAN_PAGES); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 
