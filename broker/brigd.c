@@ -172,29 +172,42 @@ on_launcher_lost(void *arg, const struct err *why)
 
 /* --- clients ---------------------------------------------------------------------------------------------------- */
 
+/* Tells a client that there is no place for it; whether it hears that is not waited for. */
 static void
-on_accept(struct evconnlistener *listener, evutil_socket_t sock, struct sockaddr *address, int length, void *arg)
+say_full(int sock)
 {
 	static const char full[] = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32003,\"message\":"
 	                           "\"too many connections\",\"data\":{\"name\":\"overloaded\",\"retry_after_ms\":1000}}}\n";
+
+	if (send(sock, full, sizeof(full) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		broker_log("connections-full");
+}
+
+static void
+on_accept(struct evconnlistener *listener, evutil_socket_t sock, struct sockaddr *address, int length, void *arg)
+{
 	struct brigd *d = arg;
+	struct conn *c;
 	struct err e = {0};
 
 	(void)listener;
 	(void)address;
 	(void)length;
 	if (d->broker.connections >= (unsigned)d->broker.config->connections_max) {
-		if (send(sock, full, sizeof(full) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-			broker_log("connections-full");
+		say_full(sock);
 		close(sock);
 		return;
 	}
-	if (conn_new(&d->conn_owner, sock, &e) == NULL) {
+	if ((c = conn_new(&d->conn_owner, sock, &e)) == NULL) {
 		broker_log("client-refused reason=\"%s\"", e.msg);
 		return;
 	}
 	d->broker.connections++;
 	d->broker.counts.connections++;
+	if (conn_siblings(c) > (unsigned)d->broker.config->connections_per_owner) {
+		say_full(sock);
+		conn_close(c);
+	}
 }
 
 /* No descriptors left, most likely: stop accepting for a moment, so that those who are here can finish. */

@@ -32,6 +32,7 @@
 	X(queued_per_owner, 1000, 0, 1000000, 'n', "runs that wait for their turn, each user")                         \
 	X(held_bytes, 2147483648, 1048576, 1099511627776, 'b', "modules and input of runs that have not ended")        \
 	X(connections_max, 1024, 1, 100000, 'n', "clients connected at the same time")                                 \
+	X(connections_per_owner, 1000, 1, 100000, 'n', "clients connected at the same time, each user")                 \
 	X(request_bytes, 100663296, 1024, 1073741824, 'b', "longest request line")                                     \
 	X(request_depth, 64, 4, 512, 'n', "deepest nesting of arrays and objects in a request")                        \
 	X(input_bytes, 402653184, 65536, 17179869184, 'b', "half-received requests, all clients together")             \

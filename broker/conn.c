@@ -122,6 +122,16 @@ close_if_done(struct conn *c)
 		conn_close(c);
 }
 
+unsigned
+conn_siblings(const struct conn *c)
+{
+	unsigned n = 0;
+
+	for (const struct conn *each = c->owner->conns; each != NULL; each = each->next)
+		n += each->peer.uid == c->peer.uid;
+	return n;
+}
+
 void
 conn_close_all(struct conn_owner *owner)
 {

@@ -60,6 +60,9 @@ struct conn_owner {
  */
 struct conn *conn_new(struct conn_owner *owner, int sock, struct err *e);
 
+/* conn_siblings - how many connections the client's user has, this one included. */
+unsigned conn_siblings(const struct conn *c);
+
 /* conn_close - drop the connection now; its calls are told `gone`. NULL is fine. */
 void conn_close(struct conn *c);
 

@@ -249,7 +249,8 @@ class Clients(harness.Scenario):
 class Owners(harness.Scenario):
     """Users who share one brigd. Its socket is open to a group, and a child process speaks for another user."""
 
-    options = ("--running-max", "1", "--compilers", "1", "--group", grp.getgrgid(0).gr_name)
+    options = ("--running-max", "1", "--compilers", "1", "--connections-max", "20", "--connections-per-owner", "10",
+               "--group", grp.getgrgid(0).gr_name)
 
     def as_user(self, uid, do):
         """What `do` returns, as JSON, when it is called in a process of that user."""
@@ -291,6 +292,19 @@ class Owners(harness.Scenario):
     def test_runs_of_one_do_not_keep_out_another(self):
         params = self.params("loop", limits={"wall_ms": 100})
         self.assertTrue(self.overtakes([params] * 50, self.params("hello")))
+
+    def test_connections_of_one_do_not_keep_out_another(self):
+        clients = [self.brigd.client() for _ in range(12)]
+        self.assertEqual(clients[-1].receive()["error"]["data"]["name"], "overloaded")
+        self.assertIsNone(clients[-1].receive())
+
+        def other():
+            with self.brigd.client() as client:
+                return "status" in client.call("server.health")
+        self.assertTrue(self.as_user(12345, other))
+        for client in clients:
+            client.close()
+        harness.wait_until(lambda: self.client.call("server.health")["connections"] == 1, "they are gone")
 
     def test_compilations_of_one_do_not_keep_out_another(self):
         many = [self.params(wasm=slow_to_compile(b"%d" % i)) for i in range(12)]
