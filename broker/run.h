@@ -1,0 +1,152 @@
+/* broker/run: one run, as the files that carry it through its life share it. brigd. */
+
+#ifndef BROKER_RUN_H
+#define BROKER_RUN_H
+
+#include <event2/buffer.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "broker/broker.h"
+#include "broker/records.h"
+#include "broker/run_request.h"
+#include "broker/run_result.h"
+#include "broker/turns.h"
+
+/*
+ * Who does what, in the order of a run's life: runs.c takes the request and makes the run; run_prepare.c verifies,
+ * decides, has the intent recorded and the artifact found; run_job.c gives it a worker and listens to it; run_outcome.c
+ * settles how it ended, has that recorded, and answers. broker/runs.h has the states.
+ */
+#define RUN_ID_BYTES 16
+#define RUN_ID_TEXT  (4 + 2 * RUN_ID_BYTES + 1) /* "run-", hex, NUL */
+#define RUNS_BUCKETS 1024
+
+enum state { VERIFYING, PREPARING, QUEUED, RUNNING, RECORDING, ENDED };
+
+struct run {
+	TAILQ_ENTRY(run) order;      /* in `active` or `ended`, oldest first */
+	struct turn turn;            /* in `queue` when QUEUED */
+	LIST_ENTRY(run) bucket;
+	struct runs *runs;
+	char id[RUN_ID_TEXT];
+	uint64_t number;             /* in messages between processes */
+	enum state state;
+	struct conn_peer peer;
+	struct rpc_call **calls;     /* who waits for the result; the first gets the stream */
+	size_t ncalls;
+	struct digest fingerprint;   /* of the request, when it has a key */
+
+	struct run_request request;
+	struct digest module;
+	struct signature_verdict verdict;
+	struct policy *policy;       /* effective */
+	struct digest policy_digest;
+	struct policy_denial no_clock, no_random; /* what to say if the guest asks for what it has not been granted */
+	struct modules_wait *module_wait;
+	struct artifact_wait *artifact_wait;
+	bool intent_recorded;
+	int artifact;                /* descriptor, owned; -1 until there is one */
+	enum run_start start;
+	uint64_t compile_us;
+	bool recompiled;             /* the artifact was stale once already */
+
+	struct channel *job;
+	struct pool_run *worker;
+	struct event *backstop;
+	bool announced;              /* run.started was sent */
+	bool paused;                 /* the worker waits for the client to read */
+	struct rpc_call *input_call; /* run.input that is answered when the worker has taken what was sent */
+	bool killed;                 /* by us: cancelled, or for what is in `breach` */
+	struct err breach;           /* of the protocol, by the worker */
+	struct evbuffer *output[2];
+	uint64_t received[2];
+	crypto_hash_sha256_state hash[2];
+	bool has_result;
+	struct proto_result claimed;
+	char *trap_text;
+	json_t *frames, *denials;
+	struct proto_exited observed;
+
+	bool cancelled;
+	const char *cancel_reason;
+	enum rpc_error error;        /* with `failure`: could not be run at all */
+	struct err failure;
+	bool failed;
+	int64_t received_ms;         /* wall clock */
+	uint64_t t_received, t_queued, t_started, t_ended; /* CLOCK_MONOTONIC, microseconds */
+	json_t *result;
+	size_t result_bytes;         /* about what it costs to keep */
+	size_t held_bytes;           /* of its request, while it is active */
+};
+
+struct runs {
+	struct broker *broker;
+	TAILQ_HEAD(run_list, run) active, ended;
+	struct turns queue;
+	LIST_HEAD(, run) table[RUNS_BUCKETS];
+	uint64_t last_number;
+	size_t active_count, ended_count, ended_bytes;
+	size_t held_bytes;           /* modules and input of active runs */
+	unsigned running;
+};
+
+/* --- runs.c ----------------------------------------------------------------------------------------------------- */
+
+/* run_now_us - CLOCK_MONOTONIC, microseconds. */
+uint64_t run_now_us(void);
+
+/* run_answer_input - answer the run.input that waits, if one does. */
+void run_answer_input(struct run *run);
+
+/* run_shed - release what only a living run needs: its result, its key and its name stay. */
+void run_shed(struct run *run);
+
+/* run_free - free a run that is in `active` or `ended`, and in no other list. */
+void run_free(struct run *run);
+
+/* --- run_prepare.c ---------------------------------------------------------------------------------------------- */
+
+/* run_verify - begin: verify the module, decide, prepare. The run may have ended, and be gone, when this returns. */
+void run_verify(struct run *run);
+
+/* run_advance - go on as far as the run can: to be called when something that it waited for came, or it was cancelled. */
+void run_advance(struct run *run);
+
+/* run_end_early - end a run that cannot be run at all. If its intent is on record, so will be its outcome. */
+void run_end_early(struct run *run, enum rpc_error error, const struct err *why);
+
+/* run_artifact_found - an artifact_fn whose argument is the run. */
+void run_artifact_found(void *arg, const struct artifact *a, enum rpc_error error, const struct err *why);
+
+/* run_engine_of - the enum proto_engine that its policy asks for. run_identity_of - what records call it; borrows. */
+uint32_t run_engine_of(const struct run *run);
+struct run_identity run_identity_of(const struct run *run);
+
+/* --- run_job.c -------------------------------------------------------------------------------------------------- */
+
+/* runs_schedule - give workers to those whose turn it is. */
+void runs_schedule(struct runs *r);
+
+/* --- run_outcome.c ---------------------------------------------------------------------------------------------- */
+
+/* run_record_outcome - settle how the run ended and put it on record; the client is answered when that is done. */
+void run_record_outcome(struct run *run);
+
+/* run_finish - answer, and keep the result for run.get. run_answer_all - only answer. */
+void run_finish(struct run *run);
+void run_answer_all(struct run *run);
+
+/* run_notify - send a notification to whoever gets the stream. `params` is taken. */
+void run_notify(struct run *run, const char *method, json_t *params);
+
+/* run_on_gone, run_on_drained - what a client's call that waits for a run is told (broker/conn.h). */
+void run_on_gone(struct rpc_call *call);
+void run_on_drained(struct rpc_call *call);
+
+/* run_go_on - let the worker go on, if it was waiting for the client to read. */
+void run_go_on(struct run *run);
+
+#endif

@@ -1,0 +1,352 @@
+/* broker/run_job: a run's worker: started, listened to, and its end. What it says is hostile input. brigd. */
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memfd.h"
+#include "base/utf8.h"
+#include "broker/denial.h"
+#include "broker/run.h"
+#include "runtime/wasi/table.h"
+
+#define JOB_QUEUE_MAX   (16 * 1024 * 1024)        /* bytes of input that may wait for a worker */
+#define DENIALS_MAX     64
+#define BACKLOG_PAUSE   (1024 * 1024)             /* a client this far behind makes its guest wait */
+#define FIXED_OVERHEAD  (64 * 1024 * 1024)        /* RLIMIT_DATA beyond what the guest may have */
+#define BACKSTOP_MS     2000                      /* past the deadline by so much, the zygote itself is at fault */
+
+/* --- running ------------------------------------------------------------------------------------------------------ */
+
+static int
+job_output(struct run *run, const struct imsg *m, struct err *e)
+{
+	struct proto_output head;
+	const uint8_t *data = m->payload + sizeof(head);
+	size_t length;
+	int stream;
+
+	if (m->hdr.length <= sizeof(head))
+		return err_set(e, ERR_PROTOCOL, "output without bytes");
+	memcpy(&head, m->payload, sizeof(head));
+	if (head.stream != 1 && head.stream != 2)
+		return err_set(e, ERR_PROTOCOL, "output on stream %u", head.stream);
+	stream = (int)head.stream - 1;
+	length = m->hdr.length - sizeof(head);
+	if (length > run->policy->limits[POLICY_LIMIT_output_bytes] - run->received[stream])
+		return err_set(e, ERR_PROTOCOL, "more output than the limit");
+	run->received[stream] += length;
+	crypto_hash_sha256_update(&run->hash[stream], data, length);
+	if (run->request.stream_output) {
+		bool base64;
+		json_t *text = json_bytes(data, length, &base64);
+
+		run_notify(run, "run.output", json_pack("{s:s, s:s, s:o, s:s}", "run_id", run->id, "stream",
+		    stream == 0 ? "stdout" : "stderr", "data", text, "encoding", base64 ? "base64" : "utf-8"));
+		if (run->ncalls > 0 && call_backlog(run->calls[0]) > BACKLOG_PAUSE && !run->paused) {
+			run->paused = true;
+			channel_pause(run->job, true);
+		}
+	} else if (evbuffer_add(run->output[stream], data, length) != 0) {
+		return err_set(e, ERR_NOMEM, "keeping %zu bytes of output", length);
+	}
+	return 0;
+}
+
+static int
+job_denial(struct run *run, const struct imsg *m, struct err *e)
+{
+	const struct policy_denial *why;
+	struct proto_denial d;
+
+	if (m->hdr.length < sizeof(d))
+		return err_set(e, ERR_PROTOCOL, "a denial of %u bytes", m->hdr.length);
+	memcpy(&d, m->payload, sizeof(d));
+	if (run_call_name(d.call) == NULL || json_array_size(run->denials) >= DENIALS_MAX)
+		return err_set(e, ERR_PROTOCOL, "a denial of call %u, after %zu others", d.call,
+		    json_array_size(run->denials));
+	why = d.capability == WASI_CAP_CLOCK ? &run->no_clock : d.capability == WASI_CAP_RANDOM ? &run->no_random : NULL;
+	if (why == NULL || why->message[0] == '\0')
+		return err_set(e, ERR_PROTOCOL, "a denial of capability %u, which is granted", d.capability);
+	json_array_append_new(run->denials, denial_json(why, run_call_name(d.call), d.count));
+	return 0;
+}
+
+static int
+job_result(struct run *run, const struct imsg *m, struct err *e)
+{
+	const char *text;
+	json_t *frames = NULL;
+	int rc;
+
+	if (run->has_result)
+		return err_set(e, ERR_PROTOCOL, "a second result");
+	rc = run_result_parse(m->payload, m->hdr.length, &run->claimed, &text, &frames, e);
+	if (rc != 0)
+		return rc;
+	run->trap_text = strndup(text, run->claimed.text_length);
+	json_decref(run->frames);
+	run->frames = frames;
+	run->has_result = true;
+	return run->trap_text != NULL ? 0 : err_set(e, ERR_NOMEM, "the result's text");
+}
+
+/* The worker could not begin. Why it could not is for the log of the run; its exit follows. */
+static int
+job_failed(struct run *run, const struct imsg *m, struct err *e)
+{
+	(void)e;
+	run->failed = true;
+	run->error = RPC_internal_error;
+	err_set(&run->failure, ERR_IO, "the worker could not begin: %.*s",
+	    (int)utf8_prefix((const char *)m->payload, m->hdr.length, 800), (const char *)m->payload);
+	return 0;
+}
+
+/* What a worker may say. Anything else ends it. */
+static const struct {
+	uint32_t type;
+	int (*handle)(struct run *run, const struct imsg *m, struct err *e);
+} job_messages[] = {
+    {PROTO_OUTPUT, job_output},
+    {PROTO_DENIAL, job_denial},
+    {PROTO_RESULT, job_result},
+    {PROTO_FAILED, job_failed},
+};
+
+static int
+job_message(void *arg, struct imsg *m, struct err *e)
+{
+	struct run *run = arg;
+
+	if (m->nfds != 0)
+		return err_set(e, ERR_PROTOCOL, "the worker sent a descriptor");
+	if (m->hdr.run != run->number)
+		return err_set(e, ERR_PROTOCOL, "the worker spoke of another run");
+	if (run->has_result)
+		return err_set(e, ERR_PROTOCOL, "the worker spoke after its result");
+	for (size_t i = 0; i < sizeof(job_messages) / sizeof(job_messages[0]); i++)
+		if (job_messages[i].type == m->hdr.type)
+			return job_messages[i].handle(run, m, e);
+	return err_set(e, ERR_PROTOCOL, "the worker sent message %u of %u bytes", m->hdr.type, m->hdr.length);
+}
+
+/* The worker's end is closed: it is about to be reaped, unless it broke the protocol and must be killed. */
+static void
+job_closed(void *arg, const struct err *why)
+{
+	struct run *run = arg;
+
+	if (why->code == ERR_EOF || run->breach.code != 0)
+		return;
+	run->breach = *why;
+	if (run->worker != NULL && !run->killed) {
+		run->killed = true;
+		pool_kill(run->worker);
+	}
+}
+
+/* The worker has taken all input that was sent to it. */
+static void
+job_drained(void *arg)
+{
+	run_answer_input(arg);
+}
+
+static void
+on_backstop(evutil_socket_t fd, short what, void *arg)
+{
+	struct run *run = arg;
+
+	(void)fd;
+	(void)what;
+	if (run->worker != NULL)
+		pool_condemn(run->worker);
+}
+
+/* The module's bytes once more, to be compiled again. */
+static void
+module_again(void *arg, const struct module *m, enum rpc_error error, const struct err *why)
+{
+	struct run *run = arg;
+
+	run->module_wait = NULL;
+	if (m != NULL) {
+		run->artifact_wait = artifact_get(run->runs->broker->artifacts, run->peer.uid, &run->module,
+		    run_engine_of(run), m->fd, m->size, run_artifact_found, run);
+		return;
+	}
+	run->failed = true;
+	run->error = error;
+	run->failure = *why;
+	run_advance(run);
+}
+
+/* A stale artifact is no fault of the module: compile again, once, and run. Nothing of the guest has run yet. */
+static void
+run_again(struct run *run)
+{
+	struct broker *b = run->runs->broker;
+	const struct module_source *m = &run->request.module;
+
+	run->recompiled = true;
+	run->has_result = false;
+	run->claimed = (struct proto_result){0};
+	run->t_started = run->t_ended = 0;
+	free(run->trap_text);
+	run->trap_text = NULL;
+	close(run->artifact);
+	run->artifact = -1;
+	artifact_drop(b->artifacts, &run->module, run_engine_of(run));
+	run->state = PREPARING;
+	if (m->fd >= 0)
+		run->artifact_wait = artifact_get(b->artifacts, run->peer.uid, &run->module, run_engine_of(run), m->fd, m->size,
+		    run_artifact_found, run);
+	else
+		run->module_wait = modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_again, run);
+}
+
+static void
+worker_ended(void *arg, const struct proto_exited *exited, const struct err *why)
+{
+	struct run *run = arg;
+	struct runs *r = run->runs;
+
+	run->worker = NULL;
+	run->t_ended = run_now_us();
+	channel_drain(run->job); /* what it said before it ended */
+	channel_free(run->job);
+	run->job = NULL;
+	run_answer_input(run);
+	event_free(run->backstop);
+	run->backstop = NULL;
+	r->running--;
+	if (exited != NULL) {
+		run->observed = *exited;
+	} else {
+		run->failed = true;
+		run->error = RPC_internal_error;
+		run->failure = *why;
+	}
+	if (run->has_result && run->claimed.status == PROTO_STATUS_STALE && !run->recompiled && !run->cancelled)
+		run_again(run);
+	else
+		run_record_outcome(run);
+	runs_schedule(r);
+}
+
+static int
+send_job(struct run *run, struct err *e)
+{
+	const uint64_t *limits = run->policy->limits;
+	struct run_request *q = &run->request;
+	uint8_t message[IMSG_PAYLOAD_MAX];
+	struct proto_job job = {
+	    .flags = (q->stream_output ? PROTO_JOB_STREAM_OUTPUT : 0) | (q->stream_input ? PROTO_JOB_STREAM_INPUT : 0) |
+	        (run->policy->output == POLICY_OUTPUT_END ? PROTO_JOB_OUTPUT_ENDS : 0),
+	    .engine = run_engine_of(run),
+	    .clock = (uint32_t)run->policy->clock,
+	    .random = (uint32_t)run->policy->random,
+	    .wall_ms = limits[POLICY_LIMIT_wall_ms],
+	    .cpu_ms = limits[POLICY_LIMIT_cpu_ms],
+	    .fuel = limits[POLICY_LIMIT_fuel] != POLICY_UNSET ? limits[POLICY_LIMIT_fuel] : 0,
+	    .memory_bytes = limits[POLICY_LIMIT_memory_bytes],
+	    .output_bytes = limits[POLICY_LIMIT_output_bytes],
+	    .host_calls = limits[POLICY_LIMIT_host_calls],
+	    .table_elements = limits[POLICY_LIMIT_table_elements],
+	    .clock_fixed_ns = run->policy->clock_fixed_ns,
+	    .argc = q->argc,
+	    .envc = q->envc,
+	    .args_bytes = q->args_length,
+	    .env_bytes = q->env_length,
+	    .stdin_bytes = q->stdin_length,
+	};
+	int fds[2] = {run->artifact, -1};
+	size_t length = sizeof(job);
+	int nfds = 1, rc;
+
+	memcpy(job.seed, run->policy->seed, sizeof(job.seed));
+	if (q->blob_length > sizeof(message) - sizeof(job)) {
+		job.flags |= PROTO_JOB_BLOB_FD;
+		fds[nfds] = memfd_from("brig-job", q->blob, q->blob_length, e);
+		if (fds[nfds++] < 0)
+			return e->code;
+	} else {
+		memcpy(message + sizeof(job), q->blob, q->blob_length);
+		length += q->blob_length;
+	}
+	memcpy(message, &job, sizeof(job));
+	rc = channel_send(run->job, PROTO_JOB, run->number, message, length, fds, nfds, e);
+	if (fds[1] >= 0)
+		close(fds[1]);
+	return rc;
+}
+
+/* Gives the run a worker. Returns 0, or an error with nothing started. */
+static int
+run_launch(struct run *run, struct err *e)
+{
+	struct broker *b = run->runs->broker;
+	const uint64_t *limits = run->policy->limits;
+	uint64_t started = run_now_us(); /* before the others get the processor */
+	uint64_t backstop_ms = limits[POLICY_LIMIT_wall_ms] + BACKSTOP_MS;
+	struct timeval tv = {.tv_sec = (time_t)(backstop_ms / 1000), .tv_usec = (suseconds_t)(backstop_ms % 1000 * 1000)};
+	struct proto_run start = {
+	    .wall_ms = limits[POLICY_LIMIT_wall_ms],
+	    .cpu_ms = limits[POLICY_LIMIT_cpu_ms],
+	    .data_bytes = limits[POLICY_LIMIT_memory_bytes] + 16 * limits[POLICY_LIMIT_table_elements] +
+	        run->request.blob_length + FIXED_OVERHEAD,
+	};
+	int sv[2], rc;
+
+	if ((rc = imsg_pair(sv, e)) != 0)
+		return rc;
+	run->job = channel_new(b->base, sv[0], JOB_QUEUE_MAX, job_message, job_closed, run);
+	if (run->job != NULL)
+		channel_on_drained(run->job, job_drained);
+	run->backstop = evtimer_new(b->base, on_backstop, run);
+	if (run->job == NULL || run->backstop == NULL || event_add(run->backstop, &tv) != 0)
+		rc = err_set(e, ERR_NOMEM, "a run");
+	if (rc == 0)
+		rc = send_job(run, e);
+	if (rc == 0) {
+		run->worker = pool_start(b->pool, run_engine_of(run), run->number, &start, sv[1], worker_ended, run, e);
+		rc = run->worker != NULL ? 0 : e->code;
+	}
+	close(sv[1]);
+	if (rc != 0) {
+		channel_free(run->job);
+		run->job = NULL;
+		if (run->backstop != NULL)
+			event_free(run->backstop);
+		run->backstop = NULL;
+		return rc;
+	}
+	run->state = RUNNING;
+	run->t_started = started;
+	run->runs->running++;
+	if (run->request.stream_output && run->ncalls > 0 && !run->announced) {
+		run->announced = true;
+		run_notify(run, "run.started", json_pack("{s:s, s:O?}", "run_id", run->id, "request", run->calls[0]->id));
+	}
+	return 0;
+}
+
+/* Starts what may start now. */
+void
+runs_schedule(struct runs *r)
+{
+	struct run *run;
+
+	while (!r->broker->stopping && r->running < (unsigned)r->broker->config->running_max &&
+	    (run = turns_take(&r->queue)) != NULL) {
+		struct err e = {0};
+
+		if (run_launch(run, &e) != 0) {
+			run->failed = true;
+			run->error = RPC_internal_error;
+			run->failure = e;
+			run_record_outcome(run);
+		}
+	}
+}

@@ -1,0 +1,258 @@
+/* broker/run_outcome: how a run ended: settled, recorded, answered. brigd. */
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/utf8.h"
+#include "broker/run.h"
+
+/* --- the outcome -------------------------------------------------------------------------------------------------- */
+
+/* How it ended, from what we did, what the kernel saw and, last, what the worker claims. */
+static enum run_status
+classify(struct run *run, char *reason, size_t size, uint32_t *limit)
+{
+	const struct proto_exited *x = &run->observed;
+	int signal = WIFSIGNALED(x->wait_status) ? WTERMSIG(x->wait_status) : 0;
+
+	reason[0] = '\0';
+	*limit = 0;
+	if (run->breach.code != 0) {
+		snprintf(reason, size, "the worker broke the protocol and was killed: %.500s", run->breach.msg);
+		return RUN_failed;
+	}
+	if (run->cancelled && !(run->has_result && run->claimed.status == PROTO_STATUS_EXITED)) {
+		snprintf(reason, size, "%s", run->cancel_reason);
+		return RUN_cancelled;
+	}
+	if (run->failed) {
+		snprintf(reason, size, "%.600s", run->failure.msg);
+		return RUN_failed;
+	}
+	/* Killed at its deadline with its result sent already: it was slow to give its memory back. */
+	if (run->has_result && (x->wait_status == 0 || x->killed == PROTO_KILLED_DEADLINE)) {
+		*limit = run->claimed.limit;
+		switch (run->claimed.status) {
+		case PROTO_STATUS_EXITED:
+			return RUN_exited;
+		case PROTO_STATUS_TRAPPED:
+			return RUN_trapped;
+		case PROTO_STATUS_LIMIT:
+			return RUN_limit;
+		default:
+			snprintf(reason, size, "%.600s", run->trap_text);
+			return RUN_failed;
+		}
+	}
+	if (x->killed == PROTO_KILLED_DEADLINE || signal == SIGXCPU) {
+		*limit = signal == SIGXCPU ? PROTO_LIMIT_cpu_ms : PROTO_LIMIT_wall_ms;
+		return RUN_limit;
+	}
+	if (signal == SIGSYS)
+		snprintf(reason, size, "the worker was killed by the seccomp filter");
+	else if (signal != 0)
+		snprintf(reason, size, "the worker was killed by signal %d (%s)", signal, strsignal(signal));
+	else
+		snprintf(reason, size, "the worker ended without a result (exit status %d)", WEXITSTATUS(x->wait_status));
+	return RUN_failed;
+}
+
+static void
+limit_reason(const struct run *run, uint32_t limit, char *reason, size_t size)
+{
+	char value[POLICY_LIMIT_TEXT_SIZE];
+
+	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++)
+		if (strcmp(policy_limit_info[i].name, run_limit_name(limit)) == 0) {
+			snprintf(reason, size, "it reached %s, which was %s", policy_limit_info[i].name,
+			    policy_limit_text(i, run->policy->limits[i], value));
+			return;
+		}
+}
+
+static struct run_stream
+stream_facts(struct run *run, int i, uint64_t written)
+{
+	struct run_stream s = {.sent = run->received[i], .truncated = written > run->received[i]};
+
+	crypto_hash_sha256_final(&run->hash[i], s.digest.bytes);
+	if (!run->request.stream_output) {
+		s.length = evbuffer_get_length(run->output[i]);
+		s.data = evbuffer_pullup(run->output[i], -1);
+	}
+	return s;
+}
+
+static void
+outcome_answered(void *arg, struct imsg *m, const struct err *why)
+{
+	struct run *run = arg;
+	struct broker *b = run->runs->broker;
+	struct proto_log_done done;
+	char hash[DIGEST_TEXT_SIZE];
+
+	if (m != NULL && m->hdr.type == PROTO_LOG_DONE && m->hdr.length == sizeof(done)) {
+		memcpy(&done, m->payload, sizeof(done));
+		b->log_failed = false;
+		if (!run->failed)
+			json_object_set_new(run->result, "audit", json_pack("{s:I, s:s}", "sequence",
+			    (json_int_t)done.sequence, "hash", digest_text(&done.hash, hash)));
+	} else {
+		b->log_failed = true;
+		run->failed = true;
+		run->error = RPC_audit_unavailable;
+		err_set(&run->failure, ERR_IO, "the run has ended (%s) but its outcome could not be recorded: %.*s", run->id,
+		    m != NULL ? (int)m->hdr.length : (int)strlen(why->msg),
+		    m != NULL ? (const char *)m->payload : why->msg);
+		broker_log("audit-unavailable run=%s", run->id);
+	}
+	run_finish(run);
+}
+
+/* Settles how the run ended, and puts it on record; the client is answered when that is done. */
+void
+run_record_outcome(struct run *run)
+{
+	struct runs *r = run->runs;
+	char reason[800], digest[DIGEST_TEXT_SIZE], policy[DIGEST_TEXT_SIZE];
+	struct run_facts f = {.run_id = run->id, .reason = reason, .claimed = run->claimed, .observed = run->observed};
+	bool could_not_run = run->failed && run->t_started == 0 && !run->cancelled;
+	struct run_identity id;
+	struct err e = {0};
+	int rc;
+
+	run->state = RECORDING;
+	f.status = classify(run, reason, sizeof(reason), &f.limit);
+	utf8_mend(reason); /* it was cut, or is in the guest's own words */
+	utf8_mend(run->failure.msg);
+	if (f.status == RUN_limit)
+		limit_reason(run, f.limit, reason, sizeof(reason));
+	f.exit_code = run->claimed.exit_code;
+	f.trap_text = run->trap_text != NULL ? run->trap_text : "";
+	f.trap_text_length = strlen(f.trap_text);
+	f.frames = run->frames;
+	f.out = stream_facts(run, 0, run->claimed.stdout_bytes);
+	f.err = stream_facts(run, 1, run->claimed.stderr_bytes);
+	f.streamed = run->request.stream_output;
+	f.denials = run->denials;
+	f.queue_us = run->t_started != 0 ? run->t_started - run->t_queued : 0;
+	f.wall_us = run->t_started != 0 ? run->t_ended - run->t_started : 0;
+	f.compile_us = run->compile_us;
+	f.start = run->start;
+	f.module_digest = digest_text(&run->module, digest);
+	f.signer = run->verdict.kid;
+	f.signature_kind = signature_kind_name(run->verdict.kind);
+	f.policy_digest = digest_text(&run->policy_digest, policy);
+	f.usage = run_usage_json(&f);
+	run->failed = could_not_run;
+	if (!could_not_run && (run->result = run_result_json(&f)) == NULL) {
+		run->failed = true;
+		run->error = RPC_internal_error;
+		err_set(&run->failure, ERR_NOMEM, "out of memory for the result");
+	}
+	id = run_identity_of(run);
+	rc = records_outcome(r->broker, &id, &f, outcome_answered, run, &e);
+	json_decref(f.usage);
+	if (rc != 0) {
+		run->failed = true;
+		run->error = RPC_audit_unavailable;
+		run->failure = e;
+		run_finish(run);
+	}
+}
+
+/* --- answers ---------------------------------------------------------------------------------------------------- */
+
+/* Ends every waiting call, with the result or with the failure. */
+void
+run_answer_all(struct run *run)
+{
+	while (run->ncalls > 0) {
+		struct rpc_call *call = run->calls[--run->ncalls];
+		struct rpc_failure f = {0};
+
+		if (!run->failed) {
+			call_result(call, json_incref(run->result));
+			continue;
+		}
+		rpc_fail(&f, run->error, "%s", run->failure.msg);
+		f.data = json_incref(run->result);
+		call_fail(call, &f);
+	}
+}
+
+/* Answers, and keeps the result for run.get while there is room. */
+void
+run_finish(struct run *run)
+{
+	struct runs *r = run->runs;
+	const struct config *c = r->broker->config;
+
+	r->broker->counts.runs++;
+	run_answer_all(run);
+	TAILQ_REMOVE(&r->active, run, order);
+	r->active_count--;
+	run->state = ENDED;
+	run->result_bytes = sizeof(*run) + 2048 + (size_t)(run->received[0] + run->received[1]);
+	run_shed(run);
+	if (run->failed && run->t_started == 0) { /* nothing ran: the same key may try again */
+		free(run->request.key);
+		run->request.key = NULL;
+	}
+	/* The newest stays in any case, until the next one ends: callers up the stack may still hold it. */
+	while (r->ended_count > 0 && (r->ended_count >= (size_t)c->results_kept ||
+	    r->ended_bytes + run->result_bytes > (size_t)c->results_bytes))
+		run_free(TAILQ_FIRST(&r->ended));
+	TAILQ_INSERT_TAIL(&r->ended, run, order);
+	r->ended_count++;
+	r->ended_bytes += run->result_bytes;
+}
+
+/* Lets a worker that waited for its client send on. */
+void
+run_go_on(struct run *run)
+{
+	if (run->paused && run->job != NULL) {
+		run->paused = false;
+		channel_pause(run->job, false);
+	}
+}
+
+void
+run_on_drained(struct rpc_call *call)
+{
+	run_go_on(call->arg);
+}
+
+/* A client went away. Its calls end; the run goes on only if others wait, or it was given a key. */
+void
+run_on_gone(struct rpc_call *call)
+{
+	struct run *run = call->arg;
+
+	for (size_t i = 0; i < run->ncalls; i++)
+		if (run->calls[i] == call) {
+			run->calls[i] = run->calls[--run->ncalls];
+			break;
+		}
+	call_result(call, json_null());
+	run_go_on(run); /* the one that was too slow is gone; the next may be faster, or nobody is left to wait for */
+	if (run->ncalls > 0 || run->request.key != NULL || run->state >= RECORDING)
+		return;
+	run->cancelled = true;
+	run->cancel_reason = "the client closed its connection";
+	run_advance(run);
+}
+
+
+void
+run_notify(struct run *run, const char *method, json_t *params)
+{
+	if (run->ncalls > 0)
+		call_notify(run->calls[0], method, params);
+	else
+		json_decref(params);
+}

@@ -1,0 +1,345 @@
+/* broker/run_prepare: from a request to a run that may start: signature, policy, intent on record, artifact. brigd. */
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/memfd.h"
+#include "base/utf8.h"
+#include "broker/denial.h"
+#include "broker/run.h"
+
+#define LAYERS_MAX      5
+
+/* --- verifying and deciding --------------------------------------------------------------------------------------- */
+
+/* Ends a run that could not be run at all. If its intent is on record, so must be its outcome. */
+void
+run_end_early(struct run *run, enum rpc_error error, const struct err *why)
+{
+	struct broker *b = run->runs->broker;
+
+	run->failed = true;
+	run->error = error;
+	run->failure = *why;
+	utf8_mend(run->failure.msg);
+	if (run->intent_recorded) {
+		run_record_outcome(run);
+		return;
+	}
+	records_refused(b, run->peer, "run", error, run->failure.msg, &run->module);
+	b->counts.refused++;
+	run_finish(run);
+}
+
+/* The layers that narrow this run. `signers` receives the parsed grants of its keys, to be freed by the caller. */
+static int
+collect_layers(struct run *run, struct policy_layer layers[LAYERS_MAX], struct policy *signers[2], size_t *count,
+    struct err *e)
+{
+	const struct keyring_key *keys[2] = {run->verdict.key, run->verdict.second};
+	const struct broker *b = run->runs->broker;
+	size_t n = 0;
+
+	layers[n++] = (struct policy_layer){POLICY_LAYER_CEILING, b->ceiling};
+	layers[n++] = (struct policy_layer){POLICY_LAYER_OWNER, grants_of(b->grants, run->peer.uid)};
+	for (int i = 0; i < 2; i++) {
+		if (keys[i] != NULL && keys[i]->grant != NULL) {
+			int rc = policy_from_json(keys[i]->grant, &signers[i], e);
+
+			if (rc != 0)
+				return err_context(e, "the keyring's grant for key %s", keys[i]->kid);
+		}
+		if (i == 0 || signers[i] != NULL)
+			layers[n++] = (struct policy_layer){POLICY_LAYER_SIGNER, signers[i]};
+	}
+	layers[n++] = (struct policy_layer){POLICY_LAYER_REQUEST, run->request.policy};
+	*count = n;
+	return 0;
+}
+
+/* The name of a user, for keys whose owner is a name. NULL for none. */
+static const char *
+user_name(uid_t uid, char *buffer, size_t size)
+{
+	struct passwd pw, *found = NULL;
+
+	return getpwuid_r(uid, &pw, buffer, size, &found) == 0 && found != NULL ? found->pw_name : NULL;
+}
+
+/* Whether the keys that signed it may sign for this owner. */
+static int
+check_key_owner(const struct run *run, struct err *e)
+{
+	const struct keyring_key *keys[2] = {run->verdict.key, run->verdict.second};
+	char buffer[4096];
+
+	for (int i = 0; i < 2; i++) {
+		const char *name = NULL;
+
+		if (keys[i] == NULL)
+			continue;
+		if (keys[i]->owner == KEYRING_OWNER_NAME)
+			name = user_name(run->peer.uid, buffer, sizeof(buffer));
+		if (!keyring_key_owner_allows(keys[i], run->peer.uid, name))
+			return err_set(e, ERR_NOTFOUND, "key %s signs for another owner than user %u", keys[i]->kid,
+			    (unsigned)run->peer.uid);
+	}
+	return 0;
+}
+
+/* Ends the run with what policy withheld, in words and as data. */
+static void
+run_deny(struct run *run, int code, const struct policy_denial *denial, const struct err *why)
+{
+	enum rpc_error error = code == ERR_SIGNATURE ? RPC_unsigned_module : RPC_denied;
+
+	if (code != ERR_SIGNATURE && code != ERR_DENIED && code != ERR_LIMIT)
+		error = RPC_internal_error;
+	else
+		run->result = json_pack("{s:o}", "denial", denial_json(denial, NULL, 1));
+	run_end_early(run, error, why);
+}
+
+/* Why clocks or randomness are withheld, to be told if the guest asks for them. */
+static void
+explain_later(struct run *run, const struct policy_layer *layers, size_t count)
+{
+	policy_explain(layers, count, POLICY_CAP_CLOCK, NULL, &run->no_clock, NULL);
+	policy_explain(layers, count, POLICY_CAP_RANDOM, NULL, &run->no_random, NULL);
+}
+
+/* Decides what the run gets. Returns 0, or -1 when the run has ended. */
+static int
+run_decide(struct run *run)
+{
+	struct policy *signers[2] = {NULL, NULL};
+	struct policy_layer layers[LAYERS_MAX];
+	struct policy_denial denial = {0};
+	struct err e = {0};
+	size_t count = 0;
+	int rc;
+
+	rc = check_key_owner(run, &e);
+	if (rc != 0) {
+		run_end_early(run, RPC_unknown_key, &e);
+		return -1;
+	}
+	rc = collect_layers(run, layers, signers, &count, &e);
+	if (rc == 0) {
+		run->request.ask.module_signed = run->verdict.kind != SIGNATURE_NONE;
+		rc = policy_check_run(layers, count, &run->request.ask, &denial, &e);
+		if (rc == 0)
+			rc = policy_effective(layers, count, &run->policy, &e);
+		if (rc == 0)
+			rc = policy_digest(run->policy, &run->policy_digest, &e);
+		if (rc == 0)
+			explain_later(run, layers, count);
+	} else {
+		rc = ERR_INVAL;
+	}
+	policy_free(signers[0]);
+	policy_free(signers[1]);
+	if (rc != 0)
+		run_deny(run, rc, &denial, &e);
+	return rc == 0 ? 0 : -1;
+}
+
+struct run_identity
+run_identity_of(const struct run *run)
+{
+	return (struct run_identity){
+	    .received_ms = run->received_ms,
+	    .peer = &run->peer,
+	    .run_id = run->id,
+	    .module = &run->module,
+	    .verdict = &run->verdict,
+	    .policy = run->policy,
+	    .policy_digest = &run->policy_digest,
+	    .input = &run->request.input,
+	};
+}
+
+/* --- preparing: the intent on record, the artifact at hand -------------------------------------------------------- */
+
+static void
+intent_answered(void *arg, struct imsg *m, const struct err *why)
+{
+	struct run *run = arg;
+	struct broker *b = run->runs->broker;
+	struct err e = {0};
+
+	if (m != NULL && m->hdr.type == PROTO_LOG_DONE) {
+		run->intent_recorded = true;
+		b->log_failed = false;
+		run_advance(run);
+		return;
+	}
+	if (m != NULL)
+		err_set(&e, ERR_IO, "%.*s", (int)m->hdr.length, (const char *)m->payload);
+	else
+		e = *why;
+	if (!b->log_failed)
+		broker_log("audit-unavailable reason=\"%s\"", e.msg);
+	b->log_failed = true;
+	if (run->artifact_wait != NULL)
+		artifact_cancel(run->artifact_wait);
+	run->artifact_wait = NULL;
+	run_end_early(run, RPC_audit_unavailable, &e);
+}
+
+void
+run_artifact_found(void *arg, const struct artifact *a, enum rpc_error error, const struct err *why)
+{
+	struct run *run = arg;
+
+	run->artifact_wait = NULL;
+	if (a != NULL) {
+		run->start = a->compiled ? RUN_START_COLD : RUN_START_CACHED;
+		run->compile_us += a->compile_us;
+		run->artifact = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+		if (run->artifact < 0)
+			err_sys(&run->failure, ERR_IO, "duplicating a descriptor");
+		run->error = RPC_internal_error;
+	} else {
+		run->failure = *why;
+		run->error = error;
+	}
+	run->failed = run->failure.code != 0;
+	if (run->state == PREPARING)
+		run_advance(run);
+}
+
+/* Goes on when the intent is on record and the artifact is there, or one of them cannot be had. */
+void
+run_advance(struct run *run)
+{
+	struct runs *r = run->runs;
+
+	switch (run->state) {
+	case VERIFYING:
+		if (run->cancelled) {
+			struct err why = {0};
+
+			err_set(&why, ERR_EOF, "%s", run->cancel_reason);
+			modules_cancel(run->module_wait);
+			run->module_wait = NULL;
+			run_end_early(run, RPC_cancelled, &why);
+		}
+		return;
+	case PREPARING:
+		if (run->cancelled && run->artifact_wait != NULL) {
+			artifact_cancel(run->artifact_wait);
+			run->artifact_wait = NULL;
+		}
+		if (run->cancelled && run->module_wait != NULL) {
+			modules_cancel(run->module_wait);
+			run->module_wait = NULL;
+		}
+		if (!run->intent_recorded || run->artifact_wait != NULL || run->module_wait != NULL)
+			return;
+		if (run->failed || run->cancelled) {
+			run_record_outcome(run);
+			return;
+		}
+		run->state = QUEUED;
+		run->t_queued = run_now_us();
+		turns_add(&r->queue, &run->turn, run->peer.uid, run);
+		runs_schedule(r);
+		return;
+	case QUEUED:
+		if (run->cancelled) {
+			turns_remove(&r->queue, &run->turn);
+			run_record_outcome(run);
+		}
+		return;
+	case RUNNING:
+		if (run->cancelled && !run->killed && run->worker != NULL) {
+			run->killed = true;
+			pool_kill(run->worker);
+		}
+		return;
+	case RECORDING:
+	case ENDED:
+		return;
+	}
+}
+
+/* The engine that it needs: the one that counts fuel only if fuel is limited. */
+uint32_t
+run_engine_of(const struct run *run)
+{
+	return run->policy->limits[POLICY_LIMIT_fuel] != POLICY_UNSET ? PROTO_ENGINE_FUEL : PROTO_ENGINE_PLAIN;
+}
+
+/* Puts the intent on record and looks for the artifact, at the same time. `module` is borrowed. */
+static void
+run_prepare(struct run *run, int module, size_t size)
+{
+	struct runs *r = run->runs;
+	struct broker *b = r->broker;
+	struct run_identity id;
+	struct err e = {0};
+
+	run->state = PREPARING;
+	id = run_identity_of(run);
+	if (records_intent(b, &id, intent_answered, run, &e) != 0) {
+		run_end_early(run, RPC_audit_unavailable, &e);
+		return;
+	}
+	run->artifact_wait = artifact_get(b->artifacts, run->peer.uid, &run->module, run_engine_of(run), module, size,
+	    run_artifact_found, run);
+}
+
+static void
+module_found(void *arg, const struct module *m, enum rpc_error error, const struct err *why)
+{
+	struct run *run = arg;
+
+	run->module_wait = NULL;
+	if (m == NULL) {
+		run_end_early(run, error, why);
+		return;
+	}
+	run->verdict = m->verdict;
+	if (run_decide(run) == 0)
+		run_prepare(run, m->fd, m->size);
+}
+
+/* Verifies a module whose bytes came with the request. */
+static int
+verify_bytes(struct run *run, struct err *e)
+{
+	struct module_source *m = &run->request.module;
+	struct memfd_map map;
+	int rc = memfd_map(m->fd, m->size, &map, e);
+
+	if (rc != 0)
+		return rc;
+	rc = signature_check(map.data, map.size, m->signature, m->signature_length, run->runs->broker->keyring, time(NULL),
+	    &run->verdict, e);
+	memfd_unmap(&map);
+	run->module = run->verdict.module;
+	return rc;
+}
+
+void
+run_verify(struct run *run)
+{
+	struct broker *b = run->runs->broker;
+	struct err e = {0};
+	int rc;
+
+	if (run->request.module.fd < 0) {
+		run->module = run->request.module.digest;
+		run->module_wait = modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_found, run);
+		return;
+	}
+	rc = verify_bytes(run, &e);
+	if (rc != 0)
+		run_end_early(run, modules_error(rc), &e);
+	else if (run_decide(run) == 0)
+		run_prepare(run, run->request.module.fd, run->request.module.size);
+}
