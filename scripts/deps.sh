@@ -25,14 +25,14 @@ table() {
 	check|pkg-config --exists cmocka|libcmocka-dev|cmocka
 	check|sanitizer_links|libasan8 libubsan1|the compiler's address and undefined-behaviour sanitizers
 	check|command -v python3|python3|Python, 3.9 or newer
-	check|python3 -m venv --help|python3-venv|Python's venv module
+	check|python_makes_venvs|python3-venv|Python's venv module
 	check|command -v setpriv|util-linux|util-linux, with setpriv
 	check|node_is_new_enough|nodejs|Node.js, 18 or newer
 	check|command -v npm|npm|npm
 	check|command -v minisign|minisign|minisign
 	bench|command -v bwrap|bubblewrap|bubblewrap
 	bench|command -v python3|python3|Python, 3.9 or newer
-	bench|python3 -m venv --help|python3-venv|Python's venv module
+	bench|python_makes_venvs|python3-venv|Python's venv module
 	END
 }
 
@@ -43,6 +43,11 @@ wasm_target() {
 
 sanitizer_links() {
 	echo 'int main(void){return 0;}' | cc -fsanitize=address,undefined -x c -o /dev/null -
+}
+
+# Debian's venv module is there without python3-venv, but makes nothing.
+python_makes_venvs() {
+	python3 -c 'import ensurepip, venv'
 }
 
 node_is_new_enough() {
