@@ -7,12 +7,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/io.h"
 
 #define CHUNK 32768 /* bytes of standard input in one notification */
+#define TICK  1000  /* milliseconds between signs of life while the run has not started */
 
 struct stream {
 	struct brig *b;
@@ -21,6 +23,7 @@ struct stream {
 	bool started;        /* the guest is there, and takes input */
 	bool feed;           /* standard input is still to be sent */
 	bool cancelled;      /* run.cancel is sent */
+	unsigned waited_s;   /* as the terminal was told; 0 when nothing stands there */
 	json_t *result;
 	struct brig_error *error;
 };
@@ -85,9 +88,27 @@ write_output(const json_t *params, struct err *e)
 	return rc == 0 ? 0 : err_context(e, "standard output");
 }
 
+/* Tells a terminal, second by second, that this is still being worked on; and wipes that away. */
+static void
+say_waiting(struct stream *s)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\rbrig run: preparing the program, %u s (what is new to the server is compiled first)",
+		    ++s->waited_s);
+}
+
+static void
+wipe_waiting(struct stream *s)
+{
+	if (s->waited_s > 0)
+		fprintf(stderr, "\r\033[K");
+	s->waited_s = 0;
+}
+
 static int
 on_notification(struct stream *s, const char *method, const json_t *params, struct err *e)
 {
+	wipe_waiting(s);
 	if (strcmp(method, "run.output") == 0)
 		return write_output(params, e);
 	s->started |= strcmp(method, "run.started") == 0;
@@ -172,12 +193,15 @@ turn(struct stream *s, struct err *e)
 	    {.fd = -1, .events = POLLIN},
 	};
 	char drained[8];
-	int rc;
+	int n, rc;
 
 	if (s->feed && s->started && s->input_id == 0 && may_read_input())
 		fds[2].fd = STDIN_FILENO;
-	if (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) < 0)
+	n = poll(fds, sizeof(fds) / sizeof(fds[0]), s->started ? -1 : TICK);
+	if (n < 0)
 		return errno == EINTR ? 0 : err_sys(e, ERR_IO, "poll");
+	if (n == 0)
+		say_waiting(s);
 	if (fds[1].revents != 0 && read(wake[0], drained, sizeof(drained)) < 0 && errno != EAGAIN)
 		return err_sys(e, ERR_IO, "pipe");
 	if (fds[0].revents != 0 && (rc = take_messages(s, e)) != 0)
@@ -207,6 +231,7 @@ run_stream(struct brig *b, json_t *params, int module, bool feed, json_t **resul
 		rc = 0;
 	while (rc == 0)
 		rc = turn(&s, e);
+	wipe_waiting(&s);
 	*interrupted = caught;
 	if (rc < 0)
 		return rc;
