@@ -318,6 +318,7 @@ class Killed(harness.Scenario):
         directory = self.new_directory("killed-" + name)
         brigd = harness.Brigd(directory, self.keys)
         clients = [brigd.client() for _ in range(3)]
+        answered = [clients[0].call("run", self.params("hello"))["audit"]["hash"] for _ in range(20)]
         for client in clients:
             client.start("run", self.params("sleep", 600000, stream=True, limits={"wall_ms": 600000}))
             client.wait_output(b"sleeping")
@@ -332,6 +333,8 @@ class Killed(harness.Scenario):
         brigd.stop()  # checks that nothing is left
         log = os.path.join(brigd.state, "audit", "log.jsonl")
         harness.must(harness.brig("audit", "verify", log))
+        with open(log, "rb") as f:
+            self.assertLessEqual(set(answered), {harness.digest(line.rstrip(b"\n")) for line in f})
         again = harness.Brigd(directory, self.keys)
         with again.client() as client:
             self.assertEqual(client.call("run", self.params("exit", 7))["exit_code"], 7)
@@ -365,6 +368,16 @@ class Killed(harness.Scenario):
         self.assertIn("signal 9", result["reason"])
         self.client.call("run.input", {"run_id": other_id, "data": "on", "end": True})
         self.assert_exited(self.client.finish(other))
+
+
+class Zygotes(harness.Scenario):
+    options = ("--zygote-runs", "3")
+
+    def test_zygotes_are_replaced_under_load(self):
+        requests = [self.client.start("run", self.params("sleep", 20)) for _ in range(60)]
+        for request in requests:
+            self.assert_exited(self.client.finish(request))
+        harness.wait_until(lambda: self.client.call("server.health")["zygotes"] == 1, "the old ones are gone")
 
 
 class Descriptors(harness.Scenario):
