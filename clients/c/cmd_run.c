@@ -1,4 +1,4 @@
-/* cmd_run: `brig run FILE.wasm [args]`: a WebAssembly program, run as if it were any other. brig. */
+/* cmd_run: `brig run FILE.wasm|DIGEST [args]`: a WebAssembly program, run as if it were any other. brig. */
 
 #include <errno.h>
 #include <getopt.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/io.h"
 #include "clients/c/cmd.h"
 #include "clients/c/libbrig.h"
@@ -20,10 +21,11 @@
 #define VERB "run"
 
 static const char help[] =
-    "brig run [options] FILE.wasm [argument...]\n"
+    "brig run [options] FILE.wasm|DIGEST [argument...]\n"
     "\n"
     "Runs a WebAssembly program (core module, WASI preview 1). Its input, output and exit code are those of brig.\n"
-    "FILE.wasm may be - for standard input. What is behind it goes to the program.\n"
+    "FILE.wasm may be - for standard input. What is behind it goes to the program. A DIGEST, sha256: and 64 hexadecimal\n"
+    "digits, runs a program that `brig module put` stored; nothing is sent or signed.\n"
     "\n"
     "  -e, --env NAME=VALUE    set a variable of its environment; NAME alone passes ours on (repeatable)\n"
     "  -l, --limit NAME=VALUE  state a limit: wall_ms=5s, memory_bytes=64M, fuel=1G (repeatable; brig policy limits)\n"
@@ -64,6 +66,7 @@ struct run {
 	const char *policy_file;
 	const char *socket;
 	bool no_stdin, json, usage, no_sign;
+	bool stored; /* `file` is the digest of a module that the server keeps */
 
 	struct module_file module;
 };
@@ -158,6 +161,7 @@ take_option(struct run *r, int option, const char *value, struct err *e)
 static int
 take_command_line(struct run *r, int argc, char **argv, int *exit_code)
 {
+	struct digest digest;
 	struct err e;
 	int option;
 
@@ -184,6 +188,11 @@ take_command_line(struct run *r, int argc, char **argv, int *exit_code)
 	}
 	r->file = argv[optind];
 	r->no_stdin |= strcmp(r->file, "-") == 0;
+	r->stored = strncmp(r->file, "sha256:", 7) == 0;
+	if (r->stored && digest_parse(r->file, strlen(r->file), &digest, &e) != 0) {
+		*exit_code = usage_error(e.msg);
+		return -1;
+	}
 	r->args = (const char *const *)argv + optind + 1;
 	r->argc = (size_t)(argc - optind - 1);
 	return 0;
@@ -286,7 +295,13 @@ program_name(const struct run *r)
 {
 	const char *slash = strrchr(r->file, '/');
 
-	return strcmp(r->file, "-") == 0 ? "main" : slash == NULL ? r->file : slash + 1;
+	return r->stored || strcmp(r->file, "-") == 0 ? "main" : slash == NULL ? r->file : slash + 1;
+}
+
+static json_t *
+module_json(const struct run *r)
+{
+	return r->stored ? json_pack("{s:s}", "digest", r->file) : module_file_json(&r->module);
 }
 
 static int
@@ -296,7 +311,7 @@ make_params(const struct run *r, json_t **out, struct err *e)
 	int rc = args == NULL ? err_set(e, ERR_INVAL, "an argument is not UTF-8, and cannot be sent") : 0;
 
 	if (rc == 0 && (rc = stdin_json(r, &input, e)) == 0 && (rc = make_policy(r, &policy, e)) == 0) {
-		params = json_pack("{s:o, s:s, s:O, s:O, s:O, s:O*, s:b}", "module", module_file_json(&r->module), "name",
+		params = json_pack("{s:o, s:s, s:O, s:O, s:O, s:O*, s:b}", "module", module_json(r), "name",
 		    program_name(r), "args", args, "env", r->env, "stdin", input, "policy", policy, "stream", !r->json);
 		if (params == NULL)
 			rc = err_set(e, ERR_INVAL, "the request cannot be written: is the name of the file UTF-8?");
@@ -345,10 +360,11 @@ run_it(struct run *r)
 	int module = -1, interrupted = 0, rc;
 	int code = RUN_EXIT_FAILED;
 
-	if ((rc = module_file_load(r->file, !r->no_sign, &r->module, &e)) != 0 || (rc = make_params(r, &params, &e)) != 0 ||
-	    (rc = connect_server(r, &b, &e)) != 0)
+	if (!r->stored && (rc = module_file_load(r->file, !r->no_sign, &r->module, &e)) != 0)
 		goto out;
-	if ((module = module_file_memfd(&r->module, &e)) < 0) {
+	if ((rc = make_params(r, &params, &e)) != 0 || (rc = connect_server(r, &b, &e)) != 0)
+		goto out;
+	if (!r->stored && (module = module_file_memfd(&r->module, &e)) < 0) {
 		rc = module;
 		goto out;
 	}

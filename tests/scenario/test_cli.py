@@ -227,7 +227,11 @@ class Server(harness.Scenario):
         name = harness.digest(self.keys.sign(guest("hello")))
         self.assertIn(name, must(brig("module", "put", path, env=env)).stdout.decode())
         self.assertIn(name, must(brig("module", "list", env=env)).stdout.decode())
+        done = must(brig("run", name, "argument", env=env))
+        self.assertEqual((done.stdout, done.stderr), (b"hello from inside the brig\n", b""))
         must(brig("module", "remove", name, env=env))
+        self.assertEqual(brig("run", name, env=env).returncode, 125)
+        self.assertEqual(brig("run", name[:-1], env=env).returncode, 125)
         self.assertNotIn(name, must(brig("module", "list", env=env)).stdout.decode())
 
     def test_run_at_a_shared_server_needs_a_known_key(self):
