@@ -32,7 +32,7 @@ static const char help[] =
     "  -t, --timeout TIME      short for --limit wall_ms=TIME\n"
     "  -p, --policy FILE       run under this policy document, within what the server allows\n"
     "      --stdin none        give it an empty standard input, and leave ours alone\n"
-    "      --json              print the whole result as JSON on standard output, nothing else\n"
+    "      --json              print the whole result, or {\"error\": ...}, as JSON on standard output, nothing else\n"
     "  -u, --usage             print what the run used on standard error, at the end\n"
     "      --no-sign           send an unsigned file as it is; otherwise your own key signs it\n"
     "      --socket PATH       the server; otherwise BRIG_SOCKET, your own (started when needed), the system's\n"
@@ -350,6 +350,18 @@ finish(const struct run *r, const json_t *result, int interrupted)
 	return code == RUN_EXIT_CANCELLED && interrupted != 0 ? 128 + interrupted : code;
 }
 
+/* The server would not run it: `answer` is the error as it came. */
+static int
+refuse(const struct run *r, json_t *answer, const struct brig_error *error)
+{
+	json_t *whole = json_pack("{s:O}", "error", answer);
+	int printed = r->json ? cmd_print_json(VERB, whole) : CMD_OK;
+	int code = run_report_error(error);
+
+	json_decref(whole);
+	return printed == CMD_OK ? code : RUN_EXIT_FAILED;
+}
+
 static int
 run_it(struct run *r)
 {
@@ -373,7 +385,7 @@ run_it(struct run *r)
 	if (rc == 0)
 		code = finish(r, result, interrupted);
 	else if (error.code != 0)
-		code = run_report_error(&error);
+		code = refuse(r, result, &error);
 out:
 	if (rc != 0 && error.code == 0)
 		cmd_fail(VERB, &e);

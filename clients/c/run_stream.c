@@ -127,6 +127,8 @@ on_answer(struct stream *s, const json_t *message, struct err *e)
 		s->result = json_incref(value);
 		return 1;
 	}
+	if (rc == ERR_DENIED)
+		s->result = json_incref(json_object_get(message, "error"));
 	if (rc != ERR_NOTFOUND)
 		return rc;
 	rc = brig_answer(message, s->input_id, &value, &refused, e);
@@ -233,8 +235,6 @@ run_stream(struct brig *b, json_t *params, int module, bool feed, json_t **resul
 		rc = turn(&s, e);
 	wipe_waiting(&s);
 	*interrupted = caught;
-	if (rc < 0)
-		return rc;
 	*result = s.result;
-	return 0;
+	return rc < 0 ? rc : 0;
 }

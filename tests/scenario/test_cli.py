@@ -105,6 +105,12 @@ class Home(unittest.TestCase):
         self.assertEqual((result["status"], result["exit_code"]), ("exited", 3))
         self.assertIn("usage", result)
 
+    def test_json_of_a_refusal_is_the_error(self):
+        done = self.run_brig("--json", "--no-sign", self.wasm("hello"))
+        error = json.loads(done.stdout)["error"]
+        self.assertEqual((done.returncode, error["data"]["name"]), (126, "unsigned_module"))
+        self.assertIn(error["message"].encode(), done.stderr)
+
     def test_usage_goes_to_stderr(self):
         done = self.run_brig("--usage", self.wasm("hello"))
         self.assertEqual(done.stdout, b"hello from inside the brig\n")
