@@ -42,6 +42,17 @@ report_exited(const json_t *result, const json_t *limits)
 	return 255;
 }
 
+/* Where in the module it was, when that is known. */
+static void
+print_offset(const json_t *frame)
+{
+	uint64_t offset = number_of(frame, "offset");
+
+	if (json_is_integer(json_object_get(frame, "offset")) && offset < INT64_MAX)
+		fprintf(stderr, "  (at byte %#" PRIx64 " of the module)", offset);
+	fputc('\n', stderr);
+}
+
 static int
 report_trapped(const json_t *result, const json_t *limits)
 {
@@ -64,43 +75,40 @@ report_trapped(const json_t *result, const json_t *limits)
 			cmd_print_safe(stderr, name, strlen(name));
 		else
 			fprintf(stderr, "function %" PRIu64, number_of(frame, "function"));
-		fprintf(stderr, "  (at byte %#" PRIx64 " of the module)\n", number_of(frame, "offset"));
+		print_offset(frame);
 	}
 	return RUN_EXIT_TRAPPED;
 }
 
-/* "--limit wall_ms=20s": twice what the request stated or the default is, within the maximum. "" when it is there. */
+/* "; more, if policy allows it: --limit wall_ms=N[ms|s|m|h]". "" where the request had the most there is. */
 static void
-suggest_limit(const char *name, const json_t *limits, char text[96])
+suggest_limit(const char *name, const json_t *limits, char text[128])
 {
+	static const char *const suffixes[] = {
+	    [POLICY_UNIT_MS] = "[ms|s|m|h]", [POLICY_UNIT_BYTES] = "[K|M|G]", [POLICY_UNIT_COUNT] = "[k|M|G]"};
+
 	text[0] = '\0';
 	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++) {
 		const struct policy_limit_info *info = &policy_limit_info[i];
-		const json_t *stated = json_object_get(limits, name);
-		uint64_t had = stated != NULL ? (uint64_t)json_integer_value(stated) : info->initial;
-		uint64_t more = had * 2 > info->maximum ? info->maximum : had * 2;
-		char amount[POLICY_LIMIT_TEXT_SIZE], *space;
 
-		if (strcmp(info->name, name) != 0 || more <= had)
-			continue;
-		policy_limit_text(i, more, amount);
-		if ((space = strchr(amount, ' ')) != NULL)
-			memmove(space, space + 1, strlen(space));
-		snprintf(text, 96, "--limit %s=%s", name, amount);
+		if (strcmp(info->name, name) == 0 && number_of(limits, name) < info->maximum)
+			snprintf(text, 128, "; more, if policy allows it: --limit %s=N%s", name, suffixes[info->unit]);
 	}
 }
 
 static int
 report_limit(const json_t *result, const json_t *limits)
 {
-	const char *name = text_of(result, "limit");
-	char advice[96];
+	const char *name = text_of(result, "limit"), *reason = text_of(result, "reason");
+	char advice[128];
 
 	suggest_limit(name, limits, advice);
-	if (advice[0] != '\0')
-		cmd_error(VERB, "the program was stopped at its limit %s; more, if policy allows it: %s", name, advice);
+	if (advice[0] == '\0')
+		snprintf(advice, sizeof(advice), ", which cannot be raised");
+	if (reason[0] != '\0')
+		cmd_error(VERB, "the program was stopped: %s%s", reason, advice);
 	else
-		cmd_error(VERB, "the program was stopped at its limit %s, which cannot be raised", name);
+		cmd_error(VERB, "the program was stopped at its limit %s%s", name, advice);
 	return RUN_EXIT_LIMIT;
 }
 
@@ -150,14 +158,15 @@ static void
 report_truncated(const json_t *result, const json_t *limits)
 {
 	const json_t *truncated = json_object_get(result, "truncated");
-	static const char *const streams[] = {"stdout", "stderr"};
-	char advice[96];
+	bool out = json_is_true(json_object_get(truncated, "stdout"));
+	bool err = json_is_true(json_object_get(truncated, "stderr"));
+	char advice[128];
 
+	if ((!out && !err) || strcmp(text_of(result, "limit"), "output_bytes") == 0) /* its end will tell */
+		return;
 	suggest_limit("output_bytes", limits, advice);
-	for (size_t i = 0; i < 2; i++)
-		if (json_is_true(json_object_get(truncated, streams[i])))
-			cmd_error(VERB, "%s was cut at its limit output_bytes%s%s", streams[i],
-			    advice[0] == '\0' ? "" : "; more, if policy allows it: ", advice);
+	cmd_error(VERB, "%s%s%s cut at the limit output_bytes%s", out ? "stdout" : "", out && err ? " and " : "",
+	    !err ? " was" : out ? "stderr were" : "stderr was", advice);
 }
 
 static void

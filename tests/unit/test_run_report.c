@@ -24,11 +24,15 @@ static const struct {
     {"{\"status\":\"exited\",\"exit_code\":255}", NULL, 255, NULL},
     {"{\"status\":\"exited\",\"exit_code\":256}", NULL, 255, "exit code was 256"},
     {"{\"status\":\"trapped\",\"trap\":{\"kind\":\"unreachable\",\"message\":\"it gave up\",\"frames\":["
-     "{\"function\":3,\"offset\":16,\"name\":\"inner\"},{\"function\":4,\"offset\":32}]}}", NULL, 134,
-	"trapped: it gave up\n  in   inner  (at byte 0x10 of the module)\n  from function 4  (at byte 0x20"},
+     "{\"function\":3,\"offset\":16,\"name\":\"inner\"},{\"function\":4,\"offset\":32},{\"function\":5},"
+     "{\"function\":6,\"offset\":9223372036854775807}]}}", NULL, 134,
+	"trapped: it gave up\n  in   inner  (at byte 0x10 of the module)\n  from function 4  (at byte 0x20 of the module)\n"
+	"  from function 5\n  from function 6\n"},
     {"{\"status\":\"limit\",\"limit\":\"wall_ms\"}", NULL, 124, "limit wall_ms; more, if policy allows it: "
-     "--limit wall_ms=20s"},
-    {"{\"status\":\"limit\",\"limit\":\"wall_ms\"}", "{\"wall_ms\":100}", 124, "--limit wall_ms=200ms"},
+     "--limit wall_ms=N[ms|s|m|h]\n"},
+    {"{\"status\":\"limit\",\"limit\":\"wall_ms\"}", "{\"wall_ms\":100}", 124, "--limit wall_ms=N[ms|s|m|h]"},
+    {"{\"status\":\"limit\",\"limit\":\"wall_ms\",\"reason\":\"it reached wall_ms, which was 100 ms\"}", NULL, 124,
+	"stopped: it reached wall_ms, which was 100 ms; more, if policy allows it: --limit wall_ms=N"},
     {"{\"status\":\"limit\",\"limit\":\"wall_ms\"}", "{\"wall_ms\":3600000}", 124, "cannot be raised"},
     {"{\"status\":\"limit\",\"limit\":\"stack\"}", NULL, 124, "limit stack, which cannot be raised"},
     {"{\"status\":\"denied\",\"reason\":\"no clock\"}", NULL, 126, "stopped by policy: no clock"},
@@ -37,7 +41,11 @@ static const struct {
     {"{\"status\":\"dancing\"}", NULL, 125, "\"dancing\""},
     {"{}", NULL, 125, "\"\""},
     {"{\"status\":\"exited\",\"exit_code\":1,\"truncated\":{\"stdout\":true,\"stderr\":false}}", NULL, 1,
-	"stdout was cut at its limit output_bytes; more, if policy allows it: --limit output_bytes=2MiB"},
+	"stdout was cut at the limit output_bytes; more, if policy allows it: --limit output_bytes=N[K|M|G]"},
+    {"{\"status\":\"exited\",\"exit_code\":1,\"truncated\":{\"stdout\":true,\"stderr\":true}}", NULL, 1,
+	"brig run: stdout and stderr were cut at the limit output_bytes;"},
+    {"{\"status\":\"limit\",\"limit\":\"output_bytes\",\"truncated\":{\"stdout\":true}}", NULL, 124,
+	"brig run: the program was stopped at its limit output_bytes;"},
     {"{\"status\":\"exited\",\"exit_code\":1,\"denials\":[{\"call\":\"random_get\",\"message\":\"not granted\"}]}",
 	NULL, 1, "random_get was refused to the program: not granted"},
     {"{\"status\":\"failed\",\"reason\":\"\\u001b[31mred\"}", NULL, 125, "\\x1b[31mred"},
@@ -70,7 +78,7 @@ each_ending_has_its_code_and_its_words(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		json_t *result = json_loads(cases[i].result, 0, NULL);
 		json_t *limits = cases[i].limits == NULL ? NULL : json_loads(cases[i].limits, 0, NULL);
-		char said[4096];
+		char said[4096], *hint;
 
 		assert_non_null(result);
 		assert_int_equal(listen_to(result, limits, NULL, said), cases[i].code);
@@ -78,6 +86,8 @@ each_ending_has_its_code_and_its_words(void **state)
 			assert_string_equal(said, "");
 		else if (strstr(said, cases[i].says) == NULL)
 			fail_msg("%s\n gave: %s", cases[i].result, said);
+		hint = strstr(said, "if policy allows");
+		assert_true(hint == NULL || strstr(hint + 1, "if policy allows") == NULL);
 		json_decref(result);
 		json_decref(limits);
 	}
