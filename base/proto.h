@@ -3,6 +3,7 @@
 #ifndef BASE_PROTO_H
 #define BASE_PROTO_H
 
+#include <signal.h>
 #include <stdint.h>
 
 #include "base/digest.h"
@@ -128,6 +129,12 @@ struct proto_run {
 	uint64_t data_bytes;   /* for RLIMIT_DATA: memory, output buffers and a fixed overhead */
 };
 
+/*
+ * What a zygote sends to a worker that is to end on request, so that it can still say what it printed and used. SIGKILL
+ * follows if that takes long.
+ */
+#define PROTO_END_SIGNAL SIGUSR1
+
 /* How far a worker came; it writes this to a page shared with its zygote. */
 enum proto_phase {
 	PROTO_PHASE_FORKED = 0,  /* before its job arrived */
@@ -209,7 +216,7 @@ enum proto_status {
 	X(output_bytes, 5)   \
 	X(host_calls, 6)     \
 	X(table_elements, 7) \
-	X(stack, 8)
+	X(cancelled, 8) /* asked to end; brigd knows why */
 
 enum proto_limit {
 #define X(name, value) PROTO_LIMIT_##name = value,

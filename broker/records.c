@@ -2,6 +2,7 @@
 
 #include "broker/records.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -119,7 +120,7 @@ records_refused(struct broker *b, struct conn_peer peer, const char *method, enu
 	    .error = rpc_error_name(error),
 	    .error_number = rpc_error_number(error),
 	    .detail = detail,
-	    .module = module,
+	    .module = module != NULL && sodium_is_zero(module->bytes, sizeof(module->bytes)) == 0 ? module : NULL,
 	};
 	char *text = NULL;
 	size_t length = 0;

@@ -37,7 +37,7 @@ int records_intent(struct broker *b, const struct run_identity *id, service_answ
 int records_outcome(struct broker *b, const struct run_identity *id, const struct run_facts *facts,
     service_answer_fn *answer, void *arg, struct err *e);
 
-/* records_refused - a request that was not carried out, and why. `module` may be NULL. Nobody waits for it. */
+/* records_refused - a request that was not carried out, and why. `module` may be NULL or all zeros: not known. Nobody waits for it. */
 void records_refused(struct broker *b, struct conn_peer peer, const char *method, enum rpc_error error, const char *detail,
     const struct digest *module);
 

@@ -125,6 +125,7 @@ run_record_outcome(struct run *run)
 	int rc;
 
 	run->state = RECORDING;
+	f.incomplete = run->t_started != 0 && !run->has_result;
 	f.status = classify(run, reason, sizeof(reason), &f.limit);
 	utf8_mend(reason); /* it was cut, or is in the guest's own words */
 	utf8_mend(run->failure.msg);

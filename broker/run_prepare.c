@@ -320,8 +320,9 @@ verify_bytes(struct run *run, struct err *e)
 		return rc;
 	rc = signature_check(map.data, map.size, m->signature, m->signature_length, run->runs->broker->keyring, time(NULL),
 	    &run->verdict, e);
+	/* A module that is refused is named on record too; one that is not has its digest in the verdict. */
+	run->module = rc == 0 ? run->verdict.module : digest_of(map.data, map.size);
 	memfd_unmap(&map);
-	run->module = run->verdict.module;
 	return rc;
 }
 

@@ -107,8 +107,9 @@ parse_frames(const uint8_t *p, size_t length, uint32_t count, json_t **out, stru
 		length -= sizeof(frame);
 		if (frame.name_length > PROTO_NAME_MAX || frame.name_length > length)
 			goto bad;
-		one = json_pack("{s:I, s:I}", "function", (json_int_t)frame.function, "offset",
-		    (json_int_t)(frame.module_offset & INT64_MAX));
+		one = json_pack("{s:I}", "function", (json_int_t)frame.function);
+		if (frame.module_offset <= UINT32_MAX) /* beyond that it is not known: no module is so large */
+			json_object_set_new(one, "offset", json_integer((json_int_t)frame.module_offset));
 		if (frame.name_length > 0) { /* up to a NUL, which many a JSON decoder does not take */
 			json_t *name = json_stringn((const char *)p, strnlen((const char *)p, frame.name_length));
 
@@ -291,6 +292,8 @@ run_result_json(const struct run_facts *f)
 		bad |= json_object_set_new(result, "trap", trap_json(f));
 	if (!bad && f->status == RUN_limit)
 		bad |= json_object_set_new(result, "limit", json_string(run_limit_name(f->limit)));
+	if (!bad && f->incomplete)
+		bad |= json_object_set_new(result, "incomplete", json_true());
 	if (!bad && f->reason[0] != '\0')
 		bad |= json_object_set_new(result, "reason", json_string(f->reason));
 	if (!bad && call != NULL && f->status != RUN_exited)

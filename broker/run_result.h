@@ -52,6 +52,7 @@ struct run_facts {
 	size_t trap_text_length;
 	const json_t *frames;     /* array; NULL for none */
 	struct proto_exited observed; /* what zygote and kernel saw */
+	bool incomplete;          /* its worker was killed before it could say what it held and counted */
 	struct run_stream out, err;
 	bool streamed;
 	const json_t *denials;    /* array */

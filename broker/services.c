@@ -74,7 +74,7 @@ check_directory(const struct config *c, const char *path, struct err *e)
 		return err_set(e, ERR_DENIED, "%s belongs to user %u, not to %u: choose another, or chown it", path,
 		    (unsigned)st.st_uid, (unsigned)self);
 	if ((st.st_mode & 022) != 0)
-		return err_set(e, ERR_DENIED, "%s can be written by others (mode %o): chmod go-w it", path,
+		return err_set(e, ERR_DENIED, "%s can be written by others (mode %o): choose a directory that is brigd's alone", path,
 		    (unsigned)(st.st_mode & 07777));
 	return 0;
 }
@@ -123,28 +123,21 @@ socket_directory(const struct config *c, char path[PATH_MAX])
 		slash[slash == path ? 1 : 0] = '\0';
 }
 
-/*
- * Gives the socket's directory to the broker, if it is there for the socket alone: only then can the broker remove its
- * socket when it is root no more. In a directory that holds anything else the socket stays, for the next start to replace.
- */
-static int
-give_directory(const struct config *c, const char *path, struct err *e)
+/* Whether the socket's directory is there for the socket alone. Only such a one is brigd's to change. */
+static bool
+is_for_socket_alone(const struct config *c, const char *path)
 {
 	const char *slash = strrchr(c->socket, '/');
 	const char *name = slash != NULL ? slash + 1 : c->socket;
 	const struct dirent *entry;
 	DIR *dir = opendir(path);
-	bool alone = true;
-	int rc = 0;
+	bool alone = dir != NULL;
 
-	if (dir == NULL)
-		return err_sys(e, ERR_IO, "%s", path);
 	while (alone && (entry = readdir(dir)) != NULL)
 		alone = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, name) == 0;
-	if (alone && fchown(dirfd(dir), service_uid(c, SERVICES_UID_BROKER), (gid_t)-1) != 0)
-		rc = err_sys(e, ERR_IO, "%s", path);
-	closedir(dir);
-	return rc;
+	if (dir != NULL)
+		closedir(dir);
+	return alone;
 }
 
 int
@@ -162,8 +155,10 @@ services_prepare(const struct config *c, struct services *s, struct err *e)
 		return rc;
 	if ((rc = take_lock(c, s, e)) != 0)
 		return rc;
-	if (s->as_root && (rc = give_directory(c, runtime, e)) != 0)
-		return rc;
+	/* Given to the broker, so that it can remove its socket when it is root no more. Elsewhere the socket stays. */
+	s->own_directory = is_for_socket_alone(c, runtime);
+	if (s->as_root && s->own_directory && chown(runtime, service_uid(c, SERVICES_UID_BROKER), (gid_t)-1) != 0)
+		return err_sys(e, ERR_IO, "%s", runtime);
 	if ((rc = make_part(c, s, "store", SERVICES_UID_STORE, e)) != 0 ||
 	    (rc = make_part(c, s, "audit", SERVICES_UID_LOGGER, e)) != 0)
 		return rc;
@@ -313,20 +308,40 @@ is_alive(const struct sockaddr_un *address)
 	return alive;
 }
 
+/* Lets a group through to the socket: by the directory's mode when that is brigd's own, else it must be open already. */
+static int
+open_directory(const struct config *c, const struct services *s, gid_t gid, struct err *e)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	socket_directory(c, path);
+	if (s->own_directory)
+		return chown(path, (uid_t)-1, gid) == 0 && chmod(path, 0750) == 0 ? 0 : err_sys(e, ERR_IO, "%s", path);
+	if (stat(path, &st) != 0)
+		return err_sys(e, ERR_IO, "%s", path);
+	if ((st.st_mode & S_IXOTH) != 0 || (st.st_gid == gid && (st.st_mode & S_IXGRP) != 0))
+		return 0;
+	return err_set(e, ERR_DENIED,
+	    "group %s cannot reach the socket: %s holds other files, so brigd leaves its mode (%o) alone; choose a directory "
+	    "for the socket alone",
+	    c->group, path, (unsigned)(st.st_mode & 07777));
+}
+
 /* Who may connect: the owner, and a group if one is named. */
 static int
-set_access(const struct config *c, struct err *e)
+set_access(const struct config *c, const struct services *s, struct err *e)
 {
 	struct group *group;
-	char directory[PATH_MAX];
+	int rc;
 
 	if (c->group == NULL)
 		return chmod(c->socket, 0600) == 0 ? 0 : err_sys(e, ERR_IO, "%s", c->socket);
 	if ((group = getgrnam(c->group)) == NULL)
 		return err_set(e, ERR_NOTFOUND, "there is no group \"%s\"", c->group);
-	socket_directory(c, directory);
-	if (chown(directory, (uid_t)-1, group->gr_gid) != 0 || chmod(directory, 0750) != 0 ||
-	    chown(c->socket, (uid_t)-1, group->gr_gid) != 0 || chmod(c->socket, 0660) != 0)
+	if ((rc = open_directory(c, s, group->gr_gid, e)) != 0)
+		return rc;
+	if (chown(c->socket, (uid_t)-1, group->gr_gid) != 0 || chmod(c->socket, 0660) != 0)
 		return err_sys(e, ERR_IO, "giving %s to group %s", c->socket, c->group);
 	return 0;
 }
@@ -352,7 +367,7 @@ services_listen(const struct config *c, struct services *s, struct err *e)
 	s->bound = true;
 	if (listen(s->listener, BACKLOG) != 0)
 		return err_sys(e, ERR_IO, "listening at %s", c->socket);
-	return set_access(c, e);
+	return set_access(c, s, e);
 }
 
 int

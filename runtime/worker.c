@@ -130,22 +130,17 @@ finish(struct worker *w)
 /* --- limits on time -------------------------------------------------------------------------------------------- */
 
 /*
- * SIGALRM of either timer. The first asks: the epoch ends guest code at its next loop or call, `wasi_stop` a host call.
+ * SIGALRM of either timer, or the zygote's signal. The first asks: the epoch ends guest code at its next loop or call, `wasi_stop` a host call.
  * The next one finds a guest that is still running: it is inside one long instruction (memory.fill), so its result is
  * sent from here. If it is inside a host call, that one ends soon, and another signal comes if not.
  */
 static void
-on_alarm(int sig, siginfo_t *info, void *ucontext)
+end_guest(struct worker *w, enum proto_limit limit)
 {
-	struct worker *w = current;
 	int saved = errno;
 
-	(void)sig;
-	(void)ucontext;
-	if (w == NULL || info->si_code != SI_TIMER)
-		return;
 	if (wasi_stopped(w->wasi) == 0) {
-		wasi_stop(w->wasi, (enum proto_limit)info->si_value.sival_int);
+		wasi_stop(w->wasi, limit);
 		wasmtime_engine_increment_epoch(w->engine);
 	} else if (w->in_guest != 0) {
 		int rc = wasi_finish_from_signal(w->wasi);
@@ -161,6 +156,24 @@ on_alarm(int sig, siginfo_t *info, void *ucontext)
 		}
 	}
 	errno = saved;
+}
+
+static void
+on_alarm(int sig, siginfo_t *info, void *ucontext)
+{
+	(void)sig;
+	(void)ucontext;
+	if (current != NULL && info->si_code == SI_TIMER)
+		end_guest(current, (enum proto_limit)info->si_value.sival_int);
+}
+
+/* The zygote asks: brigd wants the run to end. Its SIGKILL follows shortly. */
+static void
+on_end_signal(int sig)
+{
+	(void)sig;
+	if (current != NULL)
+		end_guest(current, PROTO_LIMIT_cancelled);
 }
 
 static int
@@ -206,6 +219,7 @@ int
 worker_new(enum proto_engine kind, engine_settings *settings, struct worker **out, struct err *e)
 {
 	struct sigaction alarm_action = {.sa_sigaction = on_alarm, .sa_flags = SA_SIGINFO};
+	struct sigaction end_action = {.sa_handler = on_end_signal};
 	struct worker *w = calloc(1, sizeof(*w));
 	int rc;
 
@@ -222,8 +236,8 @@ worker_new(enum proto_engine kind, engine_settings *settings, struct worker **ou
 	w->context = wasmtime_store_context(w->store);
 	if ((rc = wasi_link(w->wasi, w->linker, e)) != 0)
 		goto fail;
-	if (sigaction(SIGALRM, &alarm_action, NULL) != 0) {
-		rc = err_sys(e, ERR_IO, "handling SIGALRM");
+	if (sigaction(SIGALRM, &alarm_action, NULL) != 0 || sigaction(PROTO_END_SIGNAL, &end_action, NULL) != 0) {
+		rc = err_sys(e, ERR_IO, "handling signals");
 		goto fail;
 	}
 	*out = w;

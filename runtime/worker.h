@@ -10,8 +10,8 @@
 struct worker;
 
 /*
- * worker_new - what every run of one engine needs and no run changes: engine, WASI host, linker, store, and the handler
- * of SIGALRM. The zygote makes it once; each child of its has a copy to use up.
+ * worker_new - what every run of one engine needs and no run changes: engine, WASI host, linker, store, and the handlers
+ * of SIGALRM and PROTO_END_SIGNAL. The zygote makes it once; each child of its has a copy to use up.
  *
  * `settings` as for engine_new. Returns 0 with *out to be ended by worker_free(), or an error as engine_new.
  */

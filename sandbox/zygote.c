@@ -146,12 +146,12 @@ start_worker(struct zygote *z, uint64_t id, int job_socket, const struct proto_r
 	return 0;
 }
 
+/* Kills a worker. Why it has to go is what was said first. */
 static void
 kill_worker(struct worker *w, enum proto_killed why)
 {
-	if (w->killed != PROTO_KILLED_NOT)
-		return;
-	w->killed = why;
+	if (w->killed == PROTO_KILLED_NOT)
+		w->killed = why;
 	w->deadline_ns = NEVER;
 	kill(w->pid, SIGKILL); /* it is ours and not yet reaped, so the id is still its own */
 }
@@ -183,8 +183,11 @@ handle_run_kill(struct zygote *z, struct err *e)
 	struct worker *w = find_run(z, z->in.hdr.run);
 
 	(void)e;
-	if (w != NULL) /* it may just have ended */
-		kill_worker(w, PROTO_KILLED_REQUEST);
+	if (w == NULL || w->killed != PROTO_KILLED_NOT) /* it may just have ended */
+		return 0;
+	w->killed = PROTO_KILLED_REQUEST;
+	w->deadline_ns = now_ns() + (uint64_t)ZYGOTE_END_GRACE_MS * NS_PER_MS;
+	kill(w->pid, PROTO_END_SIGNAL);
 	return 0;
 }
 

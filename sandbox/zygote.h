@@ -14,6 +14,9 @@
 /* A worker is killed this long after its wall limit, when it has not ended itself. */
 #define ZYGOTE_GRACE_MS 10
 
+/* And this long after it was asked to end on request. */
+#define ZYGOTE_END_GRACE_MS 250
+
 struct zygote_ops {
 	void *arg; /* borrowed; given to `worker` */
 	/*

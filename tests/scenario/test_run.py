@@ -244,7 +244,10 @@ class Streaming(harness.Scenario):
         self.client.wait_output(b"looping\n")
         run = self.client.wait_notification("run.started")["run_id"]
         self.client.call("run.cancel", {"run_id": run})
-        self.assertEqual(self.client.finish(request)["status"], "cancelled")
+        result = self.client.finish(request)
+        self.assertEqual(result["status"], "cancelled")
+        self.assertEqual(result["usage"]["host_calls"]["fd_write"], 1)  # it could still say what it used
+        self.assertNotIn("incomplete", result)
 
     def test_cancel_of_an_unknown_run(self):
         self.assert_rpc_error("run_not_found", "run.cancel", {"run_id": "no-such-run"})

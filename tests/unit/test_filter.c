@@ -181,7 +181,7 @@ a_zygote_is_killed_by_whatever_leads_outside(void **state)
 	    {"a namespace", FILTER_ZYGOTE, SYS_clone, {CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0}},
 	    {"clone3", FILTER_ZYGOTE, SYS_clone3, {text, 64}},
 	    {"kill of all", FILTER_ZYGOTE, SYS_kill, {-1, SIGKILL}},
-	    {"another signal", FILTER_ZYGOTE, SYS_kill, {getpid(), SIGUSR1}},
+	    {"another signal", FILTER_ZYGOTE, SYS_kill, {getpid(), SIGUSR2}},
 	    {"mmap rwx", FILTER_ZYGOTE, SYS_mmap,
 		{0, size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1}},
 	    {"dumpable", FILTER_ZYGOTE, SYS_prctl, {PR_SET_DUMPABLE, 1, 0, 0, 0}},
