@@ -114,6 +114,45 @@ cmd_dispatch(const char *verb, const char *about, const struct cmd_sub *subs, in
 	return cmd_usage(verb, "there is no \"%s\"", argv[1]);
 }
 
+/* Whether `message` says the command already that `advice` names in backticks. */
+static bool
+repeats(const char *message, const char *advice)
+{
+	const char *start = strchr(advice, '`'), *end = start == NULL ? NULL : strchr(start + 1, '`');
+	char command[64];
+
+	if (end == NULL || (size_t)(end - start) > sizeof(command))
+		return false;
+	snprintf(command, sizeof(command), "%.*s", (int)(end - start - 1), start + 1);
+	return strstr(message, command) != NULL;
+}
+
+void
+cmd_refusal(const char *verb, const struct brig_error *error, const char *advice)
+{
+	/* Advice for those who speak to the socket themselves, and what it is here. */
+	static const struct {
+		const char *name, *advice;
+	} ours[] = {
+	    {"method_not_found", "This brigd and this brig are of different versions."},
+	    {"invalid_params", ""},
+	    {"request_too_large", "Store the program once with `brig module put`, and run it by its digest."},
+	    {"overloaded", "Try again in a moment, or ask the operator for more."},
+	    {"denied", ""},
+	    {"module_not_found", "Store it first: `brig module put FILE.wasm`. It may have been evicted."},
+	};
+
+	if (advice == NULL) {
+		advice = strstr(error->advice, "data.") != NULL ? "" : error->advice;
+		for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+			if (strcmp(ours[i].name, error->name) == 0)
+				advice = ours[i].advice;
+		if (repeats(error->message, advice))
+			advice = "";
+	}
+	cmd_error(verb, "%s%s%s", error->message, advice[0] == '\0' ? "" : "\n  ", advice);
+}
+
 int
 cmd_call(const char *verb, const char *socket, const char *method, json_t *params, int fd, json_t **result)
 {
@@ -127,7 +166,7 @@ cmd_call(const char *verb, const char *socket, const char *method, json_t *param
 	else
 		json_decref(params);
 	if (rc != 0 && error.code != 0)
-		cmd_error(verb, "%s%s%s", error.message, error.advice[0] == '\0' ? "" : "\n  ", error.advice);
+		cmd_refusal(verb, &error, NULL);
 	else if (rc != 0)
 		cmd_fail(verb, &e);
 	brig_close(b);

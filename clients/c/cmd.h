@@ -71,6 +71,12 @@ int cmd_dispatch(const char *verb, const char *about, const struct cmd_sub *subs
  */
 int cmd_call(const char *verb, const char *socket, const char *method, json_t *params, int fd, json_t **result);
 
+/*
+ * cmd_refusal - print what the server answered instead of a result, and what to do about it, in words for a command
+ * line: what speaks of the socket, or repeats the message, is left out. `advice` stands in for the server's; NULL: its.
+ */
+void cmd_refusal(const char *verb, const struct brig_error *error, const char *advice);
+
 /* cmd_print_json - print it on standard output, indented, keys sorted. CMD_OK, or CMD_FAILED when that fails. */
 int cmd_print_json(const char *verb, const json_t *json);
 

@@ -199,7 +199,7 @@ run_report_error(const struct brig_error *error)
 	static const char *const refusals[] = {"denied", "unsigned_module", "bad_signature", "unknown_key", "revoked",
 	    "expired"};
 
-	cmd_error(VERB, "%s%s%s", error->message, error->advice[0] == '\0' ? "" : "\n  ", error->advice);
+	cmd_refusal(VERB, error, NULL);
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
 		if (strcmp(error->name, refusals[i]) == 0)
 			return RUN_EXIT_DENIED;

@@ -108,12 +108,33 @@ refusals_are_126_and_other_errors_125(void **state)
 	assert_non_null(strstr(said, "too much\n"));
 }
 
+static void
+advice_is_for_a_command_line_and_new(void **state)
+{
+	const struct brig_error denied = {.code = -32010, .name = "denied", .message = "no clock",
+	    .advice = "data.denial says what was withheld"};
+	const struct brig_error later = {.code = -32999, .name = "of_another_version", .message = "no",
+	    .advice = "see data.more"};
+	const struct brig_error twice = {.code = -32022, .name = "unknown_key", .message = "unknown: `brig keys add` adds it",
+	    .advice = "Have it added: `brig keys add`."};
+	char said[4096];
+
+	(void)state;
+	listen_to(NULL, NULL, &denied, said);
+	assert_string_equal(said, "brig run: no clock\n");
+	listen_to(NULL, NULL, &later, said);
+	assert_string_equal(said, "brig run: no\n");
+	listen_to(NULL, NULL, &twice, said);
+	assert_string_equal(said, "brig run: unknown: `brig keys add` adds it\n");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_ending_has_its_code_and_its_words),
 	    cmocka_unit_test(refusals_are_126_and_other_errors_125),
+	    cmocka_unit_test(advice_is_for_a_command_line_and_new),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
