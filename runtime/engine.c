@@ -20,7 +20,6 @@ engine_new(enum proto_engine kind, engine_settings *settings, wasm_engine_t **ou
 	config = wasm_config_new();
 	if (config == NULL)
 		return err_set(e, ERR_NOMEM, "the engine's configuration");
-	wasmtime_config_epoch_interruption_set(config, true);
 	wasmtime_config_max_wasm_stack_set(config, ENGINE_STACK_SIZE);
 	wasmtime_config_signals_based_traps_set(config, true);
 	wasmtime_config_memory_init_cow_set(config, true);

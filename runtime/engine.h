@@ -26,7 +26,7 @@
  * only the compiling build knows (compiler_settings), and changes the code that is generated, not how it is loaded;
  * NULL in the worker.
  *
- * PLAIN and FUEL have epochs (wall and CPU limits), traps by guard pages, one memory with 32-bit addresses, no threads.
+ * PLAIN and FUEL have traps by guard pages, one memory with 32-bit addresses, no threads.
  * FUEL also counts instructions and is deterministic: canonical NaNs, relaxed SIMD with one outcome.
  *
  * Returns 0 with *out to be ended by wasm_engine_delete(), ERR_INVAL for another number, or ERR_NOMEM.

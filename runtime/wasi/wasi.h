@@ -71,7 +71,7 @@ void wasi_attach(struct wasi *w, const wasmtime_memory_t *memory);
 /*
  * wasi_stop - ask the run to end for `limit`: a host call that is sleeping, waiting or working notices within 64 KiB of
  * work and returns a trap, as does the next host call. The first limit stays. Async-signal-safe. Does not stop guest
- * code: the caller bumps the engine's epoch as well. The handler must be installed without SA_RESTART, and the timer
+ * code: the caller ends that by itself. The handler must be installed without SA_RESTART, and the timer
  * behind it must repeat: a signal that comes just before the host goes to sleep does not wake it, the next one does.
  */
 void wasi_stop(struct wasi *w, enum proto_limit limit);

@@ -419,7 +419,7 @@ an_endless_loop_ends_at_the_cpu_limit(void **state)
 	expect_limit(PROTO_LIMIT_cpu_ms);
 }
 
-/* One instruction of many seconds, which no epoch ends: the handler sends the result. */
+/* One instruction of many seconds: the handler sends the result. */
 static void
 one_long_memory_fill_ends_at_the_wall_limit(void **state)
 {
