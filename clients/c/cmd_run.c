@@ -356,7 +356,7 @@ refuse(const struct run *r, json_t *answer, const struct brig_error *error)
 {
 	json_t *whole = json_pack("{s:O}", "error", answer);
 	int printed = r->json ? cmd_print_json(VERB, whole) : CMD_OK;
-	int code = run_report_error(error);
+	int code = run_report_error(error, r->module.own_key);
 
 	json_decref(whole);
 	return printed == CMD_OK ? code : RUN_EXIT_FAILED;

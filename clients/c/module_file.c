@@ -55,6 +55,8 @@ sign_with_own_key(struct module_file *m, struct err *e)
 		return rc;
 	rc = minisign_sign(&secret, m->wasm, m->size, SIGNED_BY, &m->signature, e);
 	keys_forget(&secret);
+	if (rc == 0 && (m->own_key = strdup(keys.user_public)) == NULL)
+		rc = err_set(e, ERR_NOMEM, "out of memory");
 	return rc;
 }
 
@@ -95,6 +97,7 @@ module_file_clear(struct module_file *m)
 {
 	free(m->wasm);
 	free(m->signature);
+	free(m->own_key);
 	*m = (struct module_file){0};
 }
 

@@ -13,6 +13,7 @@
 struct module_file {
 	uint8_t *wasm;
 	size_t size;
+	char *own_key;   /* path of the public key of this user, when it was signed with that here; else NULL */
 	char *signature; /* detached, minisign's text; NULL when the file carries its own, or none was wanted */
 };
 

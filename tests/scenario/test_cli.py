@@ -248,6 +248,8 @@ class Server(harness.Scenario):
                 f.write(guest("hello"))
             done = brig("run", path, env=env)
             self.assertEqual(done.returncode, 126, done.stderr)
+            for said in (os.path.join(home, ".config/brig/keys/user.pub"), "`brig keys add`", "--no-sign"):
+                self.assertIn(said.encode(), done.stderr)
             must(brig("sign", "-k", self.keys.signer + ".key", path))
             done = must(brig("run", path, env=env))
             self.assertEqual(done.stdout, b"hello from inside the brig\n")

@@ -60,7 +60,7 @@ listen_to(const json_t *result, const json_t *limits, const struct brig_error *e
 
 	assert_true(file >= 0 && saved >= 0);
 	dup2(file, STDERR_FILENO);
-	code = error != NULL ? run_report_error(error) : run_report(result, limits);
+	code = error != NULL ? run_report_error(error, NULL) : run_report(result, limits);
 	fflush(stderr);
 	dup2(saved, STDERR_FILENO);
 	n = pread(file, said, 4095, 0);
