@@ -192,9 +192,12 @@ deps: ## install what building needs
 deps-check: ## install what the tests need too
 	@scripts/deps.sh build check
 
+# As many jobs as processors, unless -j said otherwise.
+JOBS = $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS))),,-j$(shell nproc))
+
 demo: ## from nothing to a signed run: what brig is, in one command
 	@scripts/deps.sh build
-	@$(MAKE) O=$(O) all
+	@$(MAKE) $(JOBS) O=$(O) all
 	@scripts/demo.sh $(O)
 
 bench: ## measure; writes docs/benchmarks.md
