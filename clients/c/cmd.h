@@ -22,7 +22,7 @@
 	X(keys, "keep the keyring: which keys count")                 \
 	X(policy, "check, combine and describe policy documents")     \
 	X(module, "keep modules at the server, by digest")            \
-	X(server, "ask a running brigd how it is")                    \
+	X(server, "ask a running brigd how it is, stop it")                    \
 	X(audit, "read the audit log, and check that it is whole")    \
 	X(doctor, "tell which layers of the jail this machine has")
 

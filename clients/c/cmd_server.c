@@ -1,4 +1,4 @@
-/* cmd_server: `brig server`: how a running brigd is. brig. */
+/* cmd_server: `brig server`: how a running brigd is; stopping it. brig. */
 
 #include <getopt.h>
 #include <jansson.h>
@@ -7,12 +7,13 @@
 #include <string.h>
 
 #include "clients/c/cmd.h"
+#include "clients/c/server_signal.h"
 
 #define VERB "server"
 
 static const char about[] =
-    "brig server: ask a running brigd. Each takes --json, and --socket PATH (otherwise BRIG_SOCKET, your own, the\n"
-    "system's).";
+    "brig server: ask a running brigd how it is, and tell it to stop. Each takes --socket PATH (otherwise BRIG_SOCKET,\n"
+    "your own, the system's).";
 
 /* One value a line, "usage.wall_us: 12", so that it reads well and grep works on it. */
 static void
@@ -44,30 +45,41 @@ print_flat(const char *path, const json_t *json)
 	}
 }
 
+/* Reads the command line. */
 static int
-ask(int argc, char **argv, const char *method)
+take_options(int argc, char **argv, const char **socket, bool *as_json)
 {
 	static const struct option options[] = {
 	    {"json", no_argument, NULL, 'j'},
 	    {"socket", required_argument, NULL, 's'},
 	    {NULL, 0, NULL, 0},
 	};
-	const char *socket = NULL;
-	bool as_json = false;
-	json_t *result = NULL;
-	int option, code;
+	int option;
 
 	optind = 1;
 	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-		if (option == 'j')
-			as_json = true;
+		if (option == 'j' && as_json != NULL)
+			*as_json = true;
 		else if (option == 's')
-			socket = optarg;
+			*socket = optarg;
 		else
 			return cmd_usage(VERB, "%s: %s is not an option, or lacks its value", argv[0], argv[optind - 1]);
 	}
 	if (optind < argc)
 		return cmd_usage(VERB, "%s takes no argument, but %s was given", argv[0], argv[optind]);
+	return CMD_OK;
+}
+
+static int
+ask(int argc, char **argv, const char *method)
+{
+	const char *socket = NULL;
+	bool as_json = false;
+	json_t *result = NULL;
+	int code = take_options(argc, argv, &socket, &as_json);
+
+	if (code != CMD_OK)
+		return code;
 	code = cmd_call(VERB, socket, method, json_object(), -1, &result);
 	if (code == CMD_OK && as_json)
 		code = cmd_print_json(VERB, result);
@@ -89,9 +101,42 @@ server_health(int argc, char **argv)
 	return ask(argc, argv, "server.health");
 }
 
+static int
+server_verb_stop(int argc, char **argv)
+{
+	const char *socket = NULL;
+	struct brig *b = NULL;
+	struct err e;
+	int code = take_options(argc, argv, &socket, NULL);
+
+	if (code != CMD_OK)
+		return code;
+	if (brig_connect(socket, &b, &e) != 0 || server_stop(b, -1, &e) != 0)
+		return cmd_fail(VERB, &e);
+	return CMD_OK;
+}
+
+static int
+server_verb_reload(int argc, char **argv)
+{
+	const char *socket = NULL;
+	struct brig *b = NULL;
+	struct err e;
+	int code = take_options(argc, argv, &socket, NULL);
+
+	if (code != CMD_OK)
+		return code;
+	if (brig_connect(socket, &b, &e) != 0 || server_reload(b, &e) != 0)
+		code = cmd_fail(VERB, &e);
+	brig_close(b);
+	return code;
+}
+
 static const struct cmd_sub subs[] = {
     {"info", server_info, "[--json]", "what it is: version, limits, the layers of its jail"},
     {"health", server_health, "[--json]", "whether it takes work, and how much it has"},
+    {"stop", server_verb_stop, "", "let running programs end, and stop; returns when it has"},
+    {"reload", server_verb_reload, "", "have it read policy, grants and keyring again; its log tells how that went"},
     {NULL, NULL, NULL, NULL},
 };
 

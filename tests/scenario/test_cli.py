@@ -15,7 +15,7 @@ from harness import brig, guest, must, program
 VERBS = ("run", "keygen", "sign", "verify", "keys", "policy", "module", "server", "audit", "doctor")
 
 
-class Home(unittest.TestCase):
+class Fresh(unittest.TestCase):
     """A user of whom brig knows nothing yet: an empty home directory."""
 
     @classmethod
@@ -53,6 +53,8 @@ class Home(unittest.TestCase):
     def brigds(self):
         return [pid for pid, name in harness.descendants(os.getpid()).items() if name == "brigd"]
 
+
+class Home(Fresh):
     def test_first_run_makes_key_keyring_and_brigd_and_says_so(self):
         self.assertEqual((self.first.returncode, self.first.stdout), (0, b"hello from inside the brig\n"),
                          self.first.stderr)
@@ -171,6 +173,20 @@ class Home(unittest.TestCase):
             self.assertEqual(one.wait(harness.PATIENCE), 0)
         os.close(ours)
         os.close(its)
+
+
+class Stopping(Fresh):
+    """What ends the brigd that a first run started."""
+
+    def test_stop_waits_until_it_has_gone_and_the_next_run_starts_another(self):
+        before = self.brigds()
+        must(self.run_brig(self.wasm("hello")))
+        must(brig("server", "reload", env=self.clean_env()))
+        self.assertEqual(self.brigds(), before)
+        must(brig("server", "stop", env=self.clean_env()))
+        self.assertNotIn(before[0], harness.descendants(os.getpid()))
+        self.assertEqual(brig("server", "stop", env=self.clean_env()).returncode, 1)
+        must(self.run_brig(self.wasm("hello")))
 
 
 class Verbs(unittest.TestCase):
