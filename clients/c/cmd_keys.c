@@ -20,19 +20,22 @@
 #include "broker/keys_private.h"
 #include "broker/wasmsig.h"
 #include "clients/c/cmd.h"
+#include "clients/c/server_signal.h"
 #include "policy/policy.h"
 
 #define MODULE_MAX  ((size_t)1 << 30)
 #define GRANT_MAX   ((size_t)1 << 20)
 #define DAY_SECONDS INT64_C(86400)
+#define STOP_WAIT_MS 5000
 
 static const char about[] =
     "brig keys VERB: the keyring: which keys count, from when to when, for whom, and what is revoked. It is a JSON\n"
     "file with a signature by an offline root key beside it (FILE.minisig), which minisign verifies too.\n"
     "\n"
     "Every verb takes --keyring FILE; those that change it also --root-key KEY (the root's secret key) and\n"
-    "--keyring-expires TIME; list and show take --root PUB. Without them it is your own keyring. KEY is a key id or a\n"
-    "name. A TIME is 2027-01-31, 2027-01-31T12:00:00Z, now, or +90d for 90 days from now.";
+    "--keyring-expires TIME; list and show take --root PUB. Without them it is your own keyring, and a brigd of\n"
+    "your own that runs is stopped when that changes: the next run starts one that knows it. KEY is a key id or a name.\n"
+    "A TIME is 2027-01-31, 2027-01-31T12:00:00Z, now, or +90d for 90 days from now.";
 
 /* Which options a verb takes. */
 enum {
@@ -496,6 +499,21 @@ edit_rotate(const struct options *o, struct edit *ed, struct err *e)
 	return rc;
 }
 
+/* A brigd of one's own read the keyring when it started: the next one knows what it is now. */
+static void
+stop_private(const char *verb)
+{
+	struct err e;
+	int rc = server_stop_private(STOP_WAIT_MS, &e);
+
+	if (rc == 0)
+		cmd_error(verb, "stopped your own brigd; the next `brig run` starts one that goes by this keyring");
+	else if (rc == ERR_AGAIN)
+		cmd_error(verb, "your own brigd goes by the old keyring until it stops, when the runs under way have ended");
+	else if (rc != ERR_NOTFOUND)
+		cmd_error(verb, "your own brigd goes by the old keyring until it is stopped: %s", e.msg);
+}
+
 static int
 run_edit(int argc, char **argv, int allowed, int min, int max, edit_fn *change)
 {
@@ -510,6 +528,8 @@ run_edit(int argc, char **argv, int allowed, int min, int max, edit_fn *change)
 	    (rc = change(&o, &ed, &e)) == 0)
 		rc = edit_save(&o, &ed, &e);
 	edit_close(&ed);
+	if (rc == 0 && o.text[AT_KEYRING] == NULL)
+		stop_private(o.verb);
 	return rc == 0 ? CMD_OK : cmd_fail(o.verb, &e);
 }
 

@@ -188,6 +188,18 @@ class Stopping(Fresh):
         self.assertEqual(brig("server", "stop", env=self.clean_env()).returncode, 1)
         must(self.run_brig(self.wasm("hello")))
 
+    def test_a_key_that_is_added_counts_in_the_next_run(self):
+        name, path = os.path.join(self.home, "other"), os.path.join(self.home, "theirs.wasm")
+        must(brig("keygen", "-o", name))
+        must(brig("sign", "-k", name + ".key", "-o", path, self.wasm("hello")))
+        self.assertEqual(self.run_brig(path).returncode, 126)
+        done = must(brig("keys", "add", "--name", "other", "--key", name + ".pub", env=self.clean_env()))
+        self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+        self.assertIn(b"stopped your own brigd", done.stderr)
+        must(self.run_brig(path))
+        done = must(brig("keys", "revoke", "other", env=self.clean_env()))
+        self.assertEqual(self.run_brig(path).returncode, 126)
+
 
 class Verbs(unittest.TestCase):
     def test_every_verb_has_help(self):
