@@ -15,10 +15,11 @@
 #include "clients/c/cmd.h"
 
 #define SHOWN_FAULTS 20
+#define SYSTEM_LOG   "/var/lib/brig/audit/log.jsonl"
 
 static const char about[] =
     "brig audit VERB: the log of what ran, who asked for it, and what was refused. FILE is by default the log of your own\n"
-    "brigd, as root that of the system: STATE/audit/log.jsonl.";
+    "brigd, STATE/audit/log.jsonl; as root that of the system when there is one.";
 
 /* --- the file ------------------------------------------------------------------------------------------------------ */
 
@@ -29,8 +30,8 @@ default_path(char out[PATH_MAX], struct err *e)
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 	int n;
 
-	if (geteuid() == 0)
-		n = snprintf(out, PATH_MAX, "/var/lib/brig/audit/log.jsonl");
+	if (geteuid() == 0 && access(SYSTEM_LOG, F_OK) == 0)
+		n = snprintf(out, PATH_MAX, SYSTEM_LOG);
 	else if (state != NULL && state[0] == '/')
 		n = snprintf(out, PATH_MAX, "%s/brig/audit/log.jsonl", state);
 	else if (home != NULL && home[0] == '/')
@@ -52,6 +53,8 @@ open_log(const char *file, char path[PATH_MAX], struct err *e)
 	f = fopen(path, "re");
 	if (f == NULL)
 		err_sys(e, ERR_IO, "%s", path);
+	else if (file == NULL)
+		cmd_error("audit", "%s", path);
 	return f;
 }
 

@@ -188,6 +188,14 @@ class Stopping(Fresh):
         self.assertEqual(brig("server", "stop", env=self.clean_env()).returncode, 1)
         must(self.run_brig(self.wasm("hello")))
 
+    def test_audit_without_a_file_names_the_log_it_reads(self):
+        log = os.path.join(self.home, ".local/state/brig/audit/log.jsonl")
+        if harness.IS_ROOT and os.path.exists("/var/lib/brig/audit/log.jsonl"):
+            self.skipTest("this machine has a log of its own")
+        for verb in ("show", "verify"):
+            self.assertIn(log.encode(), must(brig("audit", verb, env=self.clean_env())).stderr)
+            self.assertEqual(must(brig("audit", verb, log, env=self.clean_env())).stderr, b"")
+
     def test_a_key_that_is_added_counts_in_the_next_run(self):
         name, path = os.path.join(self.home, "other"), os.path.join(self.home, "theirs.wasm")
         must(brig("keygen", "-o", name))
