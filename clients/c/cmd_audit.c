@@ -116,10 +116,12 @@ print_report(const char *path, const struct chain_report *r, unsigned shown)
 	if (r->faults > shown || shown > SHOWN_FAULTS)
 		printf("and more\n");
 	if (r->faults > 0) {
-		printf("%s: NOT as it was written: %" PRIu64 " faults in %" PRIu64 " records\n", path, r->faults, r->records);
+		printf("%s: NOT as it was written: %" PRIu64 " fault%s in %" PRIu64 " record%s\n", path, r->faults,
+		    r->faults == 1 ? "" : "s", r->records, r->records == 1 ? "" : "s");
 		return;
 	}
-	printf("%s: %" PRIu64 " records, none altered, missing or out of order\n", path, r->records);
+	printf("%s: %" PRIu64 " record%s, none altered, missing or out of order\n", path, r->records,
+	    r->records == 1 ? "" : "s");
 	if (r->torn > 0)
 		printf("%" PRIu64 " were torn by a crash or a full disk, and are marked so in the log\n", r->torn);
 	if (r->records > 0)
@@ -201,7 +203,8 @@ print_column(const char *text, int width)
 		if (line[i] == '\n' || line[i] == '\t')
 			line[i] = ' ';
 	cmd_print_safe(stdout, line, n);
-	printf("%*s", n < (size_t)width ? width - (int)n : 1, " ");
+	if (width > 0)
+		printf("%*s", n < (size_t)width ? width - (int)n : 1, " ");
 }
 
 static void
@@ -221,14 +224,16 @@ print_row(const struct chain_record *r)
 	print_column(what, 30);
 	print_column(digest[0] == '\0' ? "-" : digest, 14);
 	print_column(run[0] == '\0' ? "-" : run, 0);
-	if (reason[0] != '\0')
+	if (reason[0] != '\0') {
+		putchar(' ');
 		print_column(reason, 0);
+	}
 	putchar('\n');
 }
 
-/* Shows one line of the log, if it is asked for. Returns whether it is a record. */
+/* Shows one line of the log, if it is asked for: *shown is then true. Returns whether it is a record. */
 static bool
-show_line(const struct options *o, uint64_t number, const char *line, size_t length)
+show_line(const struct options *o, uint64_t number, const char *line, size_t length, bool *shown)
 {
 	struct chain_record r = {0};
 	struct err e = {0};
@@ -240,6 +245,7 @@ show_line(const struct options *o, uint64_t number, const char *line, size_t len
 	}
 	run = TEXT_AT(r.json, "process", "uid");
 	if (o->run == NULL || strcmp(run, o->run) == 0) {
+		*shown = true;
 		if (o->json)
 			printf("%.*s\n", (int)length, line);
 		else
@@ -256,7 +262,7 @@ show_log(int argc, char **argv)
 	char path[PATH_MAX], *line = NULL;
 	struct err e = {0};
 	uint64_t number = 0;
-	bool good = true;
+	bool good = true, shown = false;
 	size_t room = 0;
 	ssize_t n;
 	FILE *f;
@@ -269,10 +275,14 @@ show_log(int argc, char **argv)
 	if (!o.json)
 		printf("%6s  %-20s  %-10s %-29s %-13s %s\n", "record", "time", "user", "what", "module", "run");
 	while ((n = getline(&line, &room, f)) > 0)
-		good &= show_line(&o, ++number, line, (size_t)n - (line[n - 1] == '\n' ? 1 : 0));
+		good &= show_line(&o, ++number, line, (size_t)n - (line[n - 1] == '\n' ? 1 : 0), &shown);
 	if (ferror(f) || fflush(stdout) != 0) {
 		err_sys(&e, ERR_IO, "%s", path);
 		cmd_fail("audit", &e);
+		good = false;
+	}
+	if (good && o.run != NULL && !shown) {
+		cmd_error("audit", "%s: no record of the run %s", path, o.run);
 		good = false;
 	}
 	free(line);

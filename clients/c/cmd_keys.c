@@ -249,6 +249,7 @@ set_time(json_t *object, const char *field, int64_t seconds, struct err *e)
 static int
 edit_save(const struct options *o, struct edit *ed, struct err *e)
 {
+	const size_t count = json_array_size(json_object_get(ed->document, "keys"));
 	int64_t expires = 0;
 	int rc;
 
@@ -258,9 +259,8 @@ edit_save(const struct options *o, struct edit *ed, struct err *e)
 		return rc;
 	if ((rc = keyring_edit_seal(ed->path, ed->document, &ed->root, e)) != 0)
 		return rc;
-	printf("%s: version %jd, %zu keys, expires %s\n", ed->path,
-	    (intmax_t)json_integer_value(json_object_get(ed->document, "version")),
-	    json_array_size(json_object_get(ed->document, "keys")),
+	printf("%s: version %jd, %zu key%s, expires %s\n", ed->path,
+	    (intmax_t)json_integer_value(json_object_get(ed->document, "version")), count, count == 1 ? "" : "s",
 	    json_string_value(json_object_get(ed->document, "expires")));
 	return 0;
 }

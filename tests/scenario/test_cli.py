@@ -193,8 +193,12 @@ class Stopping(Fresh):
         if harness.IS_ROOT and os.path.exists("/var/lib/brig/audit/log.jsonl"):
             self.skipTest("this machine has a log of its own")
         for verb in ("show", "verify"):
-            self.assertIn(log.encode(), must(brig("audit", verb, env=self.clean_env())).stderr)
+            done = must(brig("audit", verb, env=self.clean_env()))
+            self.assertIn(log.encode(), done.stderr)
+            self.assertNotIn(b" \n", done.stdout)
             self.assertEqual(must(brig("audit", verb, log, env=self.clean_env())).stderr, b"")
+        done = brig("audit", "show", "--run", "run-of-another", log)
+        self.assertEqual((done.returncode, b"run-of-another" in done.stderr), (1, True), done.stderr)
 
     def test_a_key_that_is_added_counts_in_the_next_run(self):
         name, path = os.path.join(self.home, "other"), os.path.join(self.home, "theirs.wasm")
