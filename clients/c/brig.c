@@ -27,7 +27,7 @@ print_help(void)
 	       "  brig VERB [options] ...\n\n");
 	for (size_t i = 0; i < COUNT_OF(verbs); i++)
 		printf("  %-9s %s\n", verbs[i].name, verbs[i].text);
-	printf("\nEach verb has --help. Try: brig run hello.wasm\n");
+	printf("\nEach verb has --help (or brig help VERB). Try: brig run hello.wasm\n");
 }
 
 static int
@@ -46,6 +46,15 @@ unknown_verb(const char *name)
 	return cmd_usage(NULL, "there is no verb \"%s\"", name);
 }
 
+static int
+call_verb(int argc, char **argv)
+{
+	for (size_t i = 0; i < COUNT_OF(verbs); i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+	return unknown_verb(argv[1]);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -57,6 +66,11 @@ main(int argc, char **argv)
 		print_help();
 		return CMD_USAGE;
 	}
+	if (argc > 2 && strcmp(argv[1], "help") == 0) { /* brig help VERB */
+		char *asked[] = {argv[0], argv[2], (char[]){"--help"}, NULL};
+
+		return call_verb(3, asked);
+	}
 	if (cmd_is_help(argc, argv)) {
 		print_help();
 		return CMD_OK;
@@ -65,8 +79,5 @@ main(int argc, char **argv)
 		printf("brig %s\n", BRIG_VERSION);
 		return CMD_OK;
 	}
-	for (size_t i = 0; i < COUNT_OF(verbs); i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argc - 1, argv + 1);
-	return unknown_verb(argv[1]);
+	return call_verb(argc, argv);
 }

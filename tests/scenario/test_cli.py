@@ -220,6 +220,7 @@ class Verbs(unittest.TestCase):
             with self.subTest(verb):
                 self.assertIn(verb, listed)
                 self.assertIn("brig " + verb, must(brig(verb, "--help")).stdout.decode())
+                self.assertEqual(must(brig("help", verb)).stdout, must(brig(verb, "--help")).stdout)
 
     def test_version(self):
         self.assertRegex(must(brig("--version")).stdout.decode(), r"^brig \d+\.\d+")
