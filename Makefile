@@ -132,6 +132,8 @@ $(O)/engine_id.h: FORCE
 	@mkdir -p $(@D)
 	@echo '#define ENGINE_ID "$(ENGINE_ID)"' | cmp -s - $@ || echo '#define ENGINE_ID "$(ENGINE_ID)"' >$@
 
+engine: $(ENGINE_WORKER) $(ENGINE_COMPILER)
+
 # A named engine is taken as it is; ours is built once into the user's cache.
 ifndef BRIG_ENGINE
 $(ENGINE_WORKER):
@@ -197,6 +199,7 @@ JOBS = $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS))),,-j$(shell nproc))
 
 demo: ## from nothing to a signed run: what brig is, in one command
 	@scripts/deps.sh build
+	@$(MAKE) O=$(O) engine
 	@$(MAKE) $(JOBS) O=$(O) all
 	@scripts/demo.sh $(O)
 
@@ -235,7 +238,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 FORCE:
-.PHONY: all unit-tests test-unit check-build check deps deps-check demo bench benches docs install clean help FORCE
+.PHONY: all engine unit-tests test-unit check-build check deps deps-check demo bench benches docs install clean help FORCE
 .SECONDARY:
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
