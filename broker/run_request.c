@@ -2,11 +2,11 @@
 
 #include "broker/run_request.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/memfd.h"
 #include "base/nearest.h"
 
@@ -42,13 +42,11 @@ static int
 decode_base64(const char *text, size_t length, const char *what, uint8_t **data, size_t *size, struct rpc_failure *f)
 {
 	size_t room = length / 4 * 3 + 3;
-	const char *end = NULL;
 	uint8_t *bytes = malloc(room);
 
 	if (bytes == NULL)
 		return rpc_fail(f, RPC_internal_error, "out of memory: %zu bytes", room);
-	if (sodium_base642bin(bytes, room, text, length, NULL, size, &end, sodium_base64_VARIANT_ORIGINAL) != 0 ||
-	    end != text + length) {
+	if (!base64_decode(text, length, bytes, room, size)) {
 		free(bytes);
 		return rpc_fail(f, RPC_invalid_params, "%s is not base64 (RFC 4648, with padding, without line breaks)", what);
 	}

@@ -216,7 +216,7 @@ input_may_be_base64(void **state)
 static void
 base64_is_strict(void **state)
 {
-	static const char *const bad[] = {"A", "AA", "AAA", "AA=", "AB==", "A===", "====", "AAAA=", "AA==AA==", "AA\\n==", " AAAA",
+	static const char *const bad[] = {"AA\xc2\x80", "A", "AA", "AAA", "AA=", "AB==", "A===", "====", "AAAA=", "AA==AA==", "AA\\n==", " AAAA",
 	    "AAAA\\n", "AA-_", "!!!!"};
 	char text[256];
 
