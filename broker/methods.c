@@ -2,7 +2,6 @@
 
 #include "broker/methods.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -300,17 +299,13 @@ digest_param(const json_t *params, const char *const *names, size_t count, struc
 static json_t *
 bytes_json(const struct module *m)
 {
-	size_t room = sodium_base64_encoded_len(m->size, sodium_base64_VARIANT_ORIGINAL);
-	char *text = malloc(room);
 	struct memfd_map map;
-	json_t *json = NULL;
+	json_t *json;
 
-	if (text != NULL && memfd_map(m->fd, m->size, &map, NULL) == 0) {
-		sodium_bin2base64(text, room, map.data, map.size, sodium_base64_VARIANT_ORIGINAL);
-		memfd_unmap(&map);
-		json = json_stringn_nocheck(text, room - 1);
-	}
-	free(text);
+	if (memfd_map(m->fd, m->size, &map, NULL) != 0)
+		return NULL;
+	json = json_base64(map.data, map.size);
+	memfd_unmap(&map);
 	return json;
 }
 

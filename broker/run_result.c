@@ -163,20 +163,13 @@ run_result_parse(const uint8_t *payload, size_t length, struct proto_result *out
 /* --- what the client is told ------------------------------------------------------------------------------------ */
 
 json_t *
-json_bytes(const uint8_t *data, size_t length, bool *base64)
+json_base64(const uint8_t *data, size_t length)
 {
-	json_t *json = NULL;
-	size_t room;
-	char *text;
+	size_t room = sodium_base64_encoded_len(length, sodium_base64_VARIANT_ORIGINAL);
+	char *text = malloc(room);
+	json_t *json;
 
-	*base64 = false;
-	if (length == 0)
-		return json_string("");
-	if (memchr(data, '\0', length) == NULL && (json = json_stringn((const char *)data, length)) != NULL)
-		return json;
-	*base64 = true;
-	room = sodium_base64_encoded_len(length, sodium_base64_VARIANT_ORIGINAL);
-	if ((text = malloc(room)) == NULL)
+	if (text == NULL)
 		return NULL;
 	sodium_bin2base64(text, room, data, length, sodium_base64_VARIANT_ORIGINAL);
 	json = json_stringn_nocheck(text, room - 1);
@@ -184,19 +177,18 @@ json_bytes(const uint8_t *data, size_t length, bool *base64)
 	return json;
 }
 
-static json_t *
-base64_of(const struct run_stream *s)
+json_t *
+json_bytes(const uint8_t *data, size_t length, bool *base64)
 {
-	size_t room = sodium_base64_encoded_len(s->length, sodium_base64_VARIANT_ORIGINAL);
-	char *text = malloc(room);
 	json_t *json;
 
-	if (text == NULL)
-		return NULL;
-	sodium_bin2base64(text, room, s->data, s->length, sodium_base64_VARIANT_ORIGINAL);
-	json = json_string_nocheck(text);
-	free(text);
-	return json;
+	*base64 = false;
+	if (length == 0)
+		return json_string("");
+	if (memchr(data, '\0', length) == NULL && (json = json_stringn((const char *)data, length)) != NULL)
+		return json;
+	*base64 = true;
+	return json_base64(data, length);
 }
 
 /* Both streams in one encoding: text if both are, else base64. */
@@ -212,10 +204,10 @@ add_streams(json_t *result, const struct run_facts *f)
 	err = json_bytes(f->err.data, f->err.length, &base64[1]);
 	if (base64[0] && !base64[1]) {
 		json_decref(err);
-		err = base64_of(&f->err);
+		err = json_base64(f->err.data, f->err.length);
 	} else if (base64[1] && !base64[0]) {
 		json_decref(out);
-		out = base64_of(&f->out);
+		out = json_base64(f->out.data, f->out.length);
 	}
 	return json_object_set_new(result, "stdout", out) | json_object_set_new(result, "stderr", err) |
 	    json_object_set_new(result, "encoding", json_string(base64[0] || base64[1] ? "base64" : "utf-8"));

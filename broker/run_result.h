@@ -88,6 +88,9 @@ const char *run_call_name(uint32_t call);
 int run_result_parse(const uint8_t *payload, size_t length, struct proto_result *out, const char **text, json_t **frames,
     struct err *e);
 
+/* json_base64 - a JSON string of the bytes' base64 (RFC 4648, padded). NULL when out of memory. */
+json_t *json_base64(const uint8_t *data, size_t length);
+
 /* json_bytes - a JSON string of bytes when they are UTF-8 without NUL, else of their base64; *base64 says which. */
 json_t *json_bytes(const uint8_t *data, size_t length, bool *base64);
 
