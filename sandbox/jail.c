@@ -284,20 +284,20 @@ jail_filter(const struct sock_fprog *prog, uint32_t *layers, struct err *e)
 
 /* --- limits and descriptors ------------------------------------------------------------------------------------ */
 
-/* Lowers one limit, soft and hard, to `value`, or to the hard limit where that is lower. */
+/* Sets one limit to `soft` and `hard`. Where the hard limit is lower already, it stays and the soft one goes as far. */
 static int
-lower_limit(__rlimit_resource_t resource, uint64_t value, struct err *e)
+lower_limit(__rlimit_resource_t resource, uint64_t soft, uint64_t hard, struct err *e)
 {
-	struct rlimit limit;
+	struct rlimit limit = {(rlim_t)soft, (rlim_t)hard};
 
-	if (getrlimit(resource, &limit) != 0)
-		return err_sys(e, ERR_IO, "reading resource limit %d", (int)resource);
-	if (limit.rlim_max > value)
-		limit.rlim_max = (rlim_t)value;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(resource, &limit) != 0)
-		return err_sys(e, ERR_IO, "setting resource limit %d to %ju", (int)resource, (uintmax_t)limit.rlim_max);
-	return 0;
+	if (setrlimit(resource, &limit) == 0)
+		return 0;
+	if (errno == EPERM && getrlimit(resource, &limit) == 0 && limit.rlim_max < hard) {
+		limit.rlim_cur = limit.rlim_max < soft ? limit.rlim_max : (rlim_t)soft;
+		if (setrlimit(resource, &limit) == 0)
+			return 0;
+	}
+	return err_sys(e, ERR_IO, "setting resource limit %d to %ju", (int)resource, (uintmax_t)soft);
 }
 
 static uint64_t
@@ -309,12 +309,13 @@ seconds_up(uint64_t ms)
 static int
 enter_limits(const struct jail_config *cfg, struct err *e)
 {
-	int rc = lower_limit(RLIMIT_CORE, 0, e);
+	const uint64_t cpu = seconds_up(cfg->cpu_ms);
+	int rc = lower_limit(RLIMIT_CORE, 0, 0, e);
 
-	if (rc == 0 && cfg->cpu_ms > 0)
-		rc = lower_limit(RLIMIT_CPU, seconds_up(cfg->cpu_ms), e);
+	if (rc == 0 && cfg->cpu_ms > 0) /* to the first process of a namespace SIGXCPU means nothing */
+		rc = lower_limit(RLIMIT_CPU, cpu, cpu, e);
 	if (rc == 0 && cfg->data_bytes > 0)
-		rc = lower_limit(RLIMIT_DATA, cfg->data_bytes, e);
+		rc = lower_limit(RLIMIT_DATA, cfg->data_bytes, cfg->data_bytes, e);
 	return rc;
 }
 
@@ -329,22 +330,23 @@ close_above(int last, struct err *e)
 static int
 worker_limits(const struct proto_run *run, struct err *e)
 {
+	const uint64_t cpu = seconds_up(run->cpu_ms) + 1;
 	const struct {
 		__rlimit_resource_t resource;
-		uint64_t value;
+		uint64_t soft, hard;
 	} limits[] = {
-	    {RLIMIT_CORE, 0},
-	    {RLIMIT_FSIZE, 0},
-	    {RLIMIT_NPROC, 0},
-	    {RLIMIT_MEMLOCK, 0},
-	    {RLIMIT_NOFILE, JAIL_WORKER_FDS},
-	    {RLIMIT_DATA, run->data_bytes},
-	    {RLIMIT_CPU, seconds_up(run->cpu_ms) + 1},
+	    {RLIMIT_CORE, 0, 0},
+	    {RLIMIT_FSIZE, 0, 0},
+	    {RLIMIT_NPROC, 0, 0},
+	    {RLIMIT_MEMLOCK, 0, 0},
+	    {RLIMIT_NOFILE, JAIL_WORKER_FDS, JAIL_WORKER_FDS},
+	    {RLIMIT_DATA, run->data_bytes, run->data_bytes},
+	    {RLIMIT_CPU, cpu, cpu + 1}, /* SIGXCPU says what it was; SIGKILL says nothing */
 	};
 	int rc = 0;
 
 	for (size_t i = 0; i < ARRAY_LENGTH(limits) && rc == 0; i++)
-		rc = lower_limit(limits[i].resource, limits[i].value, e);
+		rc = lower_limit(limits[i].resource, limits[i].soft, limits[i].hard, e);
 	return rc;
 }
 

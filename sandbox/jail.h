@@ -66,7 +66,8 @@ int jail_filter(const struct sock_fprog *prog, uint32_t *layers, struct err *e);
 /*
  * jail_worker - the part of the jail that a worker adds to what it inherits: the job socket becomes descriptor 3 and
  * every other one is closed, 0 to 2 included; dies with its parent; RLIMIT_CORE, FSIZE, NPROC and MEMLOCK 0, NOFILE
- * JAIL_WORKER_FDS, DATA run->data_bytes, CPU run->cpu_ms rounded up to a second, plus one. Borrows `run`.
+ * JAIL_WORKER_FDS, DATA run->data_bytes; SIGXCPU at run->cpu_ms of CPU time rounded up to a second, plus one, for a
+ * worker that did not end itself, and SIGKILL a second later. A hard limit that is lower already stays. Borrows `run`.
  *
  * Returns 0; or ERR_IO, with job_socket still open to say so on: the child must then exit.
  */

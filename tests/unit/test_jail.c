@@ -236,7 +236,8 @@ worker_body(void *arg, struct err *e)
 	NEED(jail_worker(sv[1], &run, e) == 0);
 	for (int fd = 0; fd < 256; fd++)
 		NEED((fcntl(fd, F_GETFD) >= 0) == (fd == PROTO_SOCKET_FD));
-	NEED(getrlimit(RLIMIT_CPU, &limit) == 0 && limit.rlim_max == 3); /* 1.5 s rounded up, plus one */
+	NEED(getrlimit(RLIMIT_CPU, &limit) == 0 && limit.rlim_cur == 3); /* 1.5 s rounded up, plus one */
+	NEED(limit.rlim_max == 4);
 	NEED(getrlimit(RLIMIT_DATA, &limit) == 0 && limit.rlim_max == 64 << 20);
 	NEED(getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max == JAIL_WORKER_FDS);
 	NEED(getrlimit(RLIMIT_NPROC, &limit) == 0 && limit.rlim_max == 0);
@@ -253,6 +254,54 @@ a_worker_keeps_one_descriptor_and_small_limits(void **state)
 	skip(); /* the sanitizer's own mappings are past any RLIMIT_DATA */
 #endif
 	assert_int_equal(jailed_plain(worker_body, NULL), 0);
+}
+
+/* As a worker whose own timer does not end it. */
+static int
+burn(void *arg, struct err *e)
+{
+	const struct proto_run run = {.wall_ms = 60000, .cpu_ms = 0, .data_bytes = (uint64_t)1 << 62};
+	int sv[2];
+
+	(void)arg;
+	NEED(imsg_pair(sv, e) == 0);
+	NEED(jail_worker(sv[1], &run, e) == 0);
+	for (volatile uint64_t i = 0;; i++)
+		continue;
+}
+
+static void
+a_worker_past_its_cpu_time_is_ended_by_the_signal_that_says_so(void **state)
+{
+	int status = jailed_plain(burn, NULL);
+
+	(void)state;
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGXCPU);
+}
+
+static int
+worker_under_lower_limits(void *arg, struct err *e)
+{
+	const struct proto_run run = {.wall_ms = 1000, .cpu_ms = 60000, .data_bytes = (uint64_t)1 << 62};
+	const struct rlimit files = {4, 8}, cpu = {5, 30};
+	struct rlimit limit;
+	int sv[2];
+
+	(void)arg;
+	NEED(imsg_pair(sv, e) == 0);
+	NEED(setrlimit(RLIMIT_NOFILE, &files) == 0 && setrlimit(RLIMIT_CPU, &cpu) == 0);
+	NEED(jail_worker(sv[1], &run, e) == 0);
+	NEED(getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max == 8);
+	NEED(getrlimit(RLIMIT_CPU, &limit) == 0 && limit.rlim_cur == 30 && limit.rlim_max == 30);
+	return 0;
+}
+
+static void
+limits_that_are_lower_already_stay(void **state)
+{
+	(void)state;
+	assert_int_equal(jailed_plain(worker_under_lower_limits, NULL), 0);
 }
 
 static int
@@ -356,6 +405,8 @@ main(void)
 	    BOTH_TESTS(stray_descriptors_are_closed),
 	    cmocka_unit_test(no_page_becomes_executable_after_locking),
 	    cmocka_unit_test(a_worker_keeps_one_descriptor_and_small_limits),
+	    cmocka_unit_test(a_worker_past_its_cpu_time_is_ended_by_the_signal_that_says_so),
+	    cmocka_unit_test(limits_that_are_lower_already_stay),
 	    cmocka_unit_test(refuses_a_process_without_namespaces),
 	    cmocka_unit_test(the_container_profile_does_without_namespaces_and_says_so),
 	    cmocka_unit_test(the_container_profile_refuses_root),
