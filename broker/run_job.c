@@ -325,7 +325,7 @@ run_launch(struct run *run, struct err *e)
 	run->state = RUNNING;
 	run->t_started = started;
 	run->runs->running++;
-	if (run->request.stream_output && run->ncalls > 0 && !run->announced) {
+	if ((run->request.stream_output || run->request.stream_input) && run->ncalls > 0 && !run->announced) {
 		run->announced = true;
 		run_notify(run, "run.started", json_pack("{s:s, s:O?}", "run_id", run->id, "request", run->calls[0]->id));
 	}

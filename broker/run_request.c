@@ -303,8 +303,6 @@ parse_rest(const json_t *params, struct run_request *r, struct rpc_failure *f)
 	if (stream != NULL && !json_is_boolean(stream))
 		return rpc_fail(f, RPC_invalid_params, "stream must be true or false");
 	r->stream_output = json_is_true(stream);
-	if (r->stream_input && !r->stream_output)
-		return rpc_fail(f, RPC_invalid_params, "stdin can be streamed only with \"stream\": true");
 	if (key != NULL &&
 	    (!json_is_string(key) || json_string_length(key) == 0 || json_string_length(key) > RUN_KEY_MAX))
 		return rpc_fail(f, RPC_invalid_params, "key must be a string of 1 to %d bytes", RUN_KEY_MAX);

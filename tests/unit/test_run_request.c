@@ -109,7 +109,7 @@ every_wrong_type_is_refused_by_name(void **state)
 	    {"\"env\":null", "env"}, {"\"env\":{\"A\":1}", "env.A"}, {"\"env\":{\"A\":null}", "env.A"}, {"\"env\":{\"\":\"x\"}", "env"},
 	    {"\"env\":{\"A=B\":\"x\"}", "env"}, {"\"stdin\":1", "stdin"}, {"\"stdin\":[]", "stdin"}, {"\"stdin\":{}", "stdin"},
 	    {"\"stdin\":{\"base64\":1}", "stdin"}, {"\"stdin\":{\"base64\":\"YQ==\",\"x\":1}", "stdin"},
-	    {"\"stdin\":{\"stream\":1}", "stdin"}, {"\"stdin\":{\"stream\":true}", "stream"}, {"\"stream\":1", "stream"},
+	    {"\"stdin\":{\"stream\":1}", "stdin"}, {"\"stream\":1", "stream"},
 	    {"\"stream\":null", "stream"}, {"\"stream\":\"yes\"", "stream"}, {"\"key\":1", "key"}, {"\"key\":\"\"", "key"},
 	    {"\"policy\":[]", "policy"}, {"\"policy\":null", "policy"}, {"\"policy\":{\"version\":2}", "policy"},
 	    {"\"policy\":{\"version\":1,\"limits\":{\"wall_sm\":1}}", "wall_ms"},
@@ -148,6 +148,9 @@ streams_are_asked_for(void **state)
 	run_request_clear(&r);
 	r = good("{" MODULE ",\"stream\":true,\"stdin\":{\"stream\":true}}");
 	assert_true(r.stream_output && r.stream_input);
+	run_request_clear(&r);
+	r = good("{" MODULE ",\"stdin\":{\"stream\":true}}");
+	assert_true(!r.stream_output && r.stream_input);
 	run_request_clear(&r);
 	r = good("{" MODULE ",\"stdin\":{\"stream\":false}}");
 	assert_false(r.stream_output || r.stream_input);
