@@ -28,9 +28,12 @@ static const char help[] =
     "digits, runs a program that `brig module put` stored; nothing is sent or signed.\n"
     "\n"
     "  -e, --env NAME=VALUE    set a variable of its environment; NAME alone passes ours on (repeatable)\n"
-    "  -l, --limit NAME=VALUE  state a limit: wall_ms=5s, memory_bytes=64M, fuel=1G (repeatable; brig policy limits)\n"
-    "  -t, --timeout TIME      short for --limit wall_ms=TIME\n"
-    "  -p, --policy FILE       run under this policy document, within what the server allows\n"
+    "  -t, --timeout TIME      stop it after this time: 1500ms, 2s, 5m, 1h; short for --limit wall_ms=TIME\n"
+    "  -m, --memory SIZE       give it at most so much memory: 64M, 1G; short for --limit memory_bytes=SIZE\n"
+    "  -l, --limit NAME=VALUE  state a limit: wall_ms=5s, memory_bytes=64M, fuel=1G (repeatable; brig policy limits).\n"
+    "                          A bare number is in milliseconds, bytes or pieces; TIME has to name its unit\n"
+    "  -p, --policy FILE       run under this policy document, within what the server allows; -l, -t and -m take the\n"
+    "                          place of the limits in it, wherever they stand; of two for one limit the last counts\n"
     "      --stdin none        give it an empty standard input, and leave ours alone\n"
     "      --json              print the whole result, or {\"error\": ...}, as JSON on standard output, nothing else\n"
     "  -u, --usage             print what the run used on standard error, at the end\n"
@@ -45,6 +48,7 @@ enum { OPT_STDIN = 256, OPT_JSON, OPT_NO_SIGN, OPT_SOCKET, OPT_HELP };
 static const struct option long_options[] = {
     {"env", required_argument, NULL, 'e'},
     {"limit", required_argument, NULL, 'l'},
+    {"memory", required_argument, NULL, 'm'},
     {"timeout", required_argument, NULL, 't'},
     {"policy", required_argument, NULL, 'p'},
     {"stdin", required_argument, NULL, OPT_STDIN},
@@ -112,13 +116,23 @@ add_limit(struct run *r, const char *text, struct err *e)
 	return 0;
 }
 
+/* --timeout and --memory: a limit that has an option of its own. */
+static int
+add_named_limit(struct run *r, enum policy_limit limit, const char *text, struct err *e)
+{
+	char named[128];
+
+	snprintf(named, sizeof(named), "%s=%s", policy_limit_info[limit].name, text);
+	return add_limit(r, named, e);
+}
+
+/* Other programs take a bare number for seconds, and wall_ms for milliseconds: nobody's guess is good enough here. */
 static int
 add_timeout(struct run *r, const char *text, struct err *e)
 {
-	char limit[64];
-
-	snprintf(limit, sizeof(limit), "wall_ms=%s", text);
-	return add_limit(r, limit, e);
+	if (text[0] != '\0' && strspn(text, "0123456789") == strlen(text))
+		return err_set(e, ERR_INVAL, "--timeout %.40s: say in which unit, as in %.40ss or %.40sms", text, text, text);
+	return add_named_limit(r, POLICY_LIMIT_wall_ms, text, e);
 }
 
 /* One option. ERR_* with a message for the usage line. */
@@ -132,6 +146,8 @@ take_option(struct run *r, int option, const char *value, struct err *e)
 		return add_limit(r, value, e);
 	case 't':
 		return add_timeout(r, value, e);
+	case 'm':
+		return add_named_limit(r, POLICY_LIMIT_memory_bytes, value, e);
 	case 'p':
 		r->policy_file = value;
 		return 0;
@@ -166,7 +182,7 @@ take_command_line(struct run *r, int argc, char **argv, int *exit_code)
 	int option;
 
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "+:e:l:t:p:u", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:e:l:m:t:p:u", long_options, NULL)) != -1) {
 		if (option == OPT_HELP) {
 			fputs(help, stdout);
 			*exit_code = CMD_OK;
@@ -266,28 +282,11 @@ args_json(const struct run *r)
 	return args;
 }
 
-/* Standard input: streamed, or nothing; with --json read here to its end. */
-static int
-stdin_json(const struct run *r, json_t **out, struct err *e)
+/* Standard input: streamed, or nothing. */
+static json_t *
+stdin_json(const struct run *r)
 {
-	uint8_t *data;
-	size_t length;
-	int rc;
-
-	if (r->no_stdin) {
-		*out = json_string("");
-		return 0;
-	}
-	if (!r->json) {
-		*out = json_pack("{s:b}", "stream", 1);
-		return 0;
-	}
-	rc = io_read_fd(STDIN_FILENO, policy_limit_info[POLICY_LIMIT_stdin_bytes].maximum, &data, &length, e);
-	if (rc != 0)
-		return err_context(e, "standard input");
-	*out = brig_base64(data, length);
-	free(data);
-	return 0;
+	return r->no_stdin ? json_string("") : json_pack("{s:b}", "stream", 1);
 }
 
 static const char *
@@ -307,17 +306,16 @@ module_json(const struct run *r)
 static int
 make_params(const struct run *r, json_t **out, struct err *e)
 {
-	json_t *args = args_json(r), *input = NULL, *policy = NULL, *params = NULL;
+	json_t *args = args_json(r), *policy = NULL, *params = NULL;
 	int rc = args == NULL ? err_set(e, ERR_INVAL, "an argument is not UTF-8, and cannot be sent") : 0;
 
-	if (rc == 0 && (rc = stdin_json(r, &input, e)) == 0 && (rc = make_policy(r, &policy, e)) == 0) {
-		params = json_pack("{s:o, s:s, s:O, s:O, s:O, s:O*, s:b}", "module", module_json(r), "name",
-		    program_name(r), "args", args, "env", r->env, "stdin", input, "policy", policy, "stream", !r->json);
+	if (rc == 0 && (rc = make_policy(r, &policy, e)) == 0) {
+		params = json_pack("{s:o, s:s, s:O, s:O, s:o, s:O*, s:b}", "module", module_json(r), "name",
+		    program_name(r), "args", args, "env", r->env, "stdin", stdin_json(r), "policy", policy, "stream", !r->json);
 		if (params == NULL)
 			rc = err_set(e, ERR_INVAL, "the request cannot be written: is the name of the file UTF-8?");
 	}
 	json_decref(args);
-	json_decref(input);
 	json_decref(policy);
 	if (rc == 0)
 		*out = params;
@@ -380,7 +378,7 @@ run_it(struct run *r)
 		rc = module;
 		goto out;
 	}
-	rc = run_stream(b, params, module, !r->no_stdin && !r->json, &result, &error, &interrupted, &e);
+	rc = run_stream(b, params, module, !r->no_stdin, &result, &error, &interrupted, &e);
 	params = NULL;
 	if (rc == 0)
 		code = finish(r, result, interrupted);

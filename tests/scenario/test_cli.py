@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import unittest
 
 import harness
@@ -123,6 +124,42 @@ class Home(Fresh):
         self.assertEqual((done.returncode, done.stdout), (124, b"looping\n"), done.stderr)
         self.assertIn(b"wall_ms", done.stderr)
 
+    def test_a_time_names_its_unit_and_memory_has_an_option(self):
+        done = self.run_brig("-t", "1", self.wasm(), "loop")
+        self.assertEqual((done.returncode, done.stdout), (125, b""))
+        self.assertIn(b"1s or 1ms", done.stderr)
+        done = self.run_brig("-t", "100ms", self.wasm(), "loop")
+        self.assertEqual((done.returncode, b"100 ms" in done.stderr), (124, True), done.stderr)
+        for option in (["-m", "64K"], ["--memory", "65536"], ["-l", "memory_bytes=64K"]):
+            done = self.run_brig("--json", *option, self.wasm("hello"))
+            self.assertIn("memory", done.stdout.decode())
+            self.assertNotEqual(done.returncode, 0, option)
+        must(self.run_brig("-m", "64M", self.wasm("hello")))
+
+    def test_limits_of_the_command_line_take_the_place_of_the_policy_files_wherever_they_stand(self):
+        path = os.path.join(self.home, "policy.json")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump({"version": 1, "args": True, "limits": {"wall_ms": 60000}}, f)
+        for args in (["-p", path, "-t", "100ms"], ["-t", "5m", "-l", "wall_ms=100", "-p", path]):
+            done = self.run_brig(*args, self.wasm(), "loop")
+            self.assertEqual((done.returncode, b"100 ms" in done.stderr), (124, True), done.stderr)
+
+    def test_json_takes_more_input_than_a_request_could_hold(self):
+        chunk = bytes(range(256)) * 4096
+        with self.start("--json", "-t", "1m", "-l", "output_bytes=1K", self.wasm(), "cat", stdin=subprocess.PIPE) as one:
+            def feed():
+                for _ in range(17):
+                    one.stdin.write(chunk)
+                one.stdin.close()
+            feeder = threading.Thread(target=feed)
+            feeder.start()
+            result = json.loads(one.stdout.read())
+            feeder.join()
+            one.stdin = None
+            one.communicate(timeout=harness.PATIENCE)
+        self.assertEqual((result["status"], result["usage"]["stdout_bytes"]), ("exited", 17 * len(chunk)), result)
+        self.assertEqual(result["truncated"]["stdout"], True)
+
     def test_trap_is_exit_134_and_names_the_functions(self):
         done = self.run_brig(self.wasm(), "trap")
         self.assertEqual(done.returncode, 134)
@@ -142,9 +179,9 @@ class Home(Fresh):
                 self.assertEqual(done.returncode, 125, done.stderr)
                 self.assertTrue(done.stderr)
 
-    def start(self, *args):
+    def start(self, *args, stdin=subprocess.DEVNULL):
         env = dict(os.environ, **self.clean_env())
-        return subprocess.Popen([program("brig"), "run", *args], env=env, stdin=subprocess.DEVNULL,
+        return subprocess.Popen([program("brig"), "run", *args], env=env, stdin=stdin,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def test_interrupt_cancels(self):
