@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -23,6 +24,8 @@
 #include "broker/records.h"
 #include "broker/rules.h"
 #include "broker/services.h"
+
+#define LARGE_BYTES (256 * 1024) /* allocations from here on go back to the kernel when they are freed */
 
 /* brigd as a whole; there is one. */
 struct brigd {
@@ -311,6 +314,8 @@ on_second(evutil_socket_t fd, short what, void *arg)
 		d->idle_since = time(NULL);
 	if (c->idle_exit > 0 && d->serving && !d->broker.draining && time(NULL) - d->idle_since >= c->idle_exit)
 		begin_drain(d, "idle");
+	if (runs_active(d->broker.runs) == 0)
+		malloc_trim(0); /* a burst of work is over: its memory goes back to the kernel */
 }
 
 static int
@@ -512,6 +517,7 @@ main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN);
 	umask(077);
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 	if (sodium_init() < 0) {
 		fprintf(stderr, "brigd: the cryptography library does not work here\n");
 		return 1;

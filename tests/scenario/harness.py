@@ -6,8 +6,10 @@ Python's standard library only. A test file ends with `harness.main()`, runs alo
 
 import array
 import base64
+import collections
 import ctypes
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -20,6 +22,8 @@ import sys
 import tempfile
 import time
 import unittest
+
+import wasm
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("BRIG_BUILD", os.path.join(ROOT, "build")))
@@ -431,6 +435,125 @@ class Scenario(unittest.TestCase):
 
     def assert_exited(self, result, code=0):
         self.assertEqual((result["status"], result.get("exit_code")), ("exited", code), result)
+
+
+class Traces:
+    """What a brigd that has nothing to do has: processes, their open descriptors, files, and the broker's memory."""
+
+    RSS_TOLERANCE = 1.05
+    GROWING = ("log.jsonl", "brigd.stderr")  # by what is written there, and nothing is taken out again
+
+    def __init__(self, brigd):
+        family = dict(brigd.children())
+        self.processes = collections.Counter(family.values())
+        family[brigd.process.pid] = "brigd"
+        self.descriptors = collections.Counter()
+        for pid, name in family.items():
+            self.descriptors[name] += self._descriptors(pid)
+        self.files = {os.path.join(d, n) for d, _, names in os.walk(brigd.directory) for n in names
+                      if n not in self.GROWING}
+        with open("/proc/%d/statm" % brigd.process.pid, encoding="ascii") as f:
+            self.rss = int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024  # KiB
+
+    @staticmethod
+    def _descriptors(pid):
+        """How many it has; 0 where the kernel does not show it (to other users than root) or it is gone."""
+        try:
+            return len(os.listdir("/proc/%d/fd" % pid))
+        except (PermissionError, FileNotFoundError):
+            return 0
+
+    def more_than(self, before):
+        """What there is more of than before, in words."""
+        more = ["%d more %s" % (n, name) for name, n in (self.processes - before.processes).items()]
+        more += ["%d more descriptors in %s" % (n, name) for name, n in (self.descriptors - before.descriptors).items()]
+        more += ["the file " + path for path in sorted(self.files - before.files)]
+        if self.rss > before.rss * self.RSS_TOLERANCE:
+            more.append("memory: %d KiB, before %d KiB" % (self.rss, before.rss))
+        return more
+
+    def less_than(self, before):
+        """Processes that are missing, in words."""
+        return ["%d %s missing" % (n, name) for name, n in (before.processes - self.processes).items()]
+
+
+class Hostile(Scenario):
+    """A Scenario that checks after each of its tests that nothing is left: process, descriptor, file, memory.
+
+    It looks when the test's cleanups are done, and waits for what goes by itself. Caches and remembered failures may fill:
+    so when something is there that was not, the test is done again, up to ROUNDS times. What grows each time is a leak,
+    and fails the test. A test here must therefore be one that can be done again; what it opens it closes by addCleanup.
+    """
+
+    ROUNDS = 4
+    options = ("--results-kept", "16")  # so that results of runs are soon as many as they will ever be
+    traces = None
+
+    def __init__(self, name="runTest"):
+        super().__init__(name)
+        test = getattr(self, name)
+
+        @functools.wraps(test)
+        def tidy_test():
+            test()
+            self.doCleanups()
+            self._assert_nothing_left(test)
+        setattr(self, name, tidy_test)
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.traces = None
+
+    def setUp(self):
+        super().setUp()
+        if self.traces is None:
+            self.warm_up()
+            self.doCleanups()
+            type(self).traces = self._settled(None, PATIENCE)
+            super().setUp()
+
+    def warm_up(self):
+        """What brings brigd to the size that it has in ordinary use."""
+        for _ in range(40):
+            self.client.call("run", self.params(wasm=wasm.module()))
+
+    def _settled(self, before, patience):
+        """The traces, once there is nothing more than before (if there is a before) and all processes are there."""
+        deadline = time.monotonic() + patience
+        same, last = 0, None
+        while True:
+            traces = Traces(self.brigd)
+            if before:
+                if (not traces.more_than(before) and not traces.less_than(before)) or time.monotonic() > deadline:
+                    return traces
+            else:
+                same = same + 1 if last and vars(traces) == vars(last) else 0
+                if same == 20:
+                    return traces
+                assert time.monotonic() < deadline, "brigd does not come to rest"
+                last = traces
+            time.sleep(0.01)  # between looks
+
+    def _assert_nothing_left(self, test, patience=PATIENCE / 4):
+        """Compares with what there was; whatever the test leaves only once or twice was a cache that filled."""
+        first = before = self.traces
+        after, more = None, []
+        for again in range(self.ROUNDS):
+            after = self._settled(before, 2 if again < self.ROUNDS - 1 else patience)
+            more = after.more_than(before)
+            if not more:
+                break
+            before = after
+            if again < self.ROUNDS - 1:
+                self.setUp()
+                test()
+                self.doCleanups()
+        missing = after.less_than(first)
+        type(self).traces = after
+        print("# %s: RSS of brigd %d KiB, before %d KiB" % (self.id().replace("__main__.", ""), after.rss, first.rss),
+              flush=True)
+        self.assertFalse(more + missing, "left behind each time")
 
 
 class TapResult(unittest.TestResult):
