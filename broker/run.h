@@ -130,6 +130,9 @@ struct run_identity run_identity_of(const struct run *run);
 /* runs_schedule - give workers to those whose turn it is. */
 void runs_schedule(struct runs *r);
 
+/* run_job_message - what its worker says, which is hostile input: a channel_message_fn whose argument is the run. */
+int run_job_message(void *arg, struct imsg *m, struct err *e);
+
 /* --- run_outcome.c ---------------------------------------------------------------------------------------------- */
 
 /* run_record_outcome - settle how the run ended and put it on record; the client is answered when that is done. */

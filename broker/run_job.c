@@ -114,8 +114,8 @@ static const struct {
     {PROTO_FAILED, job_failed},
 };
 
-static int
-job_message(void *arg, struct imsg *m, struct err *e)
+int
+run_job_message(void *arg, struct imsg *m, struct err *e)
 {
 	struct run *run = arg;
 
@@ -301,7 +301,7 @@ run_launch(struct run *run, struct err *e)
 
 	if ((rc = imsg_pair(sv, e)) != 0)
 		return rc;
-	run->job = channel_new(b->base, sv[0], JOB_QUEUE_MAX, job_message, job_closed, run);
+	run->job = channel_new(b->base, sv[0], JOB_QUEUE_MAX, run_job_message, job_closed, run);
 	if (run->job != NULL)
 		channel_on_drained(run->job, job_drained);
 	run->backstop = evtimer_new(b->base, on_backstop, run);
