@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/proto.h"
+#include "base/quote.h"
 #include "base/version.h"
 #include "broker/broker.h"
 #include "broker/methods.h"
@@ -46,7 +47,7 @@ broker_log(const char *fmt, ...)
 {
 	struct timespec now;
 	struct tm tm;
-	char line[2048];
+	char line[QUOTE_SIZE + 512];
 	va_list ap;
 	size_t n;
 
@@ -65,6 +66,14 @@ broker_log(const char *fmt, ...)
 		return; /* nowhere else to say so */
 }
 
+void
+broker_log_reason(const char *event, const char *text)
+{
+	char quoted[QUOTE_SIZE];
+
+	broker_log("%s reason=%s", event, quote(text, strlen(text), quoted, sizeof(quoted)));
+}
+
 static void
 stop(struct brigd *d, int status)
 {
@@ -79,11 +88,14 @@ start_recorded(void *arg, struct imsg *m, const struct err *why)
 {
 	struct brigd *d = arg;
 	const struct config *c = d->broker.config;
+	char socket[QUOTE_SIZE];
 
 	if (m == NULL || m->hdr.type != PROTO_LOG_DONE) {
-		broker_log("cannot-start reason=\"the audit log cannot be written: %.*s\"",
-		    m != NULL ? (int)m->hdr.length : (int)strlen(why->msg),
+		struct err e;
+
+		err_set(&e, ERR_IO, "the audit log cannot be written: %.*s", m != NULL ? (int)m->hdr.length : (int)strlen(why->msg),
 		    m != NULL ? (const char *)m->payload : why->msg);
+		broker_log_reason("cannot-start", e.msg);
 		stop(d, 1);
 		return;
 	}
@@ -92,8 +104,11 @@ start_recorded(void *arg, struct imsg *m, const struct err *why)
 	d->serving = true;
 	d->idle_since = time(NULL);
 	evconnlistener_enable(d->listener);
-	broker_log("serving socket=%s version=%s uid=%u keys=%zu", c->socket, BRIG_VERSION, (unsigned)getuid(),
-	    keyring_count(d->broker.keyring));
+	broker_log("serving socket=%s version=%s uid=%u keys=%zu", quote(c->socket, strlen(c->socket), socket, sizeof(socket)),
+	    BRIG_VERSION, (unsigned)getuid(), keyring_count(d->broker.keyring));
+	if (c->keyring == NULL)
+		broker_log_reason("no-keyring", "no key counts, so every signed module is refused: --keyring and --root-key name "
+		    "those that do");
 	if (c->ready_fd >= 0) {
 		if (write((int)c->ready_fd, "\n", 1) != 1)
 			broker_log("ready-fd-failed fd=%d", (int)c->ready_fd);
@@ -110,7 +125,7 @@ serve_if_ready(struct brigd *d)
 	if (!d->store_ready || !d->logger_ready || !d->pool_ready || d->serving)
 		return;
 	if (records_service(&d->broker, "start", BRIG_VERSION, start_recorded, d, &e) != 0) {
-		broker_log("cannot-start reason=\"%s\"", e.msg);
+		broker_log_reason("cannot-start", e.msg);
 		stop(d, 1);
 	}
 }
@@ -139,7 +154,7 @@ on_pool_ready(void *arg, const struct err *why)
 	struct brigd *d = arg;
 
 	if (why != NULL) {
-		broker_log("cannot-start reason=\"%s\"", why->msg);
+		broker_log_reason("cannot-start", why->msg);
 		stop(d, 1);
 		return;
 	}
@@ -151,7 +166,10 @@ on_pool_ready(void *arg, const struct err *why)
 static void
 lost(struct brigd *d, const char *name, const struct err *why)
 {
-	broker_log("lost service=%s reason=\"%s\"", name, why->msg);
+	char event[64];
+
+	snprintf(event, sizeof(event), "lost service=%s", name);
+	broker_log_reason(event, why->msg);
 	stop(d, 1);
 }
 
@@ -175,15 +193,14 @@ on_launcher_lost(void *arg, const struct err *why)
 
 /* --- clients ---------------------------------------------------------------------------------------------------- */
 
-/* Tells a client that there is no place for it; whether it hears that is not waited for. */
 static void
 say_full(int sock)
 {
-	static const char full[] = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32003,\"message\":"
-	                           "\"too many connections\",\"data\":{\"name\":\"overloaded\",\"retry_after_ms\":1000}}}\n";
+	struct rpc_failure f = {0};
 
-	if (send(sock, full, sizeof(full) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		broker_log("connections-full");
+	rpc_fail(&f, RPC_overloaded, "too many connections");
+	f.data = json_pack("{s:i}", "retry_after_ms", 1000);
+	conn_refuse(sock, &f);
 }
 
 static void
@@ -202,7 +219,7 @@ on_accept(struct evconnlistener *listener, evutil_socket_t sock, struct sockaddr
 		return;
 	}
 	if ((c = conn_new(&d->conn_owner, sock, &e)) == NULL) {
-		broker_log("client-refused reason=\"%s\"", e.msg);
+		broker_log_reason("client-refused", e.msg);
 		return;
 	}
 	d->broker.connections++;
@@ -218,7 +235,7 @@ static void
 on_accept_error(struct evconnlistener *listener, void *arg)
 {
 	(void)arg;
-	broker_log("accept-failed reason=\"%s\"", strerror(errno));
+	broker_log_reason("accept-failed", strerror(errno));
 	evconnlistener_disable(listener); /* housekeeping enables it again */
 }
 
@@ -280,7 +297,8 @@ reload(struct brigd *d)
 	struct err e = {0};
 
 	if (rules_load(&d->broker, &e) != 0 || rules_save(&d->broker, &e) != 0) {
-		broker_log("reload-failed reason=\"%s\"", e.msg);
+		rules_explain(&d->broker, &e);
+		broker_log_reason("reload-failed", e.msg);
 		return;
 	}
 	broker_log("reloaded keyring_version=%llu keys=%zu", (unsigned long long)keyring_version(d->broker.keyring),
@@ -470,6 +488,20 @@ raise_descriptor_limit(void)
 	}
 }
 
+/* Says at once, not at the first SIGHUP, that what root could read is out of reach for who brigd is from now on. */
+static void
+warn_of_reload(const struct broker *b)
+{
+	struct broker again = {.config = b->config};
+	struct err e = {0};
+
+	if (rules_load(&again, &e) != 0) {
+		rules_explain(&again, &e);
+		broker_log_reason("reload-cannot-work", e.msg);
+	}
+	rules_clear(&again);
+}
+
 static int
 serve(struct config *c)
 {
@@ -489,6 +521,8 @@ serve(struct config *c)
 		rc = services_drop(c, &d.services, &e);
 	if (rc == 0)
 		rc = rules_save(&d.broker, &e); /* as who it will be when it reads and writes it again */
+	if (rc == 0 && d.services.as_root)
+		warn_of_reload(&d.broker);
 	raise_descriptor_limit();
 	if (rc == 0 && (d.broker.base = event_base_new()) == NULL)
 		rc = err_set(&e, ERR_NOMEM, "the event loop");
@@ -499,7 +533,7 @@ serve(struct config *c)
 	if (rc == 0)
 		event_base_dispatch(d.broker.base);
 	else
-		broker_log("cannot-start reason=\"%s\"", e.msg);
+		broker_log_reason("cannot-start", e.msg);
 	disconnect_parts(&d);
 	services_stop(c, &d.services);
 	if (rc == 0)

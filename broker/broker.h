@@ -39,6 +39,7 @@ struct broker {
 	struct pool *pool;
 	struct runs *runs;
 	const struct keyring *keyring; /* never NULL; empty when none was configured */
+	char root[KEYS_KID_TEXT];      /* the key that signed it; "" when none was configured */
 	struct policy *ceiling;
 	struct grants *grants;         /* by owner */
 	struct broker_counts counts;
@@ -50,9 +51,13 @@ struct broker {
 };
 
 /*
- * broker_log - one event, one line on standard error: "brigd: EVENT key=value ...", by printf. For the operator; what
- * auditors need goes to the audit log.
+ * broker_log - one event, one line on standard error: "brigd EVENT key=value ...", by printf. For the operator; what
+ * auditors need goes to the audit log. A value that may hold anything but letters, digits and ._:/- is quoted by the
+ * caller (base/quote.h).
+ *
+ * broker_log_reason - the line `EVENT reason="TEXT"`, whatever is in the text; `event` may have values of its own.
  */
 void broker_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void broker_log_reason(const char *event, const char *text);
 
 #endif

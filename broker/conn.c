@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -681,11 +682,27 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 		close_if_done(c);
 }
 
+void
+conn_refuse(int sock, struct rpc_failure *f)
+{
+	json_t *message = jsonrpc_error(NULL, f);
+	char *text = message == NULL ? NULL : json_dumps(message, JSON_COMPACT);
+	struct iovec line[] = {{text, text == NULL ? 0 : strlen(text)}, {(char[]){'\n'}, 1}};
+	struct msghdr m = {.msg_iov = line, .msg_iovlen = 2};
+
+	if (text != NULL)
+		(void)!sendmsg(sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	free(text);
+	json_decref(message);
+	rpc_failure_clear(f);
+}
+
 struct conn *
 conn_new(struct conn_owner *owner, int sock, struct err *e)
 {
 	struct ucred cred;
 	socklen_t length = sizeof(cred);
+	struct rpc_failure f = {0};
 	struct conn *c = NULL;
 
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &length) != 0) {
@@ -693,7 +710,10 @@ conn_new(struct conn_owner *owner, int sock, struct err *e)
 		goto fail;
 	}
 	if (cred.uid == UID_OVERFLOW || cred.uid == (uid_t)-1) {
-		err_set(e, ERR_DENIED, "the client's user (%u) has no identity on this system", (unsigned)cred.uid);
+		err_set(e, ERR_DENIED, "the client's user (%u) has no identity on this system: it is what users of other user "
+		    "namespaces look like, so nothing can belong to it", (unsigned)cred.uid);
+		rpc_fail(&f, RPC_denied, "%s", e->msg);
+		conn_refuse(sock, &f);
 		goto fail;
 	}
 	if (io_set_nonblock(sock, true, e) != 0)

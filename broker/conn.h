@@ -56,9 +56,15 @@ struct conn_owner {
 /*
  * conn_new - serve the connected socket `sock` (taken, also on failure). `owner` outlives the connection.
  * Descriptors: those that arrive with a recvmsg belong to the line that holds the last byte of it; a client sends
- * exactly the bytes of one line with them. Returns NULL and an error when the peer is not acceptable.
+ * exactly the bytes of one line with them. Returns NULL and an error when the peer is not acceptable, which it is told.
  */
 struct conn *conn_new(struct conn_owner *owner, int sock, struct err *e);
+
+/*
+ * conn_refuse - send an error without an id to a client that is not to be served; whether it hears that is not waited
+ * for. `sock` stays the caller's to close; `f` is borrowed and cleared.
+ */
+void conn_refuse(int sock, struct rpc_failure *f);
 
 /* conn_siblings - how many connections the client's user has, this one included. */
 unsigned conn_siblings(const struct conn *c);

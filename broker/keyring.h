@@ -78,7 +78,10 @@ int keyring_parse(json_t *document, struct keyring **out, struct err *e);
 /* keyring_of_key - a keyring of just this key, always valid: for `brig verify -p`. 0 or ERR_NOMEM. */
 int keyring_of_key(const struct keys_public *key, struct keyring **out, struct err *e);
 
-/* keyring_empty - a keyring without keys: every signature is by an unknown key. 0 or ERR_NOMEM. */
+/*
+ * keyring_empty - a keyring without keys, for a brigd that was given none: every signature is by an unknown key. Its
+ * version is 0; that of a document is higher. 0 or ERR_NOMEM.
+ */
 int keyring_empty(struct keyring **out, struct err *e);
 
 /* keyring_free - end a keyring and every keyring_key of it. NULL does nothing. */

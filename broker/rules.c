@@ -8,25 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "broker/broker.h"
 #include "broker/keys.h"
 
 /* In the current directory, which is STATE/broker: reachable also where the user id that brigd takes could not go. */
-#define VERSION_FILE     "keyring.version"
-#define VERSION_FILE_MAX 64
+#define VERSION_FILE      "keyring.%s.version" /* with the root's key id: what another root signed is no older or newer */
+#define VERSION_FILE_SIZE (sizeof(VERSION_FILE) + KEYS_KID_TEXT)
+#define VERSION_TEXT_MAX  64
 
-/* The highest keyring version ever in force here; 0 when there was none. */
+/* The highest version ever in force here of the keyrings of a root key; 0 when there was none. */
 static int
-version_seen(const struct broker *b, uint64_t *version, struct err *e)
+version_seen(const struct broker *b, const char *root, uint64_t *version, struct err *e)
 {
+	char file[VERSION_FILE_SIZE];
 	uint8_t *text = NULL;
 	size_t length;
 	char *end;
 	int rc;
 
-	rc = io_read_file(VERSION_FILE, VERSION_FILE_MAX, &text, &length, e);
+	snprintf(file, sizeof(file), VERSION_FILE, root);
+	rc = io_read_file(file, VERSION_TEXT_MAX, &text, &length, e);
 	if (rc == ERR_NOTFOUND) {
 		*version = 0;
 		return 0;
@@ -37,7 +41,7 @@ version_seen(const struct broker *b, uint64_t *version, struct err *e)
 	*version = strtoull((char *)text, &end, 10);
 	if (errno != 0 || end == (char *)text || *end != '\n')
 		rc = err_set(e, ERR_CORRUPT, "%s/broker/%s does not hold a version: remove it only if you know which one was last",
-		    b->config->state, VERSION_FILE);
+		    b->config->state, file);
 	free(text);
 	return rc;
 }
@@ -46,27 +50,28 @@ int
 rules_save(const struct broker *b, struct err *e)
 {
 	uint64_t version = keyring_version(b->keyring), seen;
-	char text[VERSION_FILE_MAX];
+	char file[VERSION_FILE_SIZE], text[VERSION_TEXT_MAX];
 	int rc;
 
-	if ((rc = version_seen(b, &seen, e)) != 0 || version <= seen)
-		return rc;
+	if (b->root[0] == '\0' || (rc = version_seen(b, b->root, &seen, e)) != 0 || version <= seen)
+		return b->root[0] == '\0' ? 0 : rc;
+	snprintf(file, sizeof(file), VERSION_FILE, b->root);
 	snprintf(text, sizeof(text), "%" PRIu64 "\n", version);
-	return io_replace_file(VERSION_FILE, text, strlen(text), 0600, e);
+	return io_replace_file(file, text, strlen(text), 0600, e);
 }
 
 static int
-load_keyring(const struct broker *b, struct keyring **out, struct err *e)
+load_keyring(const struct broker *b, char kid[KEYS_KID_TEXT], struct keyring **out, struct err *e)
 {
 	struct keys_public root;
 	uint64_t seen;
 	int rc;
 
+	kid[0] = '\0';
 	if (b->config->keyring == NULL)
 		return keyring_empty(out, e);
-	if ((rc = version_seen(b, &seen, e)) != 0)
-		return rc;
-	if ((rc = keys_read_public(b->config->root_key, &root, e)) != 0)
+	if ((rc = keys_read_public(b->config->root_key, &root, e)) != 0 ||
+	    (rc = version_seen(b, keys_kid_text(root.key, kid), &seen, e)) != 0)
 		return rc;
 	return keyring_load_file(b->config->keyring, &root, time(NULL), seen, out, e);
 }
@@ -93,9 +98,10 @@ rules_load(struct broker *b, struct err *e)
 	struct keyring *ring = NULL;
 	struct policy *ceiling = NULL;
 	struct grants *grants = NULL;
+	char root[KEYS_KID_TEXT];
 	int rc;
 
-	if ((rc = load_keyring(b, &ring, e)) != 0 || (rc = load_ceiling(b, &ceiling, e)) != 0 ||
+	if ((rc = load_keyring(b, root, &ring, e)) != 0 || (rc = load_ceiling(b, &ceiling, e)) != 0 ||
 	    (rc = grants_load(b->config->owners, &grants, e)) != 0) {
 		keyring_free(ring);
 		policy_free(ceiling);
@@ -104,9 +110,25 @@ rules_load(struct broker *b, struct err *e)
 	}
 	rules_clear(b);
 	b->keyring = ring;
+	memcpy(b->root, root, sizeof(root));
 	b->ceiling = ceiling;
 	b->grants = grants;
 	return 0;
+}
+
+void
+rules_explain(const struct broker *b, struct err *e)
+{
+	const struct config *c = b->config;
+	const char *paths[] = {c->keyring, c->root_key, c->policy, c->owners};
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (paths[i] != NULL && access(paths[i], R_OK) != 0 && errno == EACCES) {
+			err_set(e, ERR_DENIED, "%s: user %u, who brigd is while it serves, may not read it: let that user read it, and "
+			    "pass the directories above it (chgrp, chmod), or restart brigd instead of reloading", paths[i],
+			    (unsigned)getuid());
+			return;
+		}
 }
 
 void

@@ -8,14 +8,18 @@
 struct broker;
 
 /*
- * rules_load - read keyring, ceiling and grants as configured, and put them in force together. The highest
- * keyring version seen is kept in STATE/broker, so that an older keyring is refused ever after. On failure everything
- * stays as it was, and the error says which file is to blame.
+ * rules_load - read keyring, ceiling and grants as configured, and put them in force together. The highest keyring
+ * version seen is kept in STATE/broker, for each root key by itself, so that an older keyring of that key is refused
+ * ever after; the first keyring of another root key is no older one. On failure everything stays as it was, and the
+ * error says which file is to blame.
  */
 int rules_load(struct broker *b, struct err *e);
 
 /* rules_save - persist the version of the keyring in force, if it is higher than what is kept. 0 or ERR_IO. */
 int rules_save(const struct broker *b, struct err *e);
+
+/* rules_explain - when `e` is about a file that brigd's user may not read, say so, and what to do, instead. */
+void rules_explain(const struct broker *b, struct err *e);
 
 /* rules_clear - free what was loaded. */
 void rules_clear(struct broker *b);

@@ -107,7 +107,8 @@ outcome_answered(void *arg, struct imsg *m, const struct err *why)
 		err_set(&run->failure, ERR_IO, "the run has ended (%s) but its outcome could not be recorded: %.*s", run->id,
 		    m != NULL ? (int)m->hdr.length : (int)strlen(why->msg),
 		    m != NULL ? (const char *)m->payload : why->msg);
-		broker_log("audit-unavailable run=%s", run->id);
+		if (!b->stopping) /* the record is sent then; only whether it was written is not waited for */
+			broker_log("audit-unavailable run=%s", run->id);
 	}
 	run_finish(run);
 }
@@ -244,7 +245,7 @@ run_on_gone(struct rpc_call *call)
 	if (run->ncalls > 0 || run->request.key != NULL || run->state >= RECORDING)
 		return;
 	run->cancelled = true;
-	run->cancel_reason = "the client closed its connection";
+	run->cancel_reason = run->runs->broker->stopping ? "brigd is stopping" : "the client closed its connection";
 	run_advance(run);
 }
 

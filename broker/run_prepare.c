@@ -182,7 +182,7 @@ intent_answered(void *arg, struct imsg *m, const struct err *why)
 	else
 		e = *why;
 	if (!b->log_failed)
-		broker_log("audit-unavailable reason=\"%s\"", e.msg);
+		broker_log_reason("audit-unavailable", e.msg);
 	b->log_failed = true;
 	if (run->artifact_wait != NULL)
 		artifact_cancel(run->artifact_wait);

@@ -29,6 +29,14 @@ check_module(const struct keyring *ring, const struct signature_verdict *v, stru
 	return revoked == NULL ? 0 : err_set(e, ERR_REVOKED, "the module is revoked (%s)", digest_text(revoked, text));
 }
 
+/* The end of a sentence about a key that is not there. */
+static const char *
+why_unknown(const struct keyring *ring)
+{
+	return keyring_version(ring) == 0 ? "and this brigd has no keyring: its operator names one with --keyring and --root-key"
+	                                  : "which is not in the keyring: `brig keys add` puts a key there";
+}
+
 /* Finds a key by its id and sees that it counts. */
 static int
 find_by_kid(const struct keyring *ring, const char *kid, int64_t now, const struct keyring_key **key, struct err *e)
@@ -39,8 +47,7 @@ find_by_kid(const struct keyring *ring, const char *kid, int64_t now, const stru
 	if (found == NULL && keyring_kid_revoked(ring, kid))
 		return err_set(e, ERR_REVOKED, "the key %s is revoked", kid);
 	if (found == NULL)
-		return err_set(e, ERR_NOTFOUND, "signed by the key %s, which is not in the keyring: `brig keys add` puts a key "
-		    "there", kid);
+		return err_set(e, ERR_NOTFOUND, "signed by the key %s, %s", kid, why_unknown(ring));
 	if ((rc = keyring_key_usable(found, now, e)) == 0)
 		*key = found;
 	return rc;
@@ -89,8 +96,8 @@ check_detached(const uint8_t *wasm, size_t length, const char *detached, size_t 
 	if ((rc = minisign_parse(detached, detached_length, &sig, e)) != 0)
 		return rc;
 	if ((key = keyring_find_number(ring, sig.number)) == NULL)
-		return err_set(e, ERR_NOTFOUND, "the detached signature is by key number %s, which is not in the keyring: "
-		    "`brig keys add` puts a key there", keys_number_text(sig.number, number));
+		return err_set(e, ERR_NOTFOUND, "the detached signature is by key number %s, %s",
+		    keys_number_text(sig.number, number), why_unknown(ring));
 	if ((rc = keyring_key_usable(key, now, e)) != 0 ||
 	    (rc = minisign_verify(&sig, &key->public, wasm, length, e)) != 0)
 		return rc;

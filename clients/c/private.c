@@ -15,6 +15,7 @@
 
 #include "base/io.h"
 #include "base/memfd.h"
+#include "base/quote.h"
 #include "broker/keys_private.h"
 
 #define IDLE_SECONDS "600"
@@ -108,19 +109,15 @@ become_brigd(const struct plan *p, int ready, int output)
 static const char *
 last_reason(char *text, size_t length)
 {
-	static const char mark[] = "cannot-start reason=\"";
+	static const char mark[] = "cannot-start reason=";
 	char *found = NULL, *line;
 
 	while (length > 0 && text[length - 1] == '\n')
 		text[--length] = '\0';
 	for (char *p = strstr(text, mark); p != NULL; p = strstr(p + 1, mark))
 		found = p + strlen(mark);
-	if (found != NULL) {
-		found[strcspn(found, "\n")] = '\0';
-		if ((line = strrchr(found, '"')) != NULL)
-			*line = '\0';
+	if (found != NULL && (found = quote_undo(found)) != NULL)
 		return found;
-	}
 	line = strrchr(text, '\n');
 	return line == NULL ? text : line + 1;
 }

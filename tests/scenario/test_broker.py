@@ -159,6 +159,80 @@ class Stopping(harness.Scenario):
         self.assertIn("stopping reason=SIGTERM", self.brigd.log())
 
 
+class StoppingAtOnce(harness.Scenario):
+    def test_a_second_signal_ends_runs_and_the_log_says_why(self):
+        self.client.start("run", self.params("loop", stream=True, limits={"wall_ms": 600000, "cpu_ms": 600000}))
+        self.client.wait_notification("run.started")
+        os.kill(self.brigd.process.pid, signal.SIGTERM)
+        harness.wait_until(lambda: "stopping" in self.brigd.log(), "brigd stops")
+        os.kill(self.brigd.process.pid, signal.SIGTERM)
+        self.assertEqual(self.brigd.process.wait(harness.PATIENCE), 0)
+        self.assertEqual(self.brigd.audit_log()[-1].get("status_detail"), "brigd is stopping")
+        self.assertNotIn("audit-unavailable", self.brigd.log())
+
+
+class OutOfReach(harness.Scenario):
+    """What root could read at the start, and who brigd is then cannot."""
+
+    def setUp(self):
+        if not harness.IS_ROOT:
+            self.skipTest("an ordinary user stays who they are")
+        super().setUp()
+
+    def test_it_is_said_at_the_start_and_at_the_reload_what_to_do(self):
+        os.chmod(self.keys.directory, 0o700)
+        self.addCleanup(os.chmod, self.keys.directory, 0o711)
+        other = harness.Brigd(self.new_directory("other"), self.keys)
+        try:
+            for event in ("reload-cannot-work", "reload-failed"):
+                line = harness.wait_until(lambda: [l for l in other.log().splitlines() if event in l], event)[0]
+                for said in (self.keys.keyring, "user 1900000000", "chmod", "restart"):
+                    self.assertIn(said, line)
+                os.kill(other.process.pid, signal.SIGHUP)
+        finally:
+            self.assertEqual(other.stop(), 0)
+        self.assertNotIn("reload", self.brigd.log())
+
+
+class NoKeyring(harness.Scenario):
+    def test_a_brigd_without_a_keyring_says_so_at_the_start_and_to_clients(self):
+        bare = harness.Brigd(self.new_directory("bare"))
+        try:
+            self.assertIn("no-keyring reason=", bare.log())
+            with bare.client() as client, self.assertRaises(harness.RpcError) as caught:
+                client.call("run", self.params("hello"))
+            self.assertEqual(caught.exception.name, "unknown_key")
+            self.assertIn("no keyring", str(caught.exception))
+            self.assertNotIn("keys add", caught.exception.message)
+        finally:
+            self.assertEqual(bare.stop(), 0)
+        self.assertNotIn("no-keyring", self.brigd.log())
+
+
+class Rollback(harness.Scenario):
+    def again(self, keys):
+        self.assertEqual(self.brigd.stop(), 0)
+        type(self).brigd = harness.Brigd(self.brigd.directory, keys)
+
+    def test_an_older_keyring_is_refused_but_that_of_another_root_is_not_older(self):
+        old = {}
+        for name in (self.keys.keyring, self.keys.keyring + ".minisig"):
+            with open(name, "rb") as f:
+                old[name] = f.read()
+        self.keys.edit("expire", "--keyring-expires", "+100d")
+        self.again(self.keys)
+        self.again(harness.Keys(self.new_directory("others")))
+        self.again(self.keys)
+        for name, data in old.items():
+            with open(name, "wb") as f:
+                f.write(data)
+        with self.assertRaises(AssertionError) as caught:
+            self.again(self.keys)
+        self.assertIn("which was seen before", str(caught.exception))
+        self.keys.edit("expire", "--keyring-expires", "+100d")
+        self.again(self.keys)
+
+
 class Finishing(harness.Scenario):
     def test_stopping_lets_runs_end_and_answers_be_read(self):
         run = self.client.start("run", self.params("sleep", 300))

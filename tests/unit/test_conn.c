@@ -746,6 +746,32 @@ closing_all_tells_the_calls(void **state)
 	assert_int_equal(f->closed, 1);
 }
 
+static void
+client_without_an_identity_is_told_so(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+	json_t *line;
+	int sv[2];
+
+	/* The kernel notes who makes the pair; nobody but root can be that user here. */
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+	assert_int_equal(seteuid(0), 0);
+	close(f->client);
+	f->client = sv[1];
+	assert_null(conn_new(&f->owner, sv[0], &e));
+	assert_int_equal(e.code, ERR_DENIED);
+	line = next_line(f);
+	assert_true(json_is_null(json_object_get(line, "id")));
+	assert_string_equal(json_string_value(json_object_get(json_object_get(line, "error"), "message")), e.msg);
+	json_decref(line);
+	turn(f);
+	assert_true(f->client_eof);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
@@ -782,6 +808,7 @@ main(void)
 	    T(reader_that_stalls_is_dropped_in_time),
 	    T(calls_are_told_when_the_client_has_read),
 	    T(closing_all_tells_the_calls),
+	    T(client_without_an_identity_is_told_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
