@@ -142,7 +142,7 @@ write_message(enum policy_capability c, const char *target, struct policy_denial
 	default:
 		snprintf(what, sizeof(what), "randomness is");
 	}
-	snprintf(out->message, sizeof(out->message), "%s not granted by %s; it would be by %s", what, layer, out->grant);
+	snprintf(out->message, sizeof(out->message), "%s not granted by %s; %s there would grant it", what, layer, out->grant);
 }
 
 /* Where `text` does not fit whole, nothing: half a name would be another name. */
@@ -212,8 +212,8 @@ check_amount(const struct policy_layer *layers, size_t count, const struct polic
 		    (unsigned long long)a->asked, (unsigned long long)info->maximum);
 	} else {
 		write_grant(a->capability, NULL, a->asked, out);
-		snprintf(out->message, sizeof(out->message), "%s %llu bytes, more than the %llu allowed; they would be by "
-		    "%s in %s", a->what, (unsigned long long)a->asked, (unsigned long long)limit, out->grant,
+		snprintf(out->message, sizeof(out->message), "%s %llu bytes, more than the %llu allowed; %s in %s would "
+		    "allow them", a->what, (unsigned long long)a->asked, (unsigned long long)limit, out->grant,
 		    layer_texts[out->layer].phrase);
 	}
 	return err_set(e, ERR_LIMIT, "%s", out->message);

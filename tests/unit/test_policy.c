@@ -496,7 +496,7 @@ denial_names_capability_layer_target_and_grant(void **state)
 	assert_string_equal(d.denial.target, "SECRET");
 	assert_string_equal(d.denial.grant, "{\"env\": [\"SECRET\"]}");
 	assert_string_equal(d.denial.message, "the environment variable SECRET is not granted by the operator's ceiling; "
-	    "it would be by {\"env\": [\"SECRET\"]}");
+	    "{\"env\": [\"SECRET\"]} there would grant it");
 	assert_int_equal(decide("{\"env\":[\"L*\",\"SECRET\"]}", NULL, &with_env).code, 0);
 }
 
