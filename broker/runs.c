@@ -377,6 +377,10 @@ named_run(struct runs *r, const struct rpc_call *call, const json_t *params, str
 	const json_t *request = json_object_get(params, "request");
 	struct run *run = NULL;
 
+	if ((id != NULL) + (key != NULL) + (request != NULL) > 1) {
+		rpc_fail(f, RPC_invalid_params, "say which run by one of \"run_id\", \"key\" and \"request\", not by several");
+		return NULL;
+	}
 	if (json_is_string(id))
 		run = run_by_id(r, call->peer.uid, json_string_value(id));
 	else if (json_is_string(key))
@@ -392,7 +396,10 @@ named_run(struct runs *r, const struct rpc_call *call, const json_t *params, str
 		rpc_fail(f, RPC_invalid_params, "say which run: \"run_id\", \"key\", or \"request\" (the id of its request)");
 		return NULL;
 	}
-	if (run == NULL)
+	if (run == NULL && request != NULL)
+		rpc_fail(f, RPC_run_not_found, "no run of this connection waits for the answer to such a request: once answered, it "
+		    "goes by its run_id, which the answer has, or by its key");
+	else if (run == NULL)
 		rpc_fail(f, RPC_run_not_found, "there is no such run of user %u", (unsigned)call->peer.uid);
 	return run;
 }

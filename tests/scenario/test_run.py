@@ -86,6 +86,10 @@ class Run(harness.Scenario):
 
     def test_get_of_an_unknown_run(self):
         self.assert_rpc_error("run_not_found", "run.get", {"run_id": "no-such-run"})
+        error = self.assert_rpc_error("run_not_found", "run.get", {"request": 1})  # answered long ago
+        self.assertIn("run_id", str(error))
+        error = self.assert_rpc_error("invalid_params", "run.get", {"run_id": "no-such-run", "request": 1})
+        self.assertIn("not by several", str(error))
 
     def test_the_same_key_runs_once(self):
         params = self.params("random", key="once")
