@@ -153,9 +153,12 @@ cmd_refusal(const char *verb, const struct brig_error *error, const char *advice
 	cmd_error(verb, "%s%s%s", error->message, advice[0] == '\0' ? "" : "\n  ", advice);
 }
 
-int
-cmd_call(const char *verb, const char *socket, const char *method, json_t *params, int fd, json_t **result)
+/* As cmd_call; `m` is the module that goes with it, or NULL. */
+static int
+call(const char *verb, const char *socket, const char *method, json_t *params, int fd, const struct module_file *m,
+    json_t **result)
 {
+	char advice[MODULE_FILE_ADVICE_SIZE];
 	struct brig_error error = {0};
 	struct brig *b = NULL;
 	struct err e = {0};
@@ -166,11 +169,30 @@ cmd_call(const char *verb, const char *socket, const char *method, json_t *param
 	else
 		json_decref(params);
 	if (rc != 0 && error.code != 0)
-		cmd_refusal(verb, &error, NULL);
+		cmd_refusal(verb, &error, m == NULL ? NULL : module_file_advice(m, &error, brig_path(b), advice));
 	else if (rc != 0)
 		cmd_fail(verb, &e);
 	brig_close(b);
 	return rc == 0 ? CMD_OK : CMD_FAILED;
+}
+
+int
+cmd_call(const char *verb, const char *socket, const char *method, json_t *params, int fd, json_t **result)
+{
+	return call(verb, socket, method, params, fd, NULL, result);
+}
+
+int
+cmd_send_module(const char *verb, const char *socket, const char *method, const struct module_file *m, json_t **result)
+{
+	struct err e;
+	int fd = module_file_memfd(m, &e), code;
+
+	if (fd < 0)
+		return cmd_fail(verb, &e);
+	code = call(verb, socket, method, module_file_json(m), fd, m, result);
+	close(fd);
+	return code;
 }
 
 int

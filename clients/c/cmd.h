@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "clients/c/libbrig.h"
+#include "clients/c/module_file.h"
 
 /*
  * The verbs. Each is `int cmd_VERB(int argc, char **argv)` in clients/c/cmd_VERB.c, called with argv[0] = "VERB" and
@@ -70,6 +71,10 @@ int cmd_dispatch(const char *verb, const char *about, const struct cmd_sub *subs
  * CMD_FAILED after the reason has been printed.
  */
 int cmd_call(const char *verb, const char *socket, const char *method, json_t *params, int fd, json_t **result);
+
+/* cmd_send_module - cmd_call of a method that takes a module, with this one. */
+int cmd_send_module(const char *verb, const char *socket, const char *method, const struct module_file *m,
+    json_t **result);
 
 /*
  * cmd_refusal - print what the server answered instead of a result, and what to do about it, in words for a command

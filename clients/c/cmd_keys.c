@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <jansson.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -352,6 +353,13 @@ read_grant(const char *path, json_t **out, struct err *e)
 	return 0;
 }
 
+/* Whether this is the name of a user whom this machine does not know. */
+static bool
+is_unknown_user(const char *owner)
+{
+	return owner != NULL && strspn(owner, "0123456789") != strlen(owner) && getpwnam(owner) == NULL;
+}
+
 static int
 edit_add(const struct options *o, struct edit *ed, struct err *e)
 {
@@ -370,6 +378,9 @@ edit_add(const struct options *o, struct edit *ed, struct err *e)
 	rc = keyring_edit_add(ed->document, &key, o->text[AT_NAME], from, to, o->text[AT_OWNER], grant, e);
 	if (rc == 0 && to <= ed->now)
 		cmd_error(o->verb, "note: this key has expired already");
+	if (rc == 0 && is_unknown_user(o->text[AT_OWNER]))
+		cmd_error(o->verb, "note: there is no user \"%s\" on this machine: where that is so, the key counts for nobody",
+		    o->text[AT_OWNER]);
 	json_decref(grant);
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/utc.h"
 #include "clients/c/cmd.h"
 #include "clients/c/module_file.h"
 
@@ -63,22 +64,17 @@ module_put(int argc, char **argv)
 	struct options o = {0};
 	json_t *result = NULL;
 	struct err e;
-	int fd = -1, code = take_options(argc, argv, 1, "one FILE.wasm", &o);
+	int code = take_options(argc, argv, 1, "one FILE.wasm", &o);
 
 	if (code != CMD_OK)
 		return code;
-	if (module_file_load(o.argument, !o.no_sign, &m, &e) != 0 || (fd = module_file_memfd(&m, &e)) < 0) {
-		code = cmd_fail(VERB, &e);
-		goto out;
-	}
-	code = cmd_call(VERB, o.socket, "module.put", module_file_json(&m), fd, &result);
+	if (module_file_load(o.argument, !o.no_sign, &m, &e) != 0)
+		return cmd_fail(VERB, &e);
+	code = cmd_send_module(VERB, o.socket, "module.put", &m, &result);
 	if (code == CMD_OK && o.as_json)
 		code = cmd_print_json(VERB, result);
 	else if (code == CMD_OK)
 		printf("%s\n", json_string_value(json_object_get(result, "digest")));
-out:
-	if (fd >= 0)
-		close(fd);
 	module_file_clear(&m);
 	json_decref(result);
 	return code;
@@ -124,6 +120,7 @@ module_list(int argc, char **argv)
 {
 	struct options o = {0};
 	json_t *result = NULL, *module;
+	char at[UTC_TEXT_SIZE];
 	size_t i;
 	int code = take_options(argc, argv, 0, "no argument", &o);
 
@@ -133,8 +130,10 @@ module_list(int argc, char **argv)
 		code = cmd_print_json(VERB, result);
 	else if (code == CMD_OK)
 		json_array_foreach(json_object_get(result, "modules"), i, module)
-			printf("%s  %10" JSON_INTEGER_FORMAT " bytes\n", json_string_value(json_object_get(module, "digest")),
-			    json_integer_value(json_object_get(module, "size")));
+			printf("%s  %10" JSON_INTEGER_FORMAT " bytes  stored %s\n",
+			    json_string_value(json_object_get(module, "digest")),
+			    json_integer_value(json_object_get(module, "size")),
+			    utc_text(json_integer_value(json_object_get(module, "stored_at")), at));
 	json_decref(result);
 	return code;
 }

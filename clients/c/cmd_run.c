@@ -348,13 +348,14 @@ finish(const struct run *r, const json_t *result, int interrupted)
 	return code == RUN_EXIT_CANCELLED && interrupted != 0 ? 128 + interrupted : code;
 }
 
-/* The server would not run it: `answer` is the error as it came. */
+/* The server, at that path, would not run it: `answer` is the error as it came. */
 static int
-refuse(const struct run *r, json_t *answer, const struct brig_error *error)
+refuse(const struct run *r, const char *server, json_t *answer, const struct brig_error *error)
 {
 	json_t *whole = json_pack("{s:O}", "error", answer);
 	int printed = r->json ? cmd_print_json(VERB, whole) : CMD_OK;
-	int code = run_report_error(error, r->module.own_key);
+	char advice[MODULE_FILE_ADVICE_SIZE];
+	int code = run_report_error(error, module_file_advice(&r->module, error, server, advice));
 
 	json_decref(whole);
 	return printed == CMD_OK ? code : RUN_EXIT_FAILED;
@@ -383,7 +384,7 @@ run_it(struct run *r)
 	if (rc == 0)
 		code = finish(r, result, interrupted);
 	else if (error.code != 0)
-		code = refuse(r, result, &error);
+		code = refuse(r, brig_path(b), result, &error);
 out:
 	if (rc != 0 && error.code == 0)
 		cmd_fail(VERB, &e);

@@ -107,6 +107,25 @@ module_file_json(const struct module_file *m)
 	return json_pack("{s:i, s:s*}", "descriptor", 0, "signature", m->signature);
 }
 
+const char *
+module_file_advice(const struct module_file *m, const struct brig_error *error, const char *server,
+    char text[MODULE_FILE_ADVICE_SIZE])
+{
+	char own[BRIG_PATH_MAX];
+
+	if (m->own_key == NULL || strcmp(error->name, "unknown_key") != 0)
+		return NULL;
+	if (brig_socket_private(own, NULL) == 0 && strcmp(own, server) == 0)
+		snprintf(text, MODULE_FILE_ADVICE_SIZE, "Your own key signed it, %s, and your own brigd goes by other keys.\n"
+		    "  If the keys were made anew, `brig server stop` stops it, and the next `brig run` starts one that knows them;\n"
+		    "  else `brig keys add` puts your key back into the keyring.", m->own_key);
+	else
+		snprintf(text, MODULE_FILE_ADVICE_SIZE, "The file was not signed, so your own key signed it: %s.\n"
+		    "  The operator of this brigd can add that key with `brig keys add`; --no-sign sends the file unsigned, if policy "
+		    "allows that.", m->own_key);
+	return text;
+}
+
 int
 module_file_memfd(const struct module_file *m, struct err *e)
 {

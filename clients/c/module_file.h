@@ -9,6 +9,9 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "clients/c/libbrig.h"
+
+#define MODULE_FILE_ADVICE_SIZE 5000
 
 struct module_file {
 	uint8_t *wasm;
@@ -30,6 +33,13 @@ void module_file_clear(struct module_file *m);
 
 /* module_file_json - {"descriptor": 0, "signature": ...} as in requests. NULL when out of memory. */
 json_t *module_file_json(const struct module_file *m);
+
+/*
+ * module_file_advice - what to do when the server at that path refused this file with `error`, where there is more to
+ * say than the server can know: that our own key signed it. Returns `text`, or NULL when there is nothing.
+ */
+const char *module_file_advice(const struct module_file *m, const struct brig_error *error, const char *server,
+    char text[MODULE_FILE_ADVICE_SIZE]);
 
 /* module_file_memfd - its bytes in a sealed memfd, the caller's; or a negative ERR_*. */
 int module_file_memfd(const struct module_file *m, struct err *e);

@@ -194,19 +194,12 @@ run_report(const json_t *result, const json_t *limits)
 }
 
 int
-run_report_error(const struct brig_error *error, const char *own_key)
+run_report_error(const struct brig_error *error, const char *advice)
 {
-	char advice[5000];
 	static const char *const refusals[] = {"denied", "unsigned_module", "bad_signature", "unknown_key", "revoked",
 	    "expired"};
 
-	if (own_key != NULL && strcmp(error->name, "unknown_key") == 0) {
-		snprintf(advice, sizeof(advice), "The file was not signed, so your own key signed it: %s.\n"
-		    "  The operator of this brigd can add that key with `brig keys add`; --no-sign sends the file unsigned, if policy allows that.", own_key);
-		cmd_refusal(VERB, error, advice);
-	} else {
-		cmd_refusal(VERB, error, NULL);
-	}
+	cmd_refusal(VERB, error, advice);
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
 		if (strcmp(error->name, refusals[i]) == 0)
 			return RUN_EXIT_DENIED;

@@ -23,10 +23,9 @@ enum run_exit {
 int run_report(const json_t *result, const json_t *limits);
 
 /*
- * run_report_error - the same for an answer that is an error. `own_key` is the path of the public key of this user, when
- * brig signed the program with that on its way, or NULL.
+ * run_report_error - the same for an answer that is an error. `advice` stands in for the server's; NULL: its.
  */
-int run_report_error(const struct brig_error *error, const char *own_key);
+int run_report_error(const struct brig_error *error, const char *advice);
 
 /* run_report_usage - what the run used, as a small table on standard error. */
 void run_report_usage(const json_t *result);

@@ -212,6 +212,44 @@ class Home(Fresh):
         os.close(its)
 
 
+class Keys(Fresh):
+    """What becomes of a private brigd whose keys are thrown away."""
+
+    def forget(self):
+        shutil.rmtree(os.path.join(self.home, ".config", "brig"))
+
+    def other_key(self):
+        must(brig("keygen", "-o", os.path.join(self.home, "other")))
+        return os.path.join(self.home, "other.pub")
+
+    def test_keys_thrown_away_are_made_again_and_count_in_the_next_brigd(self):
+        done = must(brig("keys", "add", "--name", "other", "--owner", "no-such-user", "--key", self.other_key(),
+                         env=self.clean_env()))
+        self.assertIn(b'no user "no-such-user"', done.stderr)
+        must(brig("keys", "expire", "--keyring-expires", "+100d", env=self.clean_env()))  # a version that the new has not
+        must(self.run_brig(self.wasm("hello")))
+        self.forget()
+        done = self.run_brig(self.wasm("hello"))
+        self.assertEqual(done.returncode, 126)
+        self.assertIn(b"brig server stop", done.stderr)
+        put = brig("module", "put", self.wasm("hello"), env=self.clean_env())
+        self.assertEqual((put.returncode, b"brig server stop" in put.stderr), (1, True), put.stderr)
+        must(brig("server", "stop", env=self.clean_env()))
+        self.assertEqual(must(self.run_brig(self.wasm("hello"))).stdout, b"hello from inside the brig\n")
+
+    def test_why_brigd_does_not_start_is_said_in_its_own_words(self):
+        state = os.path.join(self.home, 'my "own" state\n')
+        os.mkdir(state)
+        os.mkdir(os.path.join(state, "brig"))
+        os.chmod(os.path.join(state, "brig"), 0o777)
+        runtime = os.path.join(self.home, "other-run")
+        os.mkdir(runtime, 0o700)
+        done = brig("run", self.wasm("hello"), env=dict(self.clean_env(), XDG_STATE_HOME=state, XDG_RUNTIME_DIR=runtime))
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b'brigd did not start: ' + os.path.join(state, "brig").replace("\n", "\n").encode(), done.stderr)
+        self.assertIn(b"can be written by others", done.stderr)
+
+
 class Stopping(Fresh):
     """What ends the brigd that a first run started."""
 
@@ -310,7 +348,7 @@ class Server(harness.Scenario):
             f.write(self.keys.sign(guest("hello")))
         name = harness.digest(self.keys.sign(guest("hello")))
         self.assertIn(name, must(brig("module", "put", path, env=env)).stdout.decode())
-        self.assertIn(name, must(brig("module", "list", env=env)).stdout.decode())
+        self.assertRegex(must(brig("module", "list", env=env)).stdout.decode(), name + r" .* bytes  stored 20..-..-..T")
         done = must(brig("run", name, "argument", env=env))
         self.assertEqual((done.stdout, done.stderr), (b"hello from inside the brig\n", b""))
         must(brig("module", "remove", name, env=env))
