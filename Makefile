@@ -106,8 +106,8 @@ $(O)/$(1): $(O)/$(2:.c=.o) $(call archives,$(3)) $(5)
 endif
 endef
 $(eval $(call program,brigd,broker/brigd.c,broker audit policy base,$(LIB_EVENT) $(LIB_JANSSON) $(LIB_SODIUM)))
-$(eval $(call program,brig-store,broker/store_main.c,broker base,$(LIB_SODIUM)))
-$(eval $(call program,brig-logger,audit/logger_main.c,audit base,$(LIB_JANSSON) $(LIB_SODIUM)))
+$(eval $(call program,brig-store,broker/store_main.c,broker sandbox base,$(LIB_SECCOMP) $(LIB_SODIUM)))
+$(eval $(call program,brig-logger,audit/logger_main.c,audit sandbox base,$(LIB_JANSSON) $(LIB_SECCOMP) $(LIB_SODIUM)))
 $(eval $(call program,brig-launcher,sandbox/launcher_main.c,sandbox base,$(LIB_SECCOMP) $(LIB_SODIUM)))
 $(eval $(call program,brig-worker,runtime/worker_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_WORKER)))
 $(eval $(call program,brig-compiler,runtime/compiler_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_COMPILER)))

@@ -42,6 +42,7 @@ struct syncer {
 	bool started;
 	pthread_t thread;
 	sem_t wanted;
+	sem_t running; /* posted once, when it has begun: what a thread does first is not for a filter */
 	int fd;
 	atomic_bool busy; /* a sync is wanted or under way; `wanted` without it is the end */
 	atomic_int error; /* errno of the sync that failed; 0 for none */
@@ -231,6 +232,7 @@ syncer_main(void *arg)
 {
 	struct syncer *s = arg;
 
+	sem_post(&s->running);
 	for (;;) {
 		while (sem_wait(&s->wanted) != 0)
 			;
@@ -248,13 +250,16 @@ syncer_start(struct syncer *s, int fd, struct err *e)
 	int why;
 
 	s->fd = fd;
-	if (sem_init(&s->wanted, 0, 0) != 0)
+	if (sem_init(&s->wanted, 0, 0) != 0 || sem_init(&s->running, 0, 0) != 0)
 		return err_sys(e, ERR_IO, "a semaphore");
 	if ((why = pthread_create(&s->thread, NULL, syncer_main, s)) != 0) {
 		sem_destroy(&s->wanted);
+		sem_destroy(&s->running);
 		errno = why;
 		return err_sys(e, ERR_IO, "starting the thread that syncs the log");
 	}
+	while (sem_wait(&s->running) != 0)
+		;
 	s->started = true;
 	return 0;
 }
@@ -268,6 +273,7 @@ syncer_end(struct syncer *s)
 	sem_post(&s->wanted);
 	pthread_join(s->thread, NULL);
 	sem_destroy(&s->wanted);
+	sem_destroy(&s->running);
 	s->started = false;
 }
 

@@ -1,15 +1,14 @@
 /* brig-logger: started by brigd; appends records to the audit log and says when they are written. Logger process. */
 
-#include <sodium.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "audit/log.h"
-#include "base/io.h"
 #include "base/proto.h"
 #include "base/service.h"
+#include "sandbox/filter.h"
 
 #define PENDING_MAX 256
 
@@ -108,49 +107,39 @@ static const struct service_message messages[] = {
 static const struct service service = {messages, sizeof(messages) / sizeof(messages[0]), on_idle};
 
 static int
-parse(int argc, char **argv, struct service_options *o, enum log_durability *durability, struct err *e)
+parse_durability(const char *when, enum log_durability *durability, struct err *e)
 {
-	const char *when = NULL;
-	const struct service_argument extra[] = {{"durability", &when}};
-	int rc = service_parse(argc, argv, extra, 1, o, e);
+	bool strict = strcmp(when, "strict") == 0;
 
-	if (rc == 0 && strcmp(when, "batch") != 0 && strcmp(when, "strict") != 0)
-		rc = err_set(e, ERR_INVAL, "--durability %.40s: it is batch or strict", when);
-	if (rc == 0)
-		*durability = strcmp(when, "strict") == 0 ? LOG_STRICT : LOG_BATCH;
-	return rc;
+	if (!strict && strcmp(when, "batch") != 0)
+		return err_set(e, ERR_INVAL, "--durability %.40s: it is batch or strict", when);
+	*durability = strict ? LOG_STRICT : LOG_BATCH;
+	return 0;
 }
 
 int
 main(int argc, char **argv)
 {
 	enum log_durability durability = LOG_BATCH;
-	struct service_options o = {0};
+	const char *when = NULL;
+	const struct service_argument extra[] = {{"durability", &when}};
 	struct logger l = {0};
 	struct err e = {0};
-	int dir = -1, rc;
+	int dir = service_start(argc, argv, extra, 1, &e);
+	int rc = dir < 0 ? dir : 0, status = EXIT_SUCCESS;
 
-	if (!service_is_child(PROTO_SOCKET_FD)) {
-		fprintf(stderr, "brig-logger: started by brigd, not by hand\n");
-		return 2;
-	}
-	rc = sodium_init() < 0 ? err_set(&e, ERR_UNSUPPORTED, "libsodium does not start") : 0;
 	if (rc == 0)
-		rc = parse(argc, argv, &o, &durability, &e);
-	if (rc == 0)
-		rc = io_set_cloexec(PROTO_SOCKET_FD, true, &e);
-	if (rc == 0)
-		rc = dir = service_directory(&o, &e);
-	if (rc >= 0)
-		rc = service_lower(&o, &e);
+		rc = parse_durability(when, &durability, &e);
 	if (rc == 0)
 		rc = log_open(dir, durability, &l.log, &e);
+	if (rc == 0)
+		rc = filter_enter(FILTER_LOGGER, &e);
 	if (rc != 0)
-		service_fail(PROTO_SOCKET_FD, &e);
-	else
-		rc = service_serve(PROTO_SOCKET_FD, &service, &l, &e);
+		status = service_fail(PROTO_SOCKET_FD, &e);
+	else if (service_serve(PROTO_SOCKET_FD, &service, &l, &e) != 0)
+		status = EXIT_FAILURE;
 	log_close(l.log);
 	if (dir >= 0)
 		close(dir);
-	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	_exit(status); /* the filter does not allow what a sanitizer does in exit() */
 }

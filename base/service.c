@@ -8,6 +8,8 @@
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -38,9 +40,15 @@ service_number(const char *name, const char *text, uint64_t least, uint64_t most
 
 #define EXTRA_MAX 8
 
-int
-service_parse(int argc, char **argv, const struct service_argument *extra, size_t count, struct service_options *o,
-    struct err *e)
+struct options {
+	const char *dir;
+	bool has_ids; /* become uid and gid */
+	uid_t uid;
+	gid_t gid;
+};
+
+static int
+parse(int argc, char **argv, const struct service_argument *extra, size_t count, struct options *o, struct err *e)
 {
 	struct option table[EXTRA_MAX + 4] = {{0}};
 	const char *uid = NULL, *gid = NULL;
@@ -77,7 +85,7 @@ service_parse(int argc, char **argv, const struct service_argument *extra, size_
 
 /* Checks an open directory; one that root has just made for another user is handed over. */
 static int
-directory_check(int fd, const struct service_options *o, struct err *e)
+directory_check(int fd, const struct options *o, struct err *e)
 {
 	uid_t uid = o->has_ids ? o->uid : geteuid();
 	struct stat st;
@@ -97,8 +105,8 @@ directory_check(int fd, const struct service_options *o, struct err *e)
 	return 0;
 }
 
-int
-service_directory(const struct service_options *o, struct err *e)
+static int
+open_directory(const struct options *o, struct err *e)
 {
 	int fd, rc;
 
@@ -115,8 +123,8 @@ service_directory(const struct service_options *o, struct err *e)
 	return fd;
 }
 
-int
-service_lower(const struct service_options *o, struct err *e)
+static int
+lower(const struct options *o, struct err *e)
 {
 	static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 	const struct rlimit none = {0, 0};
@@ -134,13 +142,38 @@ service_lower(const struct service_options *o, struct err *e)
 	return 0;
 }
 
-bool
-service_is_child(int sock)
+/* Whether the descriptor is a socket as brigd gives it. */
+static bool
+is_child(int sock)
 {
 	int type;
 	socklen_t length = sizeof(type);
 
 	return getsockopt(sock, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
+}
+
+int
+service_start(int argc, char **argv, const struct service_argument *extra, size_t count, struct err *e)
+{
+	struct options o = {0};
+	int dir = -1, rc;
+
+	if (!is_child(PROTO_SOCKET_FD))
+		return err_set(e, ERR_INVAL, "%s: started by brigd, not by hand", argv[0]);
+	if (sodium_init() < 0)
+		return err_set(e, ERR_UNSUPPORTED, "libsodium does not start");
+	rc = parse(argc, argv, extra, count, &o, e);
+	if (rc == 0)
+		rc = io_set_cloexec(PROTO_SOCKET_FD, true, e);
+	if (rc == 0 && (dir = open_directory(&o, e)) < 0)
+		rc = dir;
+	if (rc == 0)
+		rc = lower(&o, e);
+	if (rc == 0)
+		return dir;
+	if (dir >= 0)
+		close(dir);
+	return rc;
 }
 
 /* --- messages --------------------------------------------------------------------------------------------------- */
@@ -167,10 +200,15 @@ service_send(int sock, uint32_t type, uint64_t token, const void *payload, size_
 	return rc;
 }
 
-void
+int
 service_fail(int sock, const struct err *e)
 {
+	if (!is_child(sock)) {
+		fprintf(stderr, "%s\n", e->msg);
+		return 2;
+	}
 	service_send(sock, PROTO_FAILED, 0, e->msg, strlen(e->msg), -1, NULL);
+	return EXIT_FAILURE;
 }
 
 static int

@@ -11,14 +11,6 @@
 #include "base/err.h"
 #include "base/imsg.h"
 
-/* Options that all of them take: --dir DIR [--uid N --gid N]. */
-struct service_options {
-	const char *dir;
-	bool has_ids; /* become uid and gid; only when started as root */
-	uid_t uid;
-	gid_t gid;
-};
-
 /* An option of one of them, with a value; it has to be given. */
 struct service_argument {
 	const char *name;   /* without the dashes */
@@ -26,31 +18,22 @@ struct service_argument {
 };
 
 /*
- * service_parse - read the command line: the options above, and those in extra[0..count], at most 8. ERR_INVAL, saying
- * what is wrong, for anything else.
+ * service_start - what main() does first. It checks that brigd started this program, starts libsodium, and reads the
+ * command line: --dir DIR [--uid N --gid N], and all of extra[0..count], at most 8. DIR is made with mode 0700 when it
+ * is not there; it must belong to the user that the process is going to be, and be closed to all others: then nothing
+ * above it needs to be reachable later. Rights are given up for good: it becomes --uid and --gid (as root they are
+ * needed), has no supplementary groups, no capabilities, no_new_privs, is not dumpable, leaves no core file, dies with
+ * its parent, and ignores SIGPIPE and the terminal's signals, as brigd decides when it ends.
+ *
+ * Returns DIR's descriptor, or an error for service_fail() that says what to do.
  */
-int service_parse(int argc, char **argv, const struct service_argument *extra, size_t count, struct service_options *o,
-    struct err *e);
+int service_start(int argc, char **argv, const struct service_argument *extra, size_t count, struct err *e);
 
 /*
  * service_number - read a whole decimal number between least and most. ERR_INVAL with *out untouched otherwise; `name`
  * is for the message.
  */
 int service_number(const char *name, const char *text, uint64_t least, uint64_t most, uint64_t *out, struct err *e);
-
-/*
- * service_directory - open the directory o->dir, made with mode 0700 for o's ids when it is not there. It must belong
- * to the user that the process is going to be, and be closed to all others; then nothing above it needs to be
- * reachable later. Returns the descriptor, or an error that says what to do.
- */
-int service_directory(const struct service_options *o, struct err *e);
-
-/*
- * service_lower - give up rights, for good: become o's ids when there are any (else, as root, refuse), no
- * supplementary groups, no capabilities, no_new_privs, not dumpable, no core file, SIGKILL when the parent dies,
- * SIGPIPE and the terminal's signals ignored: brigd decides when it ends.
- */
-int service_lower(const struct service_options *o, struct err *e);
 
 /* A message that brigd may send. One that is not in the table, or does not fit its row, ends the process. */
 struct service_message {
@@ -80,14 +63,14 @@ struct service {
  */
 int service_serve(int sock, const struct service *s, void *arg, struct err *e);
 
-/* service_fail - send PROTO_FAILED with e's text, as before service_serve; best effort. */
-void service_fail(int sock, const struct err *e);
+/*
+ * service_fail - say e's text: to brigd by PROTO_FAILED, as before service_serve; to the terminal when it was not brigd
+ * that started this. Best effort. Returns the exit status.
+ */
+int service_fail(int sock, const struct err *e);
 
 /* service_send - imsg_send that waits while the socket is full. */
 int service_send(int sock, uint32_t type, uint64_t token, const void *payload, size_t length, int fd /* or -1 */,
     struct err *e);
-
-/* service_is_child - whether the descriptor is a socket as brigd gives it; false when somebody started it by hand. */
-bool service_is_child(int sock);
 
 #endif

@@ -1,16 +1,14 @@
 /* brig-store: started by brigd; keeps modules and artifacts, and hands them out as sealed memfds. Store process. */
 
-#include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/io.h"
 #include "base/proto.h"
 #include "base/service.h"
 #include "broker/store.h"
 #include "engine_id.h"
+#include "sandbox/filter.h"
 
 static int
 answer_done(const struct imsg *m, const struct proto_store_done *done, struct err *e)
@@ -115,46 +113,29 @@ static const struct service_message messages[] = {
 _Static_assert(sizeof(struct proto_store_done) <= sizeof(struct proto_store), "what can be put can be given");
 static const struct service service = {messages, sizeof(messages) / sizeof(messages[0]), NULL};
 
-static int
-parse(int argc, char **argv, struct service_options *o, uint64_t *size_max, struct err *e)
-{
-	const char *size = NULL;
-	const struct service_argument extra[] = {{"size-max", &size}};
-	int rc = service_parse(argc, argv, extra, 1, o, e);
-
-	return rc != 0 ? rc : service_number("--size-max", size, STORE_BLOCK, INT64_MAX, size_max, e);
-}
-
 int
 main(int argc, char **argv)
 {
-	struct service_options o = {0};
+	const char *size = NULL;
+	const struct service_argument extra[] = {{"size-max", &size}};
 	struct store *store = NULL;
 	uint64_t size_max = 0;
 	struct err e = {0};
-	int dir = -1, rc;
+	int dir = service_start(argc, argv, extra, 1, &e);
+	int rc = dir < 0 ? dir : 0, status = EXIT_SUCCESS;
 
-	if (!service_is_child(PROTO_SOCKET_FD)) {
-		fprintf(stderr, "brig-store: started by brigd, not by hand\n");
-		return 2;
-	}
-	rc = sodium_init() < 0 ? err_set(&e, ERR_UNSUPPORTED, "libsodium does not start") : 0;
 	if (rc == 0)
-		rc = parse(argc, argv, &o, &size_max, &e);
+		rc = service_number("--size-max", size, STORE_BLOCK, INT64_MAX, &size_max, &e);
 	if (rc == 0)
-		rc = io_set_cloexec(PROTO_SOCKET_FD, true, &e);
-	if (rc == 0)
-		rc = dir = service_directory(&o, &e);
-	if (rc >= 0)
-		rc = service_lower(&o, &e);
+		rc = filter_enter(FILTER_STORE, &e);
 	if (rc == 0)
 		rc = store_open(dir, ENGINE_ID, size_max, &store, &e);
 	if (rc != 0)
-		service_fail(PROTO_SOCKET_FD, &e);
-	else
-		rc = service_serve(PROTO_SOCKET_FD, &service, store, &e);
+		status = service_fail(PROTO_SOCKET_FD, &e);
+	else if (service_serve(PROTO_SOCKET_FD, &service, store, &e) != 0)
+		status = EXIT_FAILURE;
 	store_close(store);
 	if (dir >= 0)
 		close(dir);
-	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	_exit(status); /* the filter does not allow what a sanitizer does in exit() */
 }

@@ -1,18 +1,21 @@
-/* sandbox/filter: seccomp filters, built once from a table. Launcher and brig doctor (needs libseccomp). */
+/* sandbox/filter: seccomp filters, built once from a table. Launcher, store, logger, doctor (needs libseccomp). */
 
 #include "sandbox/filter.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -71,10 +74,12 @@ static const struct condition prctl_pdeathsig = {"PR_SET_PDEATHSIG", 1, {EQUAL(0
 static const struct condition prctl_vma = {"PR_SET_VMA", 1, {EQUAL(0, PR_SET_VMA)}};
 static const struct condition get_seals = {"F_GET_SEALS", 1, {EQUAL(1, F_GET_SEALS)}};
 static const struct condition add_seals = {"F_ADD_SEALS", 1, {EQUAL(1, F_ADD_SEALS)}};
+static const struct condition set_fd = {"F_SETFD", 1, {EQUAL(1, F_SETFD)}};
+static const struct condition dup_fd = {"F_DUPFD_CLOEXEC", 1, {EQUAL(1, F_DUPFD_CLOEXEC)}};
 static const struct condition get_fd = {"F_GETFD", 1, {EQUAL(1, F_GETFD)}};
 static const struct condition get_fl = {"F_GETFL", 1, {EQUAL(1, F_GETFL)}};
 static const struct condition set_fl = {"F_SETFL", 1, {EQUAL(1, F_SETFL)}};
-static const struct condition ioctl_tcgets = {"TCGETS", 1, {EQUAL(1, TCGETS)}};
+static const struct condition socket_type = {"SO_TYPE", 2, {EQUAL(1, SOL_SOCKET), EQUAL(2, SO_TYPE)}};
 static const struct condition futex_private = {"private", 1, {MASKED(1, 128, 128)}};
 
 /* --- the table ------------------------------------------------------------------------------------------------- */
@@ -83,7 +88,8 @@ static const struct condition futex_private = {"private", 1, {MASKED(1, 128, 128
 #define Z (1u << FILTER_ZYGOTE)
 #define W (1u << FILTER_WORKER)
 #define C (1u << FILTER_COMPILER)
-#define S (1u << FILTER_SERVICE)
+#define S (1u << FILTER_STORE)
+#define G (1u << FILTER_LOGGER)
 
 struct row {
 	int call; /* libseccomp's number; negative when this architecture has no such call, which is fine */
@@ -99,50 +105,50 @@ static const struct row rows[] = {
     /* What guest code runs under. */
     ROW(read, W, job_socket, "input of the guest"),
     ROW(write, W, job_socket, "output, denials and the result"),
-    ROW(ppoll, Z | W | C | S, any, "poll_oneoff; the wait for messages"),
-    ROW(ppoll_time64, Z | W | C | S, any, "the same on 32-bit machines"),
-    ROW(mmap, Z | W | C | S, no_exec, "memory"),
-    ROW(mmap2, Z | W | C | S, no_exec, "the same on 32-bit machines"),
-    ROW(mprotect, Z | W | C | S, no_exec, "growing a linear memory, guard pages"),
-    ROW(munmap, Z | W | C | S, any, "memory"),
-    ROW(mremap, Z | W | C | S, any, "realloc"),
-    ROW(brk, Z | W | C | S, any, "malloc"),
-    ROW(madvise, Z | W | C | S, any, "giving memory back"),
-    ROW(sigaltstack, Z | W | C | S, any, "the engine's stack for signals, per thread"),
-    ROW(rt_sigreturn, Z | W | C | S, any, "the way back from a trap or a timer"),
-    ROW(exit_group, Z | W | C | S, any, "the end"),
-    ROW(clock_gettime, Z | W | C | S, any, "clocks, where the vDSO has to ask"),
-    ROW(clock_gettime64, Z | W | C | S, any, "the same on 32-bit machines"),
-    ROW(getrandom, Z | W | C | S, any, "random_get"),
+    ROW(ppoll, Z | W | C | S | G, any, "poll_oneoff; the wait for messages"),
+    ROW(ppoll_time64, Z | W | C | S | G, any, "the same on 32-bit machines"),
+    ROW(mmap, Z | W | C | S | G, no_exec, "memory"),
+    ROW(mmap2, Z | W | C | S | G, no_exec, "the same on 32-bit machines"),
+    ROW(mprotect, Z | W | C | S | G, no_exec, "growing a linear memory, guard pages"),
+    ROW(munmap, Z | W | C | S | G, any, "memory"),
+    ROW(mremap, Z | W | C | S | G, any, "realloc"),
+    ROW(brk, Z | W | C | S | G, any, "malloc"),
+    ROW(madvise, Z | W | C | S | G, any, "giving memory back"),
+    ROW(sigaltstack, Z | W | C | S | G, any, "the engine's stack for signals, per thread"),
+    ROW(rt_sigreturn, Z | W | C | S | G, any, "the way back from a trap or a timer"),
+    ROW(exit_group, Z | W | C | S | G, any, "the end"),
+    ROW(clock_gettime, Z | W | C | S | G, any, "clocks, where the vDSO has to ask"),
+    ROW(clock_gettime64, Z | W | C | S | G, any, "the same on 32-bit machines"),
+    ROW(getrandom, Z | W | C | S | G, any, "random_get"),
 
-    /* A zygote, and its child until it locks; the compiler; services. */
-    ROW(read, Z | C | S, any, "descriptors that it was given"),
-    ROW(write, Z | C | S, any, "descriptors that it was given"),
-    ROW(recvmsg, Z | C | S, any, "messages, with descriptors"),
-    ROW(sendmsg, Z | C | S, any, "messages"),
-    ROW(poll, Z | C | S, any, "the wait for messages"),
-    ROW(close, Z | C | S, any, "descriptors"),
-    ROW(fstat, Z | C | S, any, "the size of a memory file"),
+    /* A zygote, and its child until it locks; the compiler; store and logger. */
+    ROW(read, Z | C | S | G, any, "descriptors that it was given"),
+    ROW(write, Z | C | S | G, any, "descriptors that it was given"),
+    ROW(recvmsg, Z | C | S | G, any, "messages, with descriptors"),
+    ROW(sendmsg, Z | C | S | G, any, "messages"),
+    ROW(poll, Z | C | S | G, any, "the wait for messages"),
+    ROW(close, Z | C | S | G, any, "descriptors"),
+    ROW(fstat, Z | C | S | G, any, "the size of a memory file"),
     ROW(newfstatat, Z | C, any, "fstat of newer C libraries; there is no path to follow"),
     ROW(statx, Z | C, any, "the same of other libraries"),
     ROW(lseek, Z | C | S, any, "the size of a memory file"),
     ROW(fcntl, Z | C | S, get_seals, "whether a memory file is sealed"),
-    ROW(fcntl, Z | C | S, get_fd, "descriptor flags"),
-    ROW(fcntl, Z | C | S, get_fl, "descriptor flags"),
+    ROW(fcntl, Z | C | S | G, get_fd, "descriptor flags"),
+    ROW(fcntl, Z | C | S | G, get_fl, "descriptor flags"),
     ROW(fcntl64, Z | C | S, get_seals, "the same on 32-bit machines"),
-    ROW(fcntl64, Z | C | S, get_fd, "the same on 32-bit machines"),
-    ROW(fcntl64, Z | C | S, get_fl, "the same on 32-bit machines"),
-    ROW(futex, Z | C | S, futex_private, "locks of one process"),
-    ROW(futex_time64, Z | C | S, futex_private, "the same on 32-bit machines"),
-    ROW(sched_yield, Z | C | S, any, "locks"),
+    ROW(fcntl64, Z | C | S | G, get_fd, "the same on 32-bit machines"),
+    ROW(fcntl64, Z | C | S | G, get_fl, "the same on 32-bit machines"),
+    ROW(futex, Z | C | S | G, futex_private, "locks of one process"),
+    ROW(futex_time64, Z | C | S | G, futex_private, "the same on 32-bit machines"),
+    ROW(sched_yield, Z | C | S | G, any, "locks"),
     ROW(sched_getaffinity, Z | C, any, "the number of processors, which libraries ask for"),
-    ROW(rt_sigaction, Z | C | S, any, "signal handlers"),
-    ROW(rt_sigprocmask, Z | C | S, any, "signal masks"),
-    ROW(getpid, Z | C | S, any, "abort"),
-    ROW(gettid, Z | C | S, any, "abort"),
-    ROW(tgkill, Z | C | S, abort_only, "abort"),
-    ROW(restart_syscall, Z | C | S, any, "a wait that a stop and continue interrupted"),
-    ROW(exit, Z | C | S, any, "the end of a thread"),
+    ROW(rt_sigaction, Z | C | S | G, any, "signal handlers"),
+    ROW(rt_sigprocmask, Z | C | S | G, any, "signal masks"),
+    ROW(getpid, Z | C | S | G, any, "abort"),
+    ROW(gettid, Z | C | S | G, any, "abort"),
+    ROW(tgkill, Z | C | S | G, abort_only, "abort"),
+    ROW(restart_syscall, Z | C | S | G, any, "a wait that a stop and continue interrupted"),
+    ROW(exit, Z | C | S | G, any, "the end of a thread"),
 
     /* The zygote: workers are made, watched and ended. */
     ROW(clone, Z, fork_only, "a worker per run"),
@@ -162,7 +168,7 @@ static const struct row rows[] = {
     ROW(ugetrlimit, Z, any, "resource limits"),
     ROW(prctl, Z, prctl_pdeathsig, "a worker dies with its zygote"),
     ROW(prctl, Z | C, prctl_vma, "names of memory areas, which allocators give"),
-    ROW(pread64, Z | C | S, any, "the artifact's header"),
+    ROW(pread64, Z | C | S, any, "the artifact's header; the key"),
     ROW(mmap, Z, not_write_exec, "the artifact's code"),
     ROW(mmap2, Z, not_write_exec, "the same on 32-bit machines"),
     ROW(mprotect, Z, not_write_exec, "the artifact's code"),
@@ -174,44 +180,42 @@ static const struct row rows[] = {
     ROW(seccomp, Z, set_filter, "the worker's own filter"),
 
     /* The compiler: one memory file is written and sealed. */
-    ROW(pwrite64, C | S, any, "the artifact"),
-    ROW(ftruncate, C | S, any, "the artifact"),
+    ROW(pwrite64, C | S, any, "the artifact; the key"),
+    ROW(ftruncate, C, any, "the artifact"),
     ROW(fcntl, C | S, add_seals, "the artifact is fixed"),
     ROW(fcntl64, C | S, add_seals, "the same on 32-bit machines"),
 
-    /* Services: files in one directory, never a socket or another program. */
-    ROW(openat, S, any, "files"),
-    ROW(mkdir, S, any, "directories of the store"),
+    /* The store: files in one directory, never a socket or another program. */
+    ROW(openat, S, any, "files, below the directory that it holds open"),
     ROW(mkdirat, S, any, "directories of the store"),
     ROW(unlinkat, S, any, "eviction"),
-    ROW(unlink, S, any, "temporary files"),
-    ROW(rename, S, any, "a file appears whole"),
     ROW(renameat, S, any, "a file appears whole"),
-    ROW(renameat2, S, any, "a file appears whole"),
-    ROW(linkat, S, any, "references"),
-    ROW(newfstatat, S, any, "files"),
-    ROW(statx, S, any, "files"),
+    ROW(renameat2, S, any, "the same of newer C libraries"),
+    ROW(newfstatat, S, any, "the size of a file"),
+    ROW(statx, S, any, "the same of other libraries"),
     ROW(utimensat, S, any, "when a module was last used"),
     ROW(utimensat_time64, S, any, "the same on 32-bit machines"),
     ROW(getdents64, S, any, "what is in the directory"),
     ROW(fsync, S, any, "durability"),
-    ROW(fdatasync, S, any, "durability"),
-    ROW(fallocate, S, any, "room"),
-    ROW(fchmod, S, any, "modes of new files"),
-    ROW(flock, S, any, "one service per directory"),
+    ROW(fcntl, S, set_fd, "listing a directory"),
+    ROW(fcntl, S, dup_fd, "listing a directory"),
+    ROW(fcntl64, S, set_fd, "the same on 32-bit machines"),
+    ROW(fcntl64, S, dup_fd, "the same on 32-bit machines"),
+    ROW(flock, S, any, "one store per directory"),
     ROW(memfd_create, S, any, "modules go out in sealed memory files"),
-    ROW(fcntl, S, set_fl, "descriptor flags"),
-    ROW(fcntl64, S, set_fl, "descriptor flags"),
-    ROW(ioctl, S, ioctl_tcgets, "whether stderr is a terminal"),
-    ROW(readv, S, any, "files"),
-    ROW(writev, S, any, "files"),
-    ROW(umask, S, any, "modes of new files"),
-    ROW(getuid, S, any, "who it is"),
-    ROW(geteuid, S, any, "who it is"),
-    ROW(getppid, S, any, "whether brigd is there"),
-    ROW(clock_nanosleep, S, any, "group commit"),
-    ROW(fstatfs, S, any, "room on the disk"),
-    ROW(statfs, S, any, "room on the disk"),
+    ROW(sendfile, S, any, "from the file into the memory file"),
+    ROW(sendfile64, S, any, "the same on 32-bit machines"),
+
+    /* The logger: its file is open and its thread has begun. */
+    ROW(fdatasync, G, any, "durability"),
+    ROW(futex, G, any, "the thread's end, which the kernel tells by a futex"),
+    ROW(futex_time64, G, any, "the same on 32-bit machines"),
+
+    /* Both. */
+    ROW(fcntl, S | G, set_fl, "a socket that does not block"),
+    ROW(fcntl64, S | G, set_fl, "the same on 32-bit machines"),
+    ROW(getsockopt, S | G, socket_type, "whether the socket is brigd's, before it is told of a failure"),
+    ROW(prctl, S | G, prctl_vma, "names of memory areas, which allocators give"),
 };
 
 int
@@ -299,15 +303,31 @@ out:
 }
 
 int
+filter_enter(enum filter_kind kind, struct err *e)
+{
+	struct sock_fprog prog;
+	size_t count;
+	int rc = filter_build(kind, &prog.filter, &count, e);
+
+	if (rc != 0)
+		return rc;
+	prog.len = (unsigned short)count;
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog) != 0)
+		rc = err_sys(e, ERR_IO, "loading a seccomp filter of %zu instructions", count);
+	free(prog.filter);
+	return rc;
+}
+
+int
 filter_bundle(struct err *e)
 {
-	struct filter_header h = {.magic = FILTER_MAGIC, .kinds = FILTER_KINDS};
-	struct sock_filter *insns[FILTER_KINDS] = {NULL};
+	struct filter_header h = {.magic = FILTER_MAGIC, .kinds = FILTER_BUNDLED};
+	struct sock_filter *insns[FILTER_BUNDLED] = {NULL};
 	size_t count, size = sizeof(h);
 	uint8_t *bytes = NULL;
 	int rc = 0;
 
-	for (int i = 0; i < FILTER_KINDS && rc == 0; i++) {
+	for (int i = 0; i < FILTER_BUNDLED && rc == 0; i++) {
 		rc = filter_build((enum filter_kind)i, &insns[i], &count, e);
 		if (rc == 0) {
 			h.counts[i] = (uint32_t)count;
@@ -322,13 +342,13 @@ filter_bundle(struct err *e)
 	}
 	memcpy(bytes, &h, sizeof(h));
 	size = sizeof(h);
-	for (int i = 0; i < FILTER_KINDS; i++) {
+	for (int i = 0; i < FILTER_BUNDLED; i++) {
 		memcpy(bytes + size, insns[i], h.counts[i] * sizeof(struct sock_filter));
 		size += h.counts[i] * sizeof(struct sock_filter);
 	}
 	rc = memfd_from("filters", bytes, size, e);
 out:
-	for (int i = 0; i < FILTER_KINDS; i++)
+	for (int i = 0; i < FILTER_BUNDLED; i++)
 		free(insns[i]);
 	free(bytes);
 	return rc;

@@ -1,4 +1,4 @@
-/* sandbox/filter: seccomp filters, built once from a table. Launcher and brig doctor (needs libseccomp). */
+/* sandbox/filter: seccomp filters, built once from a table. Launcher, store, logger, doctor (needs libseccomp). */
 
 #ifndef SANDBOX_FILTER_H
 #define SANDBOX_FILTER_H
@@ -16,7 +16,13 @@
  */
 int filter_build(enum filter_kind kind, struct sock_filter **insns, size_t *count, struct err *e);
 
-/* filter_bundle - all filters in one sealed memfd, for filter_load. Returns the descriptor, or as filter_build. */
+/*
+ * filter_enter - put all threads of this process under a filter, for good; needs no_new_privs. Returns 0, or as
+ * filter_build.
+ */
+int filter_enter(enum filter_kind kind, struct err *e);
+
+/* filter_bundle - the filters of the launcher's children in one sealed memfd, for filter_load. Returns the descriptor, or as filter_build. */
 int filter_bundle(struct err *e);
 
 /*

@@ -10,7 +10,7 @@
 #endif
 
 #define BUNDLE_SIZE_MAX \
-	(sizeof(struct filter_header) + (size_t)FILTER_KINDS * BPF_MAXINSNS * sizeof(struct sock_filter))
+	(sizeof(struct filter_header) + (size_t)FILTER_BUNDLED * BPF_MAXINSNS * sizeof(struct sock_filter))
 
 /* Whether the mapped bytes are a whole bundle; the header is copied to *h. */
 static int
@@ -21,10 +21,10 @@ check_bundle(const struct memfd_map *map, struct filter_header *h, struct err *e
 	if (map->size < sizeof(*h))
 		return err_set(e, ERR_INVAL, "a bundle of filters of %zu bytes has no header", map->size);
 	memcpy(h, map->data, sizeof(*h));
-	if (h->magic != FILTER_MAGIC || h->kinds != FILTER_KINDS)
-		return err_set(e, ERR_INVAL, "not a bundle of %d filters (magic %#x, %u filters)", FILTER_KINDS, h->magic,
+	if (h->magic != FILTER_MAGIC || h->kinds != FILTER_BUNDLED)
+		return err_set(e, ERR_INVAL, "not a bundle of %d filters (magic %#x, %u filters)", FILTER_BUNDLED, h->magic,
 		    h->kinds);
-	for (int i = 0; i < FILTER_KINDS; i++) {
+	for (int i = 0; i < FILTER_BUNDLED; i++) {
 		if (h->counts[i] == 0 || h->counts[i] > BPF_MAXINSNS)
 			return err_set(e, ERR_INVAL, "filter %d has %u instructions: 1 to %d are possible", i,
 			    h->counts[i], BPF_MAXINSNS);
@@ -53,7 +53,7 @@ filter_load(int fd, struct filter_set *set, struct err *e)
 		return rc;
 	}
 	set->map = map;
-	for (int i = 0; i < FILTER_KINDS; i++) {
+	for (int i = 0; i < FILTER_BUNDLED; i++) {
 		set->prog[i].len = (unsigned short)h.counts[i];
 		/* the kernel only reads it, but struct sock_fprog has no const */
 		set->prog[i].filter = (struct sock_filter *)(uintptr_t)(map.data + offset);

@@ -14,9 +14,11 @@ enum filter_kind {
 	FILTER_ZYGOTE = 0,   /* the zygote, and its child until it locks */
 	FILTER_WORKER = 1,   /* all that guest code ever runs under */
 	FILTER_COMPILER = 2, /* the compiler, before it sees a module */
-	FILTER_SERVICE = 3,  /* store and logger: files in one directory, no network, no other program */
+	FILTER_STORE = 3,    /* the store: files in one directory, no network, no other program */
+	FILTER_LOGGER = 4,   /* the logger: writes to what it has opened, and opens, changes or removes nothing any more */
 };
-#define FILTER_KINDS 4
+#define FILTER_KINDS   5
+#define FILTER_BUNDLED 3 /* the first ones, for those who have no libseccomp */
 
 /* The descriptor at which the launcher's children find the bundle. */
 #define FILTER_FD 4
@@ -25,15 +27,15 @@ enum filter_kind {
 #define FILTER_MAGIC 0x62666c31u /* "bfl1" */
 struct filter_header {
 	uint32_t magic;
-	uint32_t kinds;               /* FILTER_KINDS */
-	uint32_t counts[FILTER_KINDS]; /* instructions of each program, 1..BPF_MAXINSNS */
+	uint32_t kinds;                  /* FILTER_BUNDLED */
+	uint32_t counts[FILTER_BUNDLED]; /* instructions of each program, 1..BPF_MAXINSNS */
 };
-_Static_assert(sizeof(struct filter_header) == 8 + 4 * FILTER_KINDS, "the programs follow without a gap");
+_Static_assert(sizeof(struct filter_header) == 8 + 4 * FILTER_BUNDLED, "the programs follow without a gap");
 
 /* The programs, inside a read-only mapping of the bundle. */
 struct filter_set {
 	struct memfd_map map;
-	struct sock_fprog prog[FILTER_KINDS]; /* for jail_filter */
+	struct sock_fprog prog[FILTER_BUNDLED]; /* for jail_filter */
 };
 
 /*

@@ -50,6 +50,11 @@ class Jail(harness.Scenario):
             with self.subTest(name):
                 self.assertEqual(status_of(pid)["NoNewPrivs"], "1")
 
+    def test_store_and_logger_are_filtered(self):
+        for name in ("brig-store", "brig-logger"):
+            with self.subTest(name):
+                self.assertEqual(status_of(self.of(name)[0])["Seccomp"], "2")
+
     def test_started_as_root_each_kind_has_a_uid_of_its_own(self):
         if not harness.IS_ROOT:
             self.skipTest("not started as root")

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -48,7 +49,7 @@ try_call(void *arg, struct err *e)
 
 	NEED(dup2(STDERR_FILENO, PROTO_SOCKET_FD) == PROTO_SOCKET_FD);
 	NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	NEED(jail_filter(&set.prog[a->kind], &layers, e) == 0);
+	NEED((a->kind < FILTER_BUNDLED ? jail_filter(&set.prog[a->kind], &layers, e) : filter_enter(a->kind, e)) == 0);
 	syscall(a->call, a->args[0], a->args[1], a->args[2], a->args[3], a->args[4]);
 	syscall(SYS_exit_group, 0);
 	return 0;
@@ -196,7 +197,7 @@ a_zygote_is_killed_by_whatever_leads_outside(void **state)
 }
 
 static void
-a_compiler_and_a_service_are_killed_by_whatever_leads_outside(void **state)
+a_compiler_is_killed_by_whatever_leads_outside(void **state)
 {
 	const long text = (long)(intptr_t)page, size = (long)page_size;
 	const struct attempt attempts[] = {
@@ -205,16 +206,90 @@ a_compiler_and_a_service_are_killed_by_whatever_leads_outside(void **state)
 	    {"compiler fork", FILTER_COMPILER, SYS_clone, {SIGCHLD, 0, 0, 0, 0}},
 	    {"compiler execve", FILTER_COMPILER, SYS_execve, {text, 0, 0}},
 	    {"compiler code", FILTER_COMPILER, SYS_mprotect, {text, size, PROT_READ | PROT_EXEC}},
-	    {"service socket", FILTER_SERVICE, SYS_socket, {AF_UNIX, SOCK_STREAM, 0}},
-	    {"service fork", FILTER_SERVICE, SYS_clone, {SIGCHLD, 0, 0, 0, 0}},
-	    {"service execve", FILTER_SERVICE, SYS_execve, {text, 0, 0}},
-	    {"service ptrace", FILTER_SERVICE, SYS_ptrace, {PTRACE_TRACEME, 0, 0, 0}},
-	    {"service mount", FILTER_SERVICE, SYS_mount, {text, text, text, 0, 0}},
-	    {"service kill", FILTER_SERVICE, SYS_kill, {1, SIGKILL}},
 	};
 
 	(void)state;
 	each_is_killed(attempts, ARRAY_LENGTH(attempts));
+}
+
+static void
+a_store_is_killed_by_whatever_is_not_a_file(void **state)
+{
+	const long text = (long)(intptr_t)page, size = (long)page_size;
+	const struct attempt attempts[] = {
+	    {"socket", FILTER_STORE, SYS_socket, {AF_UNIX, SOCK_STREAM, 0}},
+	    {"fork", FILTER_STORE, SYS_clone, {SIGCHLD, 0, 0, 0, 0}},
+	    {"execve", FILTER_STORE, SYS_execve, {text, 0, 0}},
+	    {"ptrace", FILTER_STORE, SYS_ptrace, {PTRACE_TRACEME, 0, 0, 0}},
+	    {"mount", FILTER_STORE, SYS_mount, {text, text, text, 0, 0}},
+	    {"kill", FILTER_STORE, SYS_kill, {1, SIGKILL}},
+	    {"fchmodat", FILTER_STORE, SYS_fchmodat, {AT_FDCWD, text, 0777}},
+	    {"fchownat", FILTER_STORE, SYS_fchownat, {AT_FDCWD, text, 0, 0, 0}},
+	    {"linkat", FILTER_STORE, SYS_linkat, {AT_FDCWD, text, AT_FDCWD, text, 0}},
+	    {"symlinkat", FILTER_STORE, SYS_symlinkat, {text, AT_FDCWD, text}},
+	    {"mknodat", FILTER_STORE, SYS_mknodat, {AT_FDCWD, text, 0, 0}},
+	    {"code", FILTER_STORE, SYS_mprotect, {text, size, PROT_READ | PROT_EXEC}},
+	};
+
+	(void)state;
+	each_is_killed(attempts, ARRAY_LENGTH(attempts));
+}
+
+static void
+a_logger_is_killed_by_whatever_could_change_what_is_written(void **state)
+{
+	const long text = (long)(intptr_t)page, size = (long)page_size;
+	const struct attempt attempts[] = {
+	    {"openat", FILTER_LOGGER, SYS_openat, {AT_FDCWD, text, O_RDONLY}},
+	    {"unlinkat", FILTER_LOGGER, SYS_unlinkat, {AT_FDCWD, text, 0}},
+	    {"renameat2", FILTER_LOGGER, SYS_renameat2, {AT_FDCWD, text, AT_FDCWD, text, 0}},
+	    {"ftruncate", FILTER_LOGGER, SYS_ftruncate, {3, 0}},
+	    {"fallocate", FILTER_LOGGER, SYS_fallocate, {3, 0, 0, 1}},
+	    {"pwrite64", FILTER_LOGGER, SYS_pwrite64, {3, text, 1, 0}},
+	    {"fchmod", FILTER_LOGGER, SYS_fchmod, {3, 0777}},
+	    {"socket", FILTER_LOGGER, SYS_socket, {AF_UNIX, SOCK_STREAM, 0}},
+	    {"fork", FILTER_LOGGER, SYS_clone, {SIGCHLD, 0, 0, 0, 0}},
+	    {"execve", FILTER_LOGGER, SYS_execve, {text, 0, 0}},
+	    {"code", FILTER_LOGGER, SYS_mprotect, {text, size, PROT_READ | PROT_EXEC}},
+	};
+
+	(void)state;
+	each_is_killed(attempts, ARRAY_LENGTH(attempts));
+}
+
+static void *
+wait_and_open(void *arg)
+{
+	char byte;
+
+	if (read(*(int *)arg, &byte, 1) == 1)
+		syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY);
+	return NULL;
+}
+
+static int
+enter_beside_a_thread(void *arg, struct err *e)
+{
+	pthread_t thread;
+	int pipe_fds[2];
+
+	(void)arg;
+	NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && pipe(pipe_fds) == 0);
+	NEED(pthread_create(&thread, NULL, wait_and_open, &pipe_fds[0]) == 0);
+	NEED(filter_enter(FILTER_LOGGER, e) == 0);
+	NEED(write(pipe_fds[1], "", 1) == 1);
+	NEED(pthread_join(thread, NULL) == 0);
+	return 0;
+}
+
+static void
+all_threads_are_under_a_filter_that_is_entered(void **state)
+{
+	int status = jailed_fork(enter_beside_a_thread, NULL);
+
+	(void)state;
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGSYS);
 }
 
 #ifdef __x86_64__
@@ -276,7 +351,7 @@ a_bundle_is_read_back_as_it_was_built(void **state)
 	struct err e;
 
 	(void)state;
-	for (int i = 0; i < FILTER_KINDS; i++) {
+	for (int i = 0; i < FILTER_BUNDLED; i++) {
 		struct sock_filter *insns;
 		struct digest a, b;
 		size_t count;
@@ -314,7 +389,7 @@ load_made(const struct filter_header *h, size_t length)
 static void
 refuses_a_bundle_whose_header_lies(void **state)
 {
-	const struct filter_header good = {FILTER_MAGIC, FILTER_KINDS, {1, 2, 3, 1}};
+	const struct filter_header good = {FILTER_MAGIC, FILTER_BUNDLED, {1, 2, 4}};
 	const size_t size = sizeof(good) + 7 * sizeof(struct sock_filter);
 	struct filter_header h = good;
 
@@ -327,7 +402,7 @@ refuses_a_bundle_whose_header_lies(void **state)
 	h.magic ^= 1;
 	assert_int_equal(load_made(&h, size), ERR_INVAL);
 	h = good;
-	h.kinds = 3;
+	h.kinds = FILTER_KINDS;
 	assert_int_equal(load_made(&h, size), ERR_INVAL);
 	h = good;
 	h.counts[1] = 0;
@@ -380,7 +455,10 @@ main(void)
 	    cmocka_unit_test(a_worker_is_killed_by_wrong_arguments),
 	    cmocka_unit_test(a_worker_may_do_what_a_guest_needs),
 	    cmocka_unit_test(a_zygote_is_killed_by_whatever_leads_outside),
-	    cmocka_unit_test(a_compiler_and_a_service_are_killed_by_whatever_leads_outside),
+	    cmocka_unit_test(a_compiler_is_killed_by_whatever_leads_outside),
+	    cmocka_unit_test(a_store_is_killed_by_whatever_is_not_a_file),
+	    cmocka_unit_test(a_logger_is_killed_by_whatever_could_change_what_is_written),
+	    cmocka_unit_test(all_threads_are_under_a_filter_that_is_entered),
 	    cmocka_unit_test(a_foreign_architecture_is_killed),
 	    cmocka_unit_test(the_zygote_allows_every_call_of_its_worker),
 	    cmocka_unit_test(a_bundle_is_read_back_as_it_was_built),
