@@ -18,7 +18,7 @@
 	X(clock_fixed_ns, "for clock fixed: nanoseconds since 1970 (0 when not stated)")                       \
 	X(random, "what randomness is made of: nothing, a seed, the system's")                                 \
 	X(seed, "for random seeded: 64 hexadecimal digits (zeros when not stated)")                            \
-	X(output, "past limits.output_bytes: end the run, or cut the output and go on")                        \
+	X(output, "past limits.output_bytes: end it, or cut and go on (cut when not stated)")                      \
 	X(signature, "what has to be signed: a module; source code for a language pack")                       \
 	X(fs, "files: none in this version, so only an empty list")                                            \
 	X(tools, "tools of the client: none in this version, so only an empty list")                           \
