@@ -15,6 +15,7 @@
 
 #include "base/io.h"
 #include "base/nearest.h"
+#include "policy/policy.h"
 
 struct string_setting {
 	const char *name;
@@ -153,7 +154,7 @@ load_file(struct config *c, const char *path, struct err *e)
 	document = json_loadb((char *)text, length, JSON_REJECT_DUPLICATES, &je);
 	if (!json_is_object(document)) {
 		rc = err_set(e, ERR_INVAL, "%s:%d:%d: %s", path, document == NULL ? je.line : 1,
-		    document == NULL ? je.column : 1, document == NULL ? je.text : "a configuration is a JSON object");
+		    document == NULL ? je.column : 1, document == NULL ? policy_json_why(&je) : "a configuration is a JSON object");
 		goto out;
 	}
 	json_object_foreach(document, name, value) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "policy/policy.h"
 
 static const struct {
 	const char *name;
@@ -101,7 +102,7 @@ jsonrpc_parse(const char *line, size_t length, unsigned depth_max, json_t **out,
 		    JSONRPC_VALUES_MAX);
 	message = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
 	if (message == NULL)
-		return rpc_fail(f, RPC_parse_error, "not JSON at byte %d: %s", je.position, je.text);
+		return rpc_fail(f, RPC_parse_error, "not JSON at byte %d: %s", je.position, policy_json_why(&je));
 	*out = message;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/utc.h"
 #include "broker/minisign.h"
+#include "policy/policy.h"
 
 struct keyring {
 	json_t *document; /* holds the grants */
@@ -379,7 +380,7 @@ load(const uint8_t *json, size_t length, int64_t now, uint64_t min_version, stru
 
 	document = json_loadb((const char *)json, length, JSON_REJECT_DUPLICATES, &why);
 	if (document == NULL)
-		return err_set(e, ERR_INVAL, "keyring: line %d: %s", why.line, why.text);
+		return err_set(e, ERR_INVAL, "keyring: line %d: %s", why.line, policy_json_why(&why));
 	if ((rc = keyring_parse(document, &ring, e)) != 0)
 		goto out;
 	if (ring->version < min_version)

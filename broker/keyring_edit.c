@@ -16,6 +16,7 @@
 #include "base/utc.h"
 #include "broker/keyring.h"
 #include "broker/minisign.h"
+#include "policy/policy.h"
 
 int
 keyring_edit_lock(const char *path, struct err *e)
@@ -68,7 +69,7 @@ keyring_edit_read(const char *path, const struct keys_public *root, json_t **out
 	document = json_loadb((const char *)json, length, JSON_REJECT_DUPLICATES, &why);
 	free(json);
 	if (document == NULL)
-		return err_set(e, ERR_INVAL, "%s: line %d: %s", path, why.line, why.text);
+		return err_set(e, ERR_INVAL, "%s: line %d: %s", path, why.line, policy_json_why(&why));
 	if ((rc = keyring_parse(document, &ring, e)) != 0) {
 		json_decref(document);
 		return err_context(e, "%s", path);

@@ -363,6 +363,19 @@ policy_from_json(const json_t *json, struct policy **out, struct err *e)
 	return rc;
 }
 
+const char *
+policy_json_why(const json_error_t *error)
+{
+	switch (json_error_code(error)) {
+	case json_error_null_character:
+	case json_error_null_byte_in_key:
+		return "\\u0000 in a string is refused, in names, arguments and everywhere else; where bytes are taken, "
+		       "{\"base64\": \"...\"} can hold them";
+	default:
+		return error->text;
+	}
+}
+
 int
 policy_parse(const char *text, size_t length, struct policy **out, struct err *e)
 {
@@ -374,7 +387,7 @@ policy_parse(const char *text, size_t length, struct policy **out, struct err *e
 		return err_set(e, ERR_LIMIT, "the policy has %zu bytes, more than %d", length, POLICY_TEXT_MAX);
 	json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
 	if (json == NULL)
-		return err_set(e, ERR_INVAL, "line %d, column %d: %s", error.line, error.column, error.text);
+		return err_set(e, ERR_INVAL, "line %d, column %d: %s", error.line, error.column, policy_json_why(&error));
 	rc = policy_from_json(json, out, e);
 	json_decref(json);
 	return rc;

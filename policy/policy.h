@@ -97,6 +97,12 @@ struct policy {
 int policy_parse(const char *text, size_t length, struct policy **out, struct err *e);
 int policy_from_json(const json_t *json, struct policy **out, struct err *e);
 
+/*
+ * policy_json_why - in a sentence's end, why a text is not the JSON that brig takes: what jansson says, or for \u0000,
+ * which is JSON but is taken nowhere here, what to do. Borrows from `error`.
+ */
+const char *policy_json_why(const json_error_t *error);
+
 /* policy_free - NULL is fine. */
 void policy_free(struct policy *p);
 

@@ -343,7 +343,7 @@ read_grant(const char *path, json_t **out, struct err *e)
 	grant = json_loadb((const char *)text, length, JSON_REJECT_DUPLICATES, &why);
 	free(text);
 	if (grant == NULL)
-		return err_set(e, ERR_INVAL, "%s: line %d: %s", path, why.line, why.text);
+		return err_set(e, ERR_INVAL, "%s: line %d: %s", path, why.line, policy_json_why(&why));
 	if ((rc = policy_from_json(grant, &policy, e)) != 0) {
 		json_decref(grant);
 		return err_context(e, "%s", path);

@@ -106,6 +106,22 @@ refuses_what_is_not_json(void **state)
 }
 
 static void
+says_in_our_words_what_nul_is_refused_for(void **state)
+{
+	static const char *const bad[] = {"{\"a\":\"x\\u0000y\"}", "{\"a\\u0000\":1}"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		struct rpc_failure f = {0};
+		json_t *message;
+
+		assert_int_equal(jsonrpc_parse(bad[i], strlen(bad[i]), 64, &message, &f), -1);
+		assert_non_null(strstr(f.detail, "base64"));
+		assert_null(strstr(f.detail, "JSON_ALLOW"));
+	}
+}
+
+static void
 refuses_json_that_is_no_request(void **state)
 {
 	static const char *const bad[] = {"null", "true", "\"text\"", "1.5", "{}", "{\"jsonrpc\":\"2.0\"}",
@@ -329,6 +345,7 @@ main(void)
 	    cmocka_unit_test(refuses_what_the_specification_refuses),
 	    cmocka_unit_test(refuses_what_is_not_json),
 	    cmocka_unit_test(refuses_json_that_is_no_request),
+	    cmocka_unit_test(says_in_our_words_what_nul_is_refused_for),
 	    cmocka_unit_test(takes_and_repeats_ids_of_every_type),
 	    cmocka_unit_test(refused_request_keeps_its_id_when_that_is_usable),
 	    cmocka_unit_test(depth_has_a_limit),
