@@ -65,6 +65,12 @@ rust_check() {
 		"With rustup: rustup update stable"
 }
 
+# engine_is_given: whether BRIG_ENGINE names a prebuilt one; then nothing needs Rust.
+engine_is_given() {
+	[ -n "${BRIG_ENGINE:-}" ] && [ -e "$BRIG_ENGINE/worker/libbrig_engine.a" ] &&
+		[ -e "$BRIG_ENGINE/compiler/libbrig_engine.a" ]
+}
+
 # missing GROUP COLUMN: that column (3 the package, 4 the upstream name) of each row whose command fails.
 missing() {
 	table | grep "^$1|" | while IFS='|' read -r _ probe package upstream; do
@@ -100,7 +106,7 @@ witness() {
 
 [ $# -gt 0 ] || set -- build
 for group; do
-	[ "$group" = build ] && rust_check
+	[ "$group" != build ] || engine_is_given || rust_check
 	install_group "$group"
 	[ "$group" = check ] && witness
 done
