@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "audit/log.h"
+#include "audit/unfinished.h"
 #include "base/proto.h"
 #include "base/service.h"
 #include "sandbox/filter.h"
@@ -101,6 +102,20 @@ on_idle(void *arg, int *wait_ms, struct err *e)
 	return 0;
 }
 
+/* Tells brigd what the last session left, and puts it on record. */
+static int
+take_stock(struct log *log, int dir, struct err *e)
+{
+	char text[200];
+	size_t count = 0;
+	int rc = unfinished_record(log, dir, &count, e);
+
+	if (rc != 0 || count == 0)
+		return rc;
+	snprintf(text, sizeof(text), "%zu runs without an outcome: brigd was killed or crashed; recorded as failed", count);
+	return service_send(PROTO_SOCKET_FD, PROTO_FOUND, 0, text, strlen(text), -1, e);
+}
+
 static const struct service_message messages[] = {
     {PROTO_LOG_APPEND, 1, IMSG_PAYLOAD_MAX, 0, 0, on_append},
 };
@@ -132,6 +147,8 @@ main(int argc, char **argv)
 		rc = parse_durability(when, &durability, &e);
 	if (rc == 0)
 		rc = log_open(dir, durability, &l.log, &e);
+	if (rc == 0)
+		rc = take_stock(l.log, dir, &e);
 	if (rc == 0)
 		rc = filter_enter(FILTER_LOGGER, &e);
 	if (rc != 0)

@@ -390,6 +390,35 @@ record_of_outcome(const struct record_outcome *r, char **text, size_t *length, s
 	return finish(record, bad, text, length, e);
 }
 
+/* Copies members of one object to another, as far as they are there. */
+static int
+copy_members(json_t *to, const json_t *from, const char *const names[], size_t count)
+{
+	int bad = 0;
+
+	for (size_t i = 0; i < count; i++)
+		bad |= set_shared(to, names[i], json_object_get(from, names[i]));
+	return bad;
+}
+
+int
+record_of_unfinished(const json_t *intent, int64_t time_ms, char **text, size_t *length, struct err *e)
+{
+	static const char *const whole[] = {"actor", "device", "process"};
+	static const char *const run[] = {"signer", "signature", "policy"};
+	const json_t *unmapped = json_object_get(json_object_get(intent, "unmapped"), "brig");
+	int bad = 0;
+	json_t *record = event(CLASS_PROCESS, PROCESS_TERMINATE, time_ms, SEVERITY_LOW, STATUS_FAILURE, &bad);
+	json_t *ours = json_object();
+
+	bad |= copy_members(record, intent, whole, COUNT_OF(whole));
+	bad |= copy_members(ours, unmapped, run, COUNT_OF(run));
+	bad |= set_text(record, "status_code", "failed");
+	bad |= set_text(record, "status_detail", "brigd was killed or crashed before the run had an outcome");
+	bad |= set_ours(record, ours);
+	return finish(record, bad, text, length, e);
+}
+
 /* --- requests ------------------------------------------------------------------------------------------------------- */
 
 static json_t *

@@ -23,6 +23,7 @@
 	X(PROTO_CHILD_EXITED,   5) /* launcher -> brigd    struct proto_exited; run = token of SPAWN         */ \
 	X(PROTO_READY,         10) /* zygote, compiler, store, logger -> brigd    struct proto_ready         */ \
 	X(PROTO_FAILED,        11) /* any -> brigd         text: why it cannot go on; run = token or 0       */ \
+	X(PROTO_FOUND,         15) /* store, logger -> brigd    text: what it found and mended, before READY */ \
 	X(PROTO_RUN,           12) /* brigd -> zygote      struct proto_run               the job socket     */ \
 	X(PROTO_RUN_KILL,      13) /* brigd -> zygote      none                                              */ \
 	X(PROTO_RUN_EXITED,    14) /* zygote -> brigd      struct proto_exited                               */ \

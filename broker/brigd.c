@@ -7,7 +7,6 @@
 #include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/monotonic.h"
 #include "base/proto.h"
 #include "base/quote.h"
 #include "base/version.h"
@@ -26,6 +26,7 @@
 #include "broker/rules.h"
 #include "broker/services.h"
 
+#define FAILED_MS   2000         /* how long clients may take to read that their runs failed because brigd stops */
 #define LARGE_BYTES (256 * 1024) /* allocations from here on go back to the kernel when they are freed */
 
 /* brigd as a whole; there is one. */
@@ -38,46 +39,16 @@ struct brigd {
 	struct event *housekeeping; /* every second */
 	struct event *drain;
 	bool store_ready, logger_ready, pool_ready, serving;
-	time_t idle_since, drain_since;
+	int64_t idle_since_ms;      /* monotonic */
+	int64_t drain_until_ms;     /* monotonic; once draining */
+	bool lost_service;          /* something that it needs is gone: it fails what it has, and stops */
 	int status;                 /* of the process */
 };
-
-void
-broker_log(const char *fmt, ...)
-{
-	struct timespec now;
-	struct tm tm;
-	char line[QUOTE_SIZE + 512];
-	va_list ap;
-	size_t n;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
-	n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ brigd ", now.tv_nsec / 1000000);
-	va_start(ap, fmt);
-	vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
-	va_end(ap);
-	for (char *p = line; *p != '\0'; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	strcat(line, "\n");
-	if (write(STDERR_FILENO, line, strlen(line)) < 0)
-		return; /* nowhere else to say so */
-}
-
-void
-broker_log_reason(const char *event, const char *text)
-{
-	char quoted[QUOTE_SIZE];
-
-	broker_log("%s reason=%s", event, quote(text, strlen(text), quoted, sizeof(quoted)));
-}
 
 static void
 stop(struct brigd *d, int status)
 {
-	d->status = status;
+	d->status = d->lost_service ? 1 : status;
 	event_base_loopbreak(d->broker.base);
 }
 
@@ -102,7 +73,7 @@ start_recorded(void *arg, struct imsg *m, const struct err *why)
 	if (d->broker.draining) /* asked to stop before it could begin */
 		return;
 	d->serving = true;
-	d->idle_since = time(NULL);
+	d->idle_since_ms = monotonic_ms();
 	evconnlistener_enable(d->listener);
 	broker_log("serving socket=%s version=%s uid=%u keys=%zu", quote(c->socket, strlen(c->socket), socket, sizeof(socket)),
 	    BRIG_VERSION, (unsigned)getuid(), keyring_count(d->broker.keyring));
@@ -162,15 +133,47 @@ on_pool_ready(void *arg, const struct err *why)
 	serve_if_ready(d);
 }
 
-/* Without the launcher, the store or the logger there is no safe way to go on. */
+/* Takes no more work, and stops when what it has is done, or after that time. */
+static void
+drain(struct brigd *d, int64_t limit_ms)
+{
+	struct timeval soon = {.tv_usec = 10000};
+
+	d->broker.draining = true;
+	d->drain_until_ms = monotonic_ms() + limit_ms;
+	if (d->listener != NULL)
+		evconnlistener_free(d->listener); /* who comes now is told at once that nobody listens */
+	d->listener = NULL;
+	event_add(d->drain, &soon);
+}
+
+/* Ends what is under way as failed, and then stops, whether clients have read that or not. */
+static void
+fail_runs(struct brigd *d, const char *reason)
+{
+	d->broker.stopping = true;
+	drain(d, FAILED_MS);
+	runs_abandon(d->broker.runs, reason);
+}
+
+/*
+ * Without the launcher, the store or the logger there is no safe way to go on. What is under way fails, is put on record
+ * if that can be, and its clients are told.
+ */
 static void
 lost(struct brigd *d, const char *name, const struct err *why)
 {
-	char event[64];
+	char event[64], reason[500];
 
-	snprintf(event, sizeof(event), "lost service=%s", name);
+	snprintf(event, sizeof(event), "lost service=%s active=%zu", name, runs_active(d->broker.runs));
 	broker_log_reason(event, why->msg);
-	stop(d, 1);
+	d->lost_service = true;
+	if (!d->serving) {
+		stop(d, 1);
+		return;
+	}
+	snprintf(reason, sizeof(reason), "brigd lost its %s and stops: %.400s", name, why->msg);
+	fail_runs(d, reason);
 }
 
 static void
@@ -266,9 +269,12 @@ on_drain(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if ((runs_active(d->broker.runs) > 0 || conn_unfinished(&d->conn_owner) > 0) &&
-	    time(NULL) - d->drain_since < d->broker.config->drain_s)
+	if ((runs_active(d->broker.runs) > 0 || conn_unfinished(&d->conn_owner) > 0) && monotonic_ms() < d->drain_until_ms)
 		return;
+	if (runs_active(d->broker.runs) > 0 && !d->broker.stopping) {
+		fail_runs(d, "brigd was asked to stop, and the run did not end within drain_s");
+		return;
+	}
 	event_del(d->drain);
 	if (!d->serving || records_service(&d->broker, "stop", "", stop_recorded, d, NULL) != 0)
 		stop(d, 0);
@@ -277,18 +283,12 @@ on_drain(evutil_socket_t fd, short what, void *arg)
 static void
 begin_drain(struct brigd *d, const char *reason)
 {
-	struct timeval soon = {.tv_usec = 10000};
-
 	if (d->broker.draining) {
 		stop(d, 0); /* asked twice */
 		return;
 	}
 	broker_log("stopping reason=%s active=%zu", reason, runs_active(d->broker.runs));
-	d->broker.draining = true;
-	d->drain_since = time(NULL);
-	evconnlistener_free(d->listener); /* who comes now is told at once that nobody listens */
-	d->listener = NULL;
-	event_add(d->drain, &soon);
+	drain(d, d->broker.config->drain_s * 1000);
 }
 
 static void
@@ -329,8 +329,8 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	if (d->serving && !d->broker.draining)
 		evconnlistener_enable(d->listener);
 	if (d->broker.connections > 0 || runs_active(d->broker.runs) > 0)
-		d->idle_since = time(NULL);
-	if (c->idle_exit > 0 && d->serving && !d->broker.draining && time(NULL) - d->idle_since >= c->idle_exit)
+		d->idle_since_ms = monotonic_ms();
+	if (c->idle_exit > 0 && d->serving && !d->broker.draining && monotonic_ms() - d->idle_since_ms >= c->idle_exit * 1000)
 		begin_drain(d, "idle");
 	if (runs_active(d->broker.runs) == 0)
 		malloc_trim(0); /* a burst of work is over: its memory goes back to the kernel */
@@ -523,6 +523,8 @@ serve(struct config *c)
 		rc = rules_save(&d.broker, &e); /* as who it will be when it reads and writes it again */
 	if (rc == 0 && d.services.as_root)
 		warn_of_reload(&d.broker);
+	if (d.services.replaced_socket)
+		broker_log("found what=\"the socket of a brigd that did not end by itself, replaced\"");
 	raise_descriptor_limit();
 	if (rc == 0 && (d.broker.base = event_base_new()) == NULL)
 		rc = err_set(&e, ERR_NOMEM, "the event loop");

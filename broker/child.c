@@ -102,8 +102,11 @@ static void
 launcher_closed(void *arg, const struct err *why)
 {
 	struct launcher *l = arg;
+	struct child *c;
 
 	l->lost(l->arg, why);
+	while ((c = LIST_FIRST(&l->children)) != NULL)
+		child_end(c, NULL, why); /* the kernel ends them all with their launcher */
 }
 
 struct launcher *

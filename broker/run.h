@@ -71,7 +71,8 @@ struct run {
 	struct proto_exited observed;
 
 	bool cancelled;
-	const char *cancel_reason;
+	bool abandoned;              /* cancelled by brigd itself, which cannot go on: the run has failed */
+	const char *cancel_reason;   /* a constant, or in runs.abandon_reason */
 	enum rpc_error error;        /* with `failure`: could not be run at all */
 	struct err failure;
 	bool failed;
@@ -91,6 +92,7 @@ struct runs {
 	size_t active_count, ended_count, ended_bytes;
 	size_t held_bytes;           /* modules and input of active runs */
 	unsigned running;
+	char abandon_reason[600];    /* once brigd cannot go on */
 };
 
 /* --- runs.c ----------------------------------------------------------------------------------------------------- */

@@ -26,7 +26,7 @@ classify(struct run *run, char *reason, size_t size, uint32_t *limit)
 	}
 	if (run->cancelled && !(run->has_result && run->claimed.status == PROTO_STATUS_EXITED)) {
 		snprintf(reason, size, "%s", run->cancel_reason);
-		return RUN_cancelled;
+		return run->abandoned ? RUN_failed : RUN_cancelled;
 	}
 	if (run->failed) {
 		snprintf(reason, size, "%.600s", run->failure.msg);

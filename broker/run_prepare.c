@@ -226,7 +226,7 @@ run_advance(struct run *run)
 			err_set(&why, ERR_EOF, "%s", run->cancel_reason);
 			modules_cancel(run->module_wait);
 			run->module_wait = NULL;
-			run_end_early(run, RPC_cancelled, &why);
+			run_end_early(run, run->abandoned ? RPC_shutting_down : RPC_cancelled, &why);
 		}
 		return;
 	case PREPARING:

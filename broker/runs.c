@@ -2,6 +2,7 @@
 
 #include "broker/runs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -214,6 +215,22 @@ unsigned
 runs_queued(const struct runs *r)
 {
 	return (unsigned)r->queue.count;
+}
+
+void
+runs_abandon(struct runs *r, const char *reason)
+{
+	struct run *run, *next;
+
+	snprintf(r->abandon_reason, sizeof(r->abandon_reason), "%s", reason);
+	for (run = TAILQ_FIRST(&r->active); run != NULL; run = next) {
+		next = TAILQ_NEXT(run, order); /* only the run itself can end in here */
+		if (run->state >= RECORDING || run->cancelled)
+			continue;
+		run->cancelled = run->abandoned = true;
+		run->cancel_reason = r->abandon_reason;
+		run_advance(run);
+	}
 }
 
 /* --- methods ------------------------------------------------------------------------------------------------------ */

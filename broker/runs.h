@@ -33,6 +33,12 @@ void runs_cancel(struct runs *r, struct rpc_call *call, const json_t *params);
 void runs_get(struct runs *r, struct rpc_call *call, const json_t *params);
 void runs_input(struct runs *r, struct rpc_call *call, const json_t *params);
 
+/*
+ * runs_abandon - end every run as failed, for this reason: brigd cannot go on. Workers are killed; outcomes are recorded
+ * and clients answered as usual.
+ */
+void runs_abandon(struct runs *r, const char *reason);
+
 /* runs_active - runs that have not ended; runs_running - those with a worker; runs_queued - those that wait for one. */
 size_t runs_active(const struct runs *r);
 unsigned runs_running(const struct runs *r);

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/proto.h"
+#include "base/quote.h"
+#include "broker/broker.h"
 #include "broker/channel.h"
 
 #define QUEUE_MAX (64 * 1024 * 1024) /* bytes of questions that may wait */
@@ -23,6 +25,7 @@ struct service_client {
 	const char *name;
 	STAILQ_HEAD(, question) questions;
 	uint64_t last_token;
+	bool is_ready;
 	void (*ready)(void *arg);
 	void (*lost)(void *arg, const struct err *why);
 	void *arg;
@@ -46,7 +49,15 @@ service_message(void *arg, struct imsg *m, struct err *e)
 	struct service_client *s = arg;
 	struct question *q = STAILQ_FIRST(&s->questions);
 
-	if (m->hdr.type == PROTO_READY) {
+	if (m->hdr.type == PROTO_FOUND && !s->is_ready) {
+		char what[QUOTE_SIZE];
+
+		broker_log("found service=%s what=%s", s->name,
+		    quote((const char *)m->payload, m->hdr.length, what, sizeof(what)));
+		return 0;
+	}
+	if (m->hdr.type == PROTO_READY && !s->is_ready) {
+		s->is_ready = true;
 		s->ready(s->arg);
 		return 0;
 	}

@@ -23,10 +23,11 @@
 #include <unistd.h>
 
 #include "base/imsg.h"
+#include "base/monotonic.h"
 #include "base/proto.h"
 
 #define BACKLOG      512
-#define STOP_SECONDS 5
+#define STOP_MS      5000
 
 enum { LAUNCHER, STORE, LOGGER };
 
@@ -357,7 +358,8 @@ services_listen(const struct config *c, struct services *s, struct err *e)
 	strcpy(address.sun_path, c->socket);
 	if (is_alive(&address))
 		return err_set(e, ERR_EXISTS, "another server listens at %s", c->socket);
-	if (unlink(c->socket) != 0 && errno != ENOENT)
+	s->replaced_socket = unlink(c->socket) == 0;
+	if (!s->replaced_socket && errno != ENOENT)
 		return err_sys(e, ERR_IO, "%s", c->socket);
 	s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s->listener < 0)
@@ -386,7 +388,7 @@ void
 services_stop(const struct config *c, struct services *s)
 {
 	int *socks[] = {&s->launcher, &s->store, &s->logger, &s->listener};
-	time_t deadline = time(NULL) + STOP_SECONDS;
+	int64_t deadline = monotonic_ms() + STOP_MS;
 
 	for (size_t i = 0; i < sizeof(socks) / sizeof(socks[0]); i++) {
 		if (*socks[i] >= 0)
@@ -396,10 +398,11 @@ services_stop(const struct config *c, struct services *s)
 	for (size_t i = 0; i < sizeof(s->pids) / sizeof(s->pids[0]); i++) {
 		struct timespec pause = {.tv_nsec = 1000000};
 
-		while (s->pids[i] > 0 && waitpid(s->pids[i], NULL, WNOHANG) == 0 && time(NULL) < deadline)
-			nanosleep(&pause, NULL);
-		if (s->pids[i] > 0 && time(NULL) >= deadline)
-			kill(s->pids[i], SIGKILL);
+		while (s->pids[i] > 0 && waitpid(s->pids[i], NULL, WNOHANG) == 0)
+			if (monotonic_ms() < deadline)
+				nanosleep(&pause, NULL);
+			else
+				kill(s->pids[i], SIGKILL);
 	}
 	if (s->bound)
 		unlink(c->socket);

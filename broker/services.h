@@ -20,6 +20,7 @@ struct services {
 	int launcher, store, logger; /* imsg sockets; taken by those who talk over them (set to -1) */
 	pid_t pids[3];
 	bool bound;        /* the socket's path is ours to remove */
+	bool replaced_socket; /* that of a brigd which did not remove it */
 	bool own_directory; /* the socket's directory is there for it alone */
 };
 

@@ -52,6 +52,7 @@ struct store {
 	uint64_t size_max;
 	uint64_t used;
 	uint64_t last_tmp;
+	size_t leftovers; /* of a crash, removed at the start */
 	LIST_HEAD(, item) buckets[BUCKETS];
 	TAILQ_HEAD(items, item) uses;
 	size_t count;
@@ -288,6 +289,14 @@ struct scan {
 	size_t count, room;
 };
 
+/* Removes what a crash left: it never got its name, or is no whole module or artifact. */
+static int
+remove_leftover(struct store *s, const char *path, struct err *e)
+{
+	s->leftovers++;
+	return store_disk_remove(s->dir, path, e);
+}
+
 static int
 scan_keep(struct scan *scan, struct item *it, struct err *e)
 {
@@ -318,7 +327,7 @@ scan_owner(void *arg, const char *name, struct err *e)
 	if (name[0] < '0' || name[0] > '9' || *end != '\0' || errno != 0 || uid > UINT32_MAX) {
 		if (snprintf(path, sizeof(path), "%s/%s", scan->dir, name) >= (int)sizeof(path))
 			return err_set(e, ERR_CORRUPT, "%s holds a file that is not the store's", scan->dir);
-		return store_disk_remove(scan->s->dir, path, e);
+		return remove_leftover(scan->s, path, e);
 	}
 	o.uid = (uint32_t)uid;
 	if (fstatat(scan->s->dir, owner_path(scan->item, o.uid, path), &st, AT_SYMLINK_NOFOLLOW) != 0)
@@ -349,7 +358,7 @@ scan_module(void *arg, const char *name, struct err *e)
 	if (snprintf(path, sizeof(path), "modules/%.100s", name) != (int)strlen(name) + 8)
 		return err_set(e, ERR_CORRUPT, "modules/ holds a file that is not the store's: %s", name);
 	if (!digest_of_name(name, &digest))
-		return store_disk_remove(s->dir, path, e);
+		return remove_leftover(s, path, e);
 	if ((it = item_new(PROTO_STORE_MODULE, 0, &digest, 0)) == NULL)
 		return err_set(e, ERR_NOMEM, "the store's index");
 	snprintf(owners, sizeof(owners), "modules/%.64s/owners", name);
@@ -360,7 +369,7 @@ scan_module(void *arg, const char *name, struct err *e)
 	if (rc != 0 || it->owner_count == 0 ||
 	    fstatat(s->dir, content_path(s, it, owners), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) {
 		item_free(it);
-		return store_disk_remove(s->dir, path, e);
+		return remove_leftover(s, path, e);
 	}
 	it->size = (uint64_t)st.st_size;
 	it->used_ns = mtime_ns(&st);
@@ -384,7 +393,7 @@ scan_artifact(void *arg, const char *name, struct err *e)
 	snprintf(path, sizeof(path), "%s/%s", scan->dir, name);
 	if (strlen(name) != HEX_SIZE - 1 + 6 || strcmp(name + HEX_SIZE - 1, ".cwasm") != 0 || !digest_of_name(hex, &digest) ||
 	    fstatat(s->dir, path, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) || st.st_size < STORE_MAC_SIZE)
-		return store_disk_remove(s->dir, path, e);
+		return remove_leftover(s, path, e);
 	it = item_new(PROTO_STORE_ARTIFACT, scan->engine, &digest, (uint64_t)st.st_size - STORE_MAC_SIZE);
 	if (it == NULL)
 		return err_set(e, ERR_NOMEM, "the store's index");
@@ -491,6 +500,12 @@ store_open(int dir, const char *engine_id, uint64_t size_max, struct store **out
 	}
 	*out = s;
 	return 0;
+}
+
+size_t
+store_leftovers(const struct store *s)
+{
+	return s->leftovers;
 }
 
 void

@@ -35,6 +35,9 @@ struct store;
 int store_open(int dir, const char *engine_id, uint64_t size_max, struct store **out, struct err *e);
 void store_close(struct store *s);
 
+/* store_leftovers - how many unfinished files or directories of a crash store_open removed. */
+size_t store_leftovers(const struct store *s);
+
 /* store_used - bytes that all files take, as counted. */
 uint64_t store_used(const struct store *s);
 

@@ -113,6 +113,18 @@ static const struct service_message messages[] = {
 _Static_assert(sizeof(struct proto_store_done) <= sizeof(struct proto_store), "what can be put can be given");
 static const struct service service = {messages, sizeof(messages) / sizeof(messages[0]), NULL};
 
+/* Tells brigd what the last session left. */
+static int
+tell_found(const struct store *s, struct err *e)
+{
+	char text[100];
+
+	if (store_leftovers(s) == 0)
+		return 0;
+	snprintf(text, sizeof(text), "%zu unfinished files or directories, removed", store_leftovers(s));
+	return service_send(PROTO_SOCKET_FD, PROTO_FOUND, 0, text, strlen(text), -1, e);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -130,6 +142,8 @@ main(int argc, char **argv)
 		rc = filter_enter(FILTER_STORE, &e);
 	if (rc == 0)
 		rc = store_open(dir, ENGINE_ID, size_max, &store, &e);
+	if (rc == 0)
+		rc = tell_found(store, &e);
 	if (rc != 0)
 		status = service_fail(PROTO_SOCKET_FD, &e);
 	else if (service_serve(PROTO_SOCKET_FD, &service, store, &e) != 0)

@@ -154,7 +154,9 @@ class Stopping(harness.Scenario):
             if message is None:
                 break
             said.append(message)
-        self.assertEqual([m for m in said if "method" not in m], [])  # it did not wait for the run's end
+        answer, = [m for m in said if "method" not in m]
+        self.assertEqual(answer["result"]["status"], "failed", answer)
+        self.assertIn("drain_s", answer["result"]["reason"])
         self.assertEqual(self.brigd.process.wait(harness.PATIENCE), 0)
         self.assertIn("stopping reason=SIGTERM", self.brigd.log())
 
