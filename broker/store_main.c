@@ -1,5 +1,6 @@
 /* brig-store: started by brigd; keeps modules and artifacts, and hands them out as sealed memfds. Store process. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
