@@ -1,6 +1,7 @@
 /* brig-logger: started by brigd; appends records to the audit log and says when they are written. Logger process. */
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
