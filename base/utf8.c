@@ -1,7 +1,8 @@
-/* base/utf8: cutting text without cutting a character. Any process. */
+/* base/utf8: cutting text without cutting a character, and making it fit to be shown. Any process. */
 
 #include "base/utf8.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -66,4 +67,47 @@ utf8_mend(char *text)
 
 	while ((good += utf8_prefix(text + good, length - good, length - good)) < length)
 		text[good++] = '?';
+}
+
+/* Characters of more than one byte that are not shown but act, by all bytes but the last and what that may be. */
+static const struct wild {
+	const char *lead;
+	uint8_t from, to;
+} wild[] = {
+    {"\xc2", 0x80, 0x9f},     /* control characters */
+    {"\xd8", 0x9c, 0x9c},     /* Arabic letter mark */
+    {"\xe2\x80", 0x8e, 0x8f}, /* marks of direction */
+    {"\xe2\x80", 0xa8, 0xae}, /* line and paragraph separator; embeddings and overrides of direction */
+    {"\xe2\x81", 0xa6, 0xa9}, /* isolates of direction */
+};
+
+static bool
+is_wild(const uint8_t *p, size_t length)
+{
+	if (length == 1)
+		return p[0] < 0x20 || p[0] == 0x7f;
+	for (size_t i = 0; i < sizeof(wild) / sizeof(wild[0]); i++)
+		if (strlen(wild[i].lead) == length - 1 && memcmp(p, wild[i].lead, length - 1) == 0 &&
+		    p[length - 1] >= wild[i].from && p[length - 1] <= wild[i].to)
+			return true;
+	return false;
+}
+
+size_t
+utf8_tame(char *text, size_t length)
+{
+	uint8_t *p = (uint8_t *)text;
+	size_t to = 0, one;
+
+	for (size_t from = 0; from < length; from += one) {
+		one = character(p + from, length - from);
+		if (one == 0 || is_wild(p + from, one)) {
+			one = one == 0 ? 1 : one;
+			p[to++] = '?';
+			continue;
+		}
+		memmove(p + to, p + from, one);
+		to += one;
+	}
+	return to;
 }

@@ -1,4 +1,4 @@
-/* base/utf8: cutting text without cutting a character. Any process. */
+/* base/utf8: cutting text without cutting a character, and making it fit to be shown. Any process. */
 
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
@@ -13,5 +13,11 @@ size_t utf8_prefix(const char *text, size_t length, size_t max);
 
 /* utf8_mend - make a NUL-terminated text well-formed, in place: each byte that is no part of a character becomes '?'. */
 void utf8_mend(char *text);
+
+/*
+ * utf8_tame - make well-formed text[0..length] safe to show, in place: every control character, line separator and
+ * character that turns the direction of writing becomes one '?'. Returns the new length, which is not greater.
+ */
+size_t utf8_tame(char *text, size_t length);
 
 #endif

@@ -9,6 +9,8 @@
 #include "base/utf8.h"
 #include "engine_id.h"
 
+#define CAUSE "Caused by:"
+
 int
 engine_new(enum proto_engine kind, engine_settings *settings, wasm_engine_t **out, struct err *e)
 {
@@ -52,34 +54,49 @@ engine_identity(enum proto_engine kind)
 	return digest_of(text, (size_t)n);
 }
 
-/* Joins lines, squeezes space and drops what a terminal might act on. "Caused by:" becomes a colon. */
+/*
+ * The length of what the engine puts at the beginning of a line to part an error from its causes: "Caused by:" and, after
+ * it, numbers ("0: "); 0 when data[0..length] begins with none.
+ */
+static size_t
+separator(const char *data, size_t length, bool caused)
+{
+	size_t n = 0;
+
+	if (length >= strlen(CAUSE) && memcmp(data, CAUSE, strlen(CAUSE)) == 0)
+		return strlen(CAUSE);
+	while (caused && n < length && isdigit((unsigned char)data[n]))
+		n++;
+	return n > 0 && length - n >= 2 && data[n] == ':' && data[n + 1] == ' ' ? n + 2 : 0;
+}
+
+/* Joins lines, squeezes space, makes separators of causes a colon and drops what a terminal might act on. */
 static size_t
 one_line(const char *data, size_t length, char *text, size_t size)
 {
-	static const char cause[] = "Caused by:";
-	size_t n = 0;
-	bool space = false;
+	bool space = false, colon = false, begins = false, caused = false;
+	size_t n = 0, skip;
 
-	for (size_t i = 0; i < length && data[i] != '\0'; i++) {
-		unsigned char c = (unsigned char)data[i];
-
-		if (isspace(c)) {
+	for (size_t i = 0; i < length && data[i] != '\0' && n + 4 < size; i++) {
+		if (isspace((unsigned char)data[i])) {
 			space = n > 0;
+			begins |= data[i] == '\n';
 			continue;
 		}
-		if (length - i >= strlen(cause) && memcmp(data + i, cause, strlen(cause)) == 0) {
-			i += strlen(cause) - 1;
-			c = ':';
-			space = false;
+		if (begins && (skip = separator(data + i, length - i, caused)) > 0) {
+			i += skip - 1;
+			colon = caused = space = true;
+			begins = false;
+			continue;
 		}
-		if (n + 2 >= size)
-			break;
+		if (colon)
+			text[n++] = ':';
 		if (space)
 			text[n++] = ' ';
-		space = false;
-		text[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+		text[n++] = data[i];
+		space = colon = begins = false;
 	}
-	n = utf8_prefix(text, n, size - 1);
+	n = utf8_tame(text, utf8_prefix(text, n, size - 1));
 	text[n] = '\0';
 	return n;
 }

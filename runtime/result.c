@@ -41,16 +41,20 @@ static void
 add_frame(struct result *r, const wasm_frame_t *frame)
 {
 	const wasm_name_t *name = wasmtime_frame_func_name(frame);
-	size_t n = name == NULL ? 0 : utf8_prefix(name->data, name->size, PROTO_NAME_MAX);
 	struct proto_frame f = {
 	    .function = wasm_frame_func_index(frame),
-	    .name_length = (uint32_t)n,
 	    .module_offset = wasm_frame_module_offset(frame),
 	};
+	char text[PROTO_NAME_MAX];
+	size_t n = name == NULL ? 0 : utf8_prefix(name->data, name->size, sizeof(text));
 
+	if (n > 0) {
+		memcpy(text, name->data, n);
+		n = utf8_tame(text, n);
+	}
+	f.name_length = (uint32_t)n;
 	append(r, &f, sizeof(f));
-	if (n > 0)
-		append(r, name->data, n);
+	append(r, text, n);
 	r->numbers.frame_count++;
 }
 

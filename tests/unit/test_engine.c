@@ -63,8 +63,8 @@ two_memories_64_bit_memories_and_threads_are_refused(void **state)
 		struct wasm_text wasm;
 		const char *part;
 	} cases[] = {
-	    {WASM_TEXT(HEADER "\x05\x05\x02\x00\x01\x00\x01"), "multiple memories"},
-	    {WASM_TEXT(HEADER "\x05\x03\x01\x04\x01"), "memory64"},
+	    {WASM_TEXT(HEADER "\x05\x05\x02\x00\x01\x00\x01"), "module: multiple memories"},
+	    {WASM_TEXT(HEADER "\x05\x03\x01\x04\x01"), "module: memory64"},
 	    {WASM_TEXT(HEADER "\x05\x04\x01\x03\x01\x01"), "threads"},
 	};
 	char text[1000];
@@ -85,6 +85,23 @@ components_and_text_are_refused(void **state)
 	(void)state;
 	assert_false(compiles(PROTO_ENGINE_PLAIN, "\0asm\x0d\0\1\0", 8, text));
 	assert_false(compiles(PROTO_ENGINE_PLAIN, "(module)", 8, text));
+}
+
+/* A function that adds what is not there: the engine numbers the causes of this error, and names the function. */
+static void
+causes_are_parted_by_colons(void **state)
+{
+	static const struct wasm_module module = {
+	    .types = {TYPE_NONE},
+	    .functions = {{0, "f\xe2\x80\xae", WASM_TEXT("\x6a" DROP END)}},
+	};
+	uint8_t wasm[WASM_BYTES_MAX];
+	char text[1000];
+
+	(void)state;
+	assert_false(compiles(PROTO_ENGINE_PLAIN, wasm, wasm_build(&module, wasm), text));
+	if (strstr(text, "translation error: Invalid input") == NULL || strstr(text, "0:") != NULL || strstr(text, "\xe2") != NULL)
+		fail_msg("%s", text);
 }
 
 /* An export named "\x1b[31m\nX" twice: the message repeats the name. */
@@ -145,6 +162,7 @@ main(void)
 	    cmocka_unit_test(each_configuration_has_its_own_identity),
 	    cmocka_unit_test(two_memories_64_bit_memories_and_threads_are_refused),
 	    cmocka_unit_test(components_and_text_are_refused),
+	    cmocka_unit_test(causes_are_parted_by_colons),
 	    cmocka_unit_test(messages_are_one_line_without_control_characters),
 	    cmocka_unit_test(messages_are_cut_between_characters),
 	};

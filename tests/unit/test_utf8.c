@@ -67,6 +67,23 @@ mends_what_is_not_utf8(void **state)
 	}
 }
 
+static void
+tames_what_a_terminal_would_act_on(void **state)
+{
+	static const char *const pairs[][2] = {{"", ""}, {"caf\xc3\xa9 \xf0\x9f\x98\x80", "caf\xc3\xa9 \xf0\x9f\x98\x80"},
+	    {"\x1b[2J\n\x7f", "?[2J??"}, {"a\xc2\x9b" "b\xc2\xa0", "a?b\xc2\xa0"},
+	    {"\xe2\x80\xae\xe2\x80\xaf\xe2\x81\xa6", "?\xe2\x80\xaf?"}, {"\xd8\x9c\xd8\x9d\xe2\x80\xa8", "?\xd8\x9d?"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		char text[32];
+
+		strcpy(text, pairs[i][0]);
+		text[utf8_tame(text, strlen(text))] = '\0';
+		assert_string_equal(text, pairs[i][1]);
+	}
+}
+
 int
 main(void)
 {
@@ -75,6 +92,7 @@ main(void)
 	    cmocka_unit_test(cuts_between_characters),
 	    cmocka_unit_test(stops_at_what_is_not_utf8),
 	    cmocka_unit_test(mends_what_is_not_utf8),
+	    cmocka_unit_test(tames_what_a_terminal_would_act_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
