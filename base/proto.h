@@ -204,7 +204,7 @@ enum proto_status {
 	PROTO_STATUS_EXITED = 1,  /* exit_code is set */
 	PROTO_STATUS_TRAPPED = 2, /* trap is set, text and frames follow */
 	PROTO_STATUS_LIMIT = 3,   /* limit is set */
-	PROTO_STATUS_FAILED = 4,  /* could not be started; text says why */
+	PROTO_STATUS_FAILED = 4,  /* could not be started, or not go on: failure is set, text says why */
 	PROTO_STATUS_STALE = 5,   /* the artifact does not fit this engine or CPU: compile again */
 };
 
@@ -222,6 +222,24 @@ enum proto_status {
 enum proto_limit {
 #define X(name, value) PROTO_LIMIT_##name = value,
 	PROTO_LIMITS(X)
+#undef X
+};
+
+/* Why a run could not be started, or not go on; names are stable API. `lost` is brigd's to say, never a worker's. */
+#define PROTO_FAILURES(X)                                                                                          \
+	X(unknown_import, 1, "it imports something that brig does not have")                                       \
+	X(import_type, 2, "it imports a WASI function with another type, or as something else")                    \
+	X(no_start, 3, "it does not export `_start`, where a program begins")                                      \
+	X(start_type, 4, "its export `_start` is not a function without parameters and results")                   \
+	X(no_memory, 5, "it called a WASI function that uses memory, and does not export a `memory`")              \
+	X(too_many_tables, 6, "it has more than 16 tables")                                                        \
+	X(not_started, 7, "it could not be loaded or started for another reason")                                  \
+	X(lost, 8, "its worker could not begin, died, or did not keep to the protocol")
+
+enum proto_failure {
+	PROTO_FAILURE_NONE = 0,
+#define X(name, value, text) PROTO_FAILURE_##name = value,
+	PROTO_FAILURES(X)
 #undef X
 };
 
@@ -250,6 +268,8 @@ struct proto_result {
 	uint64_t host_calls[PROTO_WASI_CALLS]; /* by index in the WASI table */
 	uint32_t text_length;  /* bytes of text behind this structure */
 	uint32_t frame_count;  /* proto_frames behind the text, at most PROTO_FRAMES_MAX */
+	uint32_t failure;      /* enum proto_failure; 0 for none */
+	uint32_t reserved;
 };
 
 /* --- brigd and compiler --------------------------------------------------------------------------------------- */
@@ -306,7 +326,7 @@ _Static_assert(sizeof(struct proto_job) == 144, "wire size");
 _Static_assert(sizeof(struct proto_output) == 8, "wire size");
 _Static_assert(sizeof(struct proto_denial) == 16, "wire size");
 _Static_assert(sizeof(struct proto_frame) == 16, "wire size");
-_Static_assert(sizeof(struct proto_result) == 72 + 8 * PROTO_WASI_CALLS, "wire size");
+_Static_assert(sizeof(struct proto_result) == 80 + 8 * PROTO_WASI_CALLS, "wire size");
 _Static_assert(sizeof(struct proto_compile) == 16, "wire size");
 _Static_assert(sizeof(struct proto_compiled) == 16, "wire size");
 _Static_assert(sizeof(struct proto_store) == 48, "wire size");

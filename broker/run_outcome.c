@@ -11,15 +11,16 @@
 
 /* --- the outcome -------------------------------------------------------------------------------------------------- */
 
-/* How it ended, from what we did, what the kernel saw and, last, what the worker claims. */
+/* How it ended, from what we did, what the kernel saw and, last, what the worker claims. Sets limit and failure. */
 static enum run_status
-classify(struct run *run, char *reason, size_t size, uint32_t *limit)
+classify(struct run *run, char *reason, size_t size, struct run_facts *f)
 {
 	const struct proto_exited *x = &run->observed;
 	int signal = WIFSIGNALED(x->wait_status) ? WTERMSIG(x->wait_status) : 0;
 
 	reason[0] = '\0';
-	*limit = 0;
+	f->limit = 0;
+	f->failure = PROTO_FAILURE_lost;
 	if (run->breach.code != 0) {
 		snprintf(reason, size, "the worker broke the protocol and was killed: %.500s", run->breach.msg);
 		return RUN_failed;
@@ -34,7 +35,7 @@ classify(struct run *run, char *reason, size_t size, uint32_t *limit)
 	}
 	/* Killed at its deadline with its result sent already: it was slow to give its memory back. */
 	if (run->has_result && (x->wait_status == 0 || x->killed == PROTO_KILLED_DEADLINE)) {
-		*limit = run->claimed.limit;
+		f->limit = run->claimed.limit;
 		switch (run->claimed.status) {
 		case PROTO_STATUS_EXITED:
 			return RUN_exited;
@@ -44,11 +45,12 @@ classify(struct run *run, char *reason, size_t size, uint32_t *limit)
 			return RUN_limit;
 		default:
 			snprintf(reason, size, "%.600s", run->trap_text);
+			f->failure = run->claimed.failure != 0 ? run->claimed.failure : PROTO_FAILURE_not_started; /* stale */
 			return RUN_failed;
 		}
 	}
 	if (x->killed == PROTO_KILLED_DEADLINE || signal == SIGXCPU) {
-		*limit = signal == SIGXCPU ? PROTO_LIMIT_cpu_ms : PROTO_LIMIT_wall_ms;
+		f->limit = signal == SIGXCPU ? PROTO_LIMIT_cpu_ms : PROTO_LIMIT_wall_ms;
 		return RUN_limit;
 	}
 	if (signal == SIGSYS)
@@ -127,7 +129,7 @@ run_record_outcome(struct run *run)
 
 	run->state = RECORDING;
 	f.incomplete = run->t_started != 0 && !run->has_result;
-	f.status = classify(run, reason, sizeof(reason), &f.limit);
+	f.status = classify(run, reason, sizeof(reason), &f);
 	utf8_mend(reason); /* it was cut, or is in the guest's own words */
 	utf8_mend(run->failure.msg);
 	if (f.status == RUN_limit)

@@ -36,6 +36,15 @@ static const struct {
 #undef X
 };
 
+static const struct {
+	uint32_t value;
+	const char *name;
+} failure_names[] = {
+#define X(name, value, text) {value, #name},
+    PROTO_FAILURES(X)
+#undef X
+};
+
 static const char *const call_names[] = {
 #define X(name, ...) #name,
     WASI_CALLS(X)
@@ -57,6 +66,15 @@ run_limit_name(uint32_t limit)
 	for (size_t i = 0; i < COUNT_OF(limit_names); i++)
 		if (limit_names[i].value == limit)
 			return limit_names[i].name;
+	return "?";
+}
+
+const char *
+run_failure_name(uint32_t failure)
+{
+	for (size_t i = 0; i < COUNT_OF(failure_names); i++)
+		if (failure_names[i].value == failure)
+			return failure_names[i].name;
 	return "?";
 }
 
@@ -86,6 +104,9 @@ check_numbers(const struct proto_result *r, struct err *e)
 		return err_set(e, ERR_PROTOCOL, "the worker claims trap %u with status %u", r->trap, r->status);
 	if ((r->status == PROTO_STATUS_LIMIT) != (run_limit_name(r->limit)[0] != '?'))
 		return err_set(e, ERR_PROTOCOL, "the worker claims limit %u with status %u", r->limit, r->status);
+	if ((r->status == PROTO_STATUS_FAILED) != (run_failure_name(r->failure)[0] != '?') ||
+	    r->failure == PROTO_FAILURE_lost)
+		return err_set(e, ERR_PROTOCOL, "the worker claims failure %u with status %u", r->failure, r->status);
 	if (r->frame_count > PROTO_FRAMES_MAX)
 		return err_set(e, ERR_PROTOCOL, "the worker claims %u frames", r->frame_count);
 	return 0;
@@ -284,6 +305,8 @@ run_result_json(const struct run_facts *f)
 		bad |= json_object_set_new(result, "trap", trap_json(f));
 	if (!bad && f->status == RUN_limit)
 		bad |= json_object_set_new(result, "limit", json_string(run_limit_name(f->limit)));
+	if (!bad && f->status == RUN_failed)
+		bad |= json_object_set_new(result, "failure", json_string(run_failure_name(f->failure)));
 	if (!bad && f->incomplete)
 		bad |= json_object_set_new(result, "incomplete", json_true());
 	if (!bad && f->reason[0] != '\0')

@@ -19,7 +19,7 @@
 	X(limit, "a limit was reached: limit")                                     \
 	X(denied, "policy ended it: denials")                                      \
 	X(cancelled, "the client, or its going away, ended it")                    \
-	X(failed, "brig could not start it or had to end it: reason")
+	X(failed, "it could not be started, or brig had to end it: failure, reason")
 
 enum run_status {
 #define X(name, text) RUN_##name,
@@ -47,6 +47,7 @@ struct run_facts {
 	const char *reason;       /* a sentence, for limit, cancelled and failed; "" for none */
 	uint32_t exit_code;
 	uint32_t limit;           /* enum proto_limit; 0 for none */
+	uint32_t failure;         /* enum proto_failure; 0 for none */
 	struct proto_result claimed; /* what the worker counted; zeros when it did not say */
 	const char *trap_text;
 	size_t trap_text_length;
@@ -74,10 +75,14 @@ json_t *run_result_json(const struct run_facts *f);
  */
 json_t *run_usage_json(const struct run_facts *f);
 
-/* run_status_name, run_limit_name, run_trap_name, run_call_name - names as in results; "?", or NULL for call 0. */
+/*
+ * run_status_name, run_limit_name, run_trap_name, run_failure_name, run_call_name - names as in results; "?", or NULL for
+ * call 0.
+ */
 const char *run_status_name(enum run_status status);
 const char *run_trap_name(uint32_t trap);
 const char *run_limit_name(uint32_t limit);
+const char *run_failure_name(uint32_t failure);
 const char *run_call_name(uint32_t call);
 
 /*

@@ -39,19 +39,48 @@ static const struct hint {
         "this was built for a browser with wasm-bindgen: build it for wasm32-wasip1 without it"},
 };
 
+/* What else an import can be, and what its author will have done. */
+static const char *const kinds[] = {
+    [WASM_EXTERN_FUNC] = "function",
+    [WASM_EXTERN_GLOBAL] = "global",
+    [WASM_EXTERN_TABLE] = "table",
+    [WASM_EXTERN_MEMORY] = "memory",
+};
+
 static const char *
-advice_for(const wasm_name_t *module)
+kind_of(const wasm_externtype_t *type)
 {
+	wasm_externkind_t kind = wasm_externtype_kind(type);
+
+	return kind < sizeof(kinds) / sizeof(kinds[0]) ? kinds[kind] : "thing";
+}
+
+static const char *
+advice_for(const wasm_name_t *module, const wasm_externtype_t *type)
+{
+	if (wasm_externtype_kind(type) != WASM_EXTERN_FUNC)
+		return "a module brings memory, tables and globals of its own: build a program, not a part of one (without "
+		       "-shared, --import-memory, --import-table)";
 	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
 		if (module->size == strlen(hints[i].module) && memcmp(module->data, hints[i].module, module->size) == 0)
 			return hints[i].advice;
 	return "a module may import functions of " WASI " and nothing else";
 }
 
-static int
+/* A name of the module's own choice, to be shown. */
+struct shown {
+	char text[SHOWN_MAX + 1];
+};
+
+static struct shown
 shown(const wasm_name_t *name)
 {
-	return (int)utf8_prefix(name->data, name->size, SHOWN_MAX);
+	struct shown s;
+	size_t n = utf8_prefix(name->data, name->size, SHOWN_MAX);
+
+	memcpy(s.text, name->data, n);
+	s.text[utf8_tame(s.text, n)] = '\0';
+	return s;
 }
 
 /* Writes a list of value types as the table does, one letter each; '?' for one that no call has. */
@@ -99,22 +128,21 @@ spell(const char *type, char *text, size_t size)
 	return text;
 }
 
-static int
-explain_unknown(const wasm_name_t *name, struct err *e)
+static enum proto_failure
+explain_unknown(const char *name, struct err *e)
 {
-	char text[80];
-	const char *near;
+	const char *near = nearest_name(name, names, PROTO_WASI_CALLS);
 
-	snprintf(text, sizeof(text), "%.*s", shown(name), name->data);
-	near = nearest_name(text, names, PROTO_WASI_CALLS);
 	if (near != NULL)
-		return err_set(e, ERR_UNSUPPORTED,
-		    "the module imports " WASI ".%.*s, which preview 1 does not have: is %s meant?", shown(name), name->data, near);
-	return err_set(e, ERR_UNSUPPORTED, "the module imports " WASI ".%.*s, which is none of preview 1's %d functions",
-	    shown(name), name->data, PROTO_WASI_CALLS);
+		err_set(e, ERR_UNSUPPORTED, "the module imports " WASI ".%s, which preview 1 does not have: is %s meant?", name,
+		    near);
+	else
+		err_set(e, ERR_UNSUPPORTED, "the module imports " WASI ".%s, which is none of preview 1's %d functions", name,
+		    PROTO_WASI_CALLS);
+	return PROTO_FAILURE_unknown_import;
 }
 
-static int
+static enum proto_failure
 explain_wasi(const wasm_name_t *name, const wasm_externtype_t *type, struct err *e)
 {
 	char got[32], spelt[2][256];
@@ -123,39 +151,44 @@ explain_wasi(const wasm_name_t *name, const wasm_externtype_t *type, struct err 
 	while (i < PROTO_WASI_CALLS && (strlen(names[i]) != name->size || memcmp(names[i], name->data, name->size) != 0))
 		i++;
 	if (i == PROTO_WASI_CALLS)
-		return explain_unknown(name, e);
-	if (wasm_externtype_kind(type) != WASM_EXTERN_FUNC)
-		return err_set(e, ERR_UNSUPPORTED, "the module imports " WASI ".%s as something other than a function",
-		    names[i]);
+		return explain_unknown(shown(name).text, e);
+	if (wasm_externtype_kind(type) != WASM_EXTERN_FUNC) {
+		err_set(e, ERR_UNSUPPORTED, "the module imports " WASI ".%s as a %s, and it is a function", names[i],
+		    kind_of(type));
+		return PROTO_FAILURE_import_type;
+	}
 	function_letters(wasm_externtype_as_functype_const(type), got);
 	if (strcmp(got, types[i]) == 0)
-		return 0;
-	return err_set(e, ERR_UNSUPPORTED,
+		return PROTO_FAILURE_NONE;
+	err_set(e, ERR_UNSUPPORTED,
 	    "the module imports " WASI ".%s as %s, but preview 1 has %s: build it for preview 1", names[i],
 	    spell(got, spelt[0], sizeof(spelt[0])), spell(types[i], spelt[1], sizeof(spelt[1])));
+	return PROTO_FAILURE_import_type;
 }
 
-static int
+static enum proto_failure
 explain(const wasm_importtype_t *import, struct err *e)
 {
 	const wasm_name_t *module = wasm_importtype_module(import);
 	const wasm_name_t *name = wasm_importtype_name(import);
+	const wasm_externtype_t *type = wasm_importtype_type(import);
 
 	if (module->size == strlen(WASI) && memcmp(module->data, WASI, module->size) == 0)
-		return explain_wasi(name, wasm_importtype_type(import), e);
-	return err_set(e, ERR_UNSUPPORTED, "the module imports %.*s.%.*s, which does not exist here: %s", shown(module),
-	    module->data, shown(name), name->data, advice_for(module));
+		return explain_wasi(name, type, e);
+	err_set(e, ERR_UNSUPPORTED, "the module imports the %s %s.%s, which does not exist here: %s", kind_of(type),
+	    shown(module).text, shown(name).text, advice_for(module, type));
+	return PROTO_FAILURE_unknown_import;
 }
 
-int
+enum proto_failure
 imports_explain(const wasmtime_module_t *module, struct err *e)
 {
+	enum proto_failure failure = PROTO_FAILURE_NONE;
 	wasm_importtype_vec_t imports;
-	int rc = 0;
 
 	wasmtime_module_imports(module, &imports);
-	for (size_t i = 0; i < imports.size && rc == 0; i++)
-		rc = explain(imports.data[i], e);
+	for (size_t i = 0; i < imports.size && failure == PROTO_FAILURE_NONE; i++)
+		failure = explain(imports.data[i], e);
 	wasm_importtype_vec_delete(&imports);
-	return rc;
+	return failure;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,8 @@
 
 /* Tables in one module, of table_elements at most each; compilers make one or two. */
 #define TABLES_MAX 16
+#define TEXT_OF(number)  TEXT_OF2(number)
+#define TEXT_OF2(number) #number
 
 /* The engine ends a guest that has used all its fuel; a limit is what may be used, so there is one more unit. */
 #define FUEL_SPARE 1u
@@ -79,11 +82,12 @@ set_limit(struct worker *w, enum proto_limit limit)
 	w->result.numbers.limit = (uint32_t)limit;
 }
 
-/* The run could not be started. */
+/* The run could not be started, or not go on. */
 static void
-set_failed(struct worker *w, enum proto_status status, const char *text)
+set_failed(struct worker *w, enum proto_failure failure, const char *text)
 {
-	w->result.numbers.status = (uint32_t)status;
+	w->result.numbers.status = PROTO_STATUS_FAILED;
+	w->result.numbers.failure = (uint32_t)failure;
 	result_text(&w->result, text, strlen(text));
 }
 
@@ -331,8 +335,8 @@ load(struct worker *w)
 	w->job.artifact = -1; /* taken in any case */
 	if (error == NULL)
 		return 0;
-	engine_error_text(error, text, sizeof(text));
-	set_failed(w, PROTO_STATUS_STALE, text);
+	w->result.numbers.status = PROTO_STATUS_STALE;
+	result_text(&w->result, text, engine_error_text(error, text, sizeof(text)));
 	return ERR_UNSUPPORTED;
 }
 
@@ -341,13 +345,14 @@ static int
 link_module(struct worker *w)
 {
 	wasmtime_error_t *error = wasmtime_linker_instantiate_pre(w->linker, w->module, &w->linked);
+	enum proto_failure failure;
 	struct err e;
 
 	if (error == NULL)
 		return 0;
 	engine_error_text(error, e.msg, sizeof(e.msg));
-	imports_explain(w->module, &e);
-	set_failed(w, PROTO_STATUS_FAILED, e.msg);
+	failure = imports_explain(w->module, &e);
+	set_failed(w, failure != PROTO_FAILURE_NONE ? failure : PROTO_FAILURE_not_started, e.msg);
 	return ERR_UNSUPPORTED;
 }
 
@@ -368,7 +373,7 @@ prepare(struct worker *w, worker_lock *lock, void *arg)
 	w->shared->phase = PROTO_PHASE_LOCKED;
 	return 0;
 failed:
-	set_failed(w, PROTO_STATUS_FAILED, e.msg);
+	set_failed(w, PROTO_FAILURE_not_started, e.msg);
 	return rc;
 }
 
@@ -423,15 +428,31 @@ settle_error(struct worker *w, wasmtime_error_t *error)
 	    {"exceeds memory limits", PROTO_LIMIT_memory_bytes},
 	    {"os error 12", PROTO_LIMIT_memory_bytes},
 	    {"exceeds table limits", PROTO_LIMIT_table_elements},
-	    {"table count too high", PROTO_LIMIT_table_elements},
 	};
 	char text[RESULT_TEXT_MAX];
 
 	engine_error_text(error, text, sizeof(text));
-	set_failed(w, PROTO_STATUS_FAILED, text);
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-		if (strstr(text, limits[i].part) != NULL)
+		if (strstr(text, limits[i].part) != NULL) {
 			set_limit(w, limits[i].limit);
+			return;
+		}
+	if (strstr(text, "table count too high") != NULL)
+		set_failed(w, PROTO_FAILURE_too_many_tables, "the module has more than " TEXT_OF(TABLES_MAX) " tables");
+	else
+		set_failed(w, PROTO_FAILURE_not_started, text);
+}
+
+/* A call that needed memory, of a module that exports none. */
+static void
+settle_no_memory(struct worker *w, uint32_t call)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text),
+	    "the module called %s, which works on its memory, and does not export that as \"memory\": build it as a command",
+	    wasi_call_name(call));
+	set_failed(w, PROTO_FAILURE_no_memory, text);
 }
 
 /* Sets text and backtrace where the host ended the run; wasi_report sets the rest. */
@@ -440,9 +461,12 @@ settle_host(struct worker *w, const wasm_trap_t *trap)
 {
 	char text[80];
 	uint32_t value;
+	enum wasi_end how = wasi_ended(w->wasi, &value);
 	int n;
 
-	if (wasi_ended(w->wasi, &value) != WASI_END_SIGNAL)
+	if (how == WASI_END_NO_MEMORY)
+		settle_no_memory(w, value);
+	if (how != WASI_END_SIGNAL)
 		return;
 	n = snprintf(text, sizeof(text), "the guest raised %s", wasi_signal_name(value));
 	result_text(&w->result, text, (size_t)n);
@@ -468,25 +492,53 @@ settle(struct worker *w, wasmtime_error_t *error, const wasm_trap_t *trap)
 	return false;
 }
 
-/* Finds the guest's memory: the one named so, else the only one that there can be, if it is exported. */
+/* The name of the first memory that the module exports, to be freed; NULL when there is none. */
+static char *
+name_of_memory(const wasmtime_module_t *module)
+{
+	wasm_exporttype_vec_t exports;
+	char *name = NULL;
+
+	wasmtime_module_exports(module, &exports);
+	for (size_t i = 0; i < exports.size && name == NULL; i++)
+		if (wasm_externtype_kind(wasm_exporttype_type(exports.data[i])) == WASM_EXTERN_MEMORY) {
+			const wasm_name_t *text = wasm_exporttype_name(exports.data[i]);
+
+			name = strndup(text->data, text->size);
+		}
+	wasm_exporttype_vec_delete(&exports);
+	return name;
+}
+
+/* Takes the export `name` for the guest's memory, if it is one. The signal handler may look at it from then on. */
+static bool
+take_memory(struct worker *w, const char *name)
+{
+	wasmtime_extern_t item;
+
+	if (!wasmtime_instance_export_get(w->context, &w->instance, name, strlen(name), &item) ||
+	    item.kind != WASMTIME_EXTERN_MEMORY)
+		return false;
+	w->memory = item.of.memory;
+	atomic_signal_fence(memory_order_seq_cst);
+	w->has_memory = true;
+	return true;
+}
+
+/* Finds the guest's memory: the one named so, for its calls too; else the only one that there can be, if it is exported. */
 static void
 find_memory(struct worker *w)
 {
-	wasmtime_extern_t item;
-	size_t length;
 	char *name;
 
-	if (wasmtime_instance_export_get(w->context, &w->instance, MEMORY, strlen(MEMORY), &item)) {
-		w->has_memory = item.kind == WASMTIME_EXTERN_MEMORY;
-		if (w->has_memory)
-			wasi_attach(w->wasi, &item.of.memory);
+	if (take_memory(w, MEMORY)) {
+		wasi_attach(w->wasi, &w->memory);
+		return;
 	}
-	for (size_t i = 0; !w->has_memory; i++) {
-		if (!wasmtime_instance_export_nth(w->context, &w->instance, i, &name, &length, &item))
-			return;
-		w->has_memory = item.kind == WASMTIME_EXTERN_MEMORY;
-	}
-	w->memory = item.of.memory;
+	name = name_of_memory(w->module);
+	if (name != NULL)
+		take_memory(w, name);
+	free(name);
 }
 
 static bool
@@ -507,16 +559,16 @@ find_start(struct worker *w, wasmtime_func_t *func)
 
 	if (!wasmtime_instance_export_get(w->context, &w->instance, START, strlen(START), &item)) {
 		if (wasmtime_instance_export_get(w->context, &w->instance, INITIALIZE, strlen(INITIALIZE), &item))
-			set_failed(w, PROTO_STATUS_FAILED,
+			set_failed(w, PROTO_FAILURE_no_start,
 			    "the module is a library: it exports _initialize and no _start; build it as a command (with a main "
 			    "function, without -mexec-model=reactor)");
 		else
-			set_failed(w, PROTO_STATUS_FAILED,
+			set_failed(w, PROTO_FAILURE_no_start,
 			    "the module does not export _start, where a program begins: build it as a command, with a main function");
 		return false;
 	}
 	if (item.kind != WASMTIME_EXTERN_FUNC || !takes_and_gives_nothing(w, &item.of.func)) {
-		set_failed(w, PROTO_STATUS_FAILED,
+		set_failed(w, PROTO_FAILURE_start_type,
 		    "the module's export _start is not a function without parameters and results, as WASI's commands have it");
 		return false;
 	}

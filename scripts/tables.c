@@ -137,6 +137,15 @@ statuses(void)
 }
 
 static void
+failures(void)
+{
+	puts("| failure | what happened |\n|---|---|");
+#define X(name, value, text) puts("| `" #name "` | " text " |");
+	PROTO_FAILURES(X)
+#undef X
+}
+
+static void
 messages(void)
 {
 	puts("| message | number |\n|---|---|");
@@ -159,6 +168,7 @@ static const struct {
     {"options", options},
     {"methods", methods},
     {"statuses", statuses},
+    {"failures", failures},
     {"messages", messages},
 };
 

@@ -23,6 +23,12 @@ static const struct row {
 #undef X
 };
 
+const char *
+wasi_call_name(uint32_t call)
+{
+	return rows[call].name;
+}
+
 int
 wasi_new(struct wasi **w, struct err *e)
 {
@@ -102,8 +108,8 @@ wasi_settle(struct wasi *w, enum wasi_stream_status status)
 	return WASI_EIO;
 }
 
-/* Looks up the guest's memory for this call: the one that was attached, or the caller's export. */
-static void
+/* Looks up the guest's memory for this call: the one that was attached, or the caller's export. Returns whether it is there. */
+static bool
 find_memory(struct wasi *w, wasmtime_caller_t *caller)
 {
 	wasmtime_context_t *context = wasmtime_caller_context(caller);
@@ -113,15 +119,16 @@ find_memory(struct wasi *w, wasmtime_caller_t *caller)
 	w->memory = (struct wasi_memory){NULL, 0};
 	if (!w->attached) {
 		if (!wasmtime_caller_export_get(caller, MEMORY, strlen(MEMORY), &item))
-			return;
+			return false;
 		if (item.kind != WASMTIME_EXTERN_MEMORY) {
 			wasmtime_extern_delete(&item);
-			return;
+			return false;
 		}
 		handle = item.of.memory;
 	}
 	w->memory.base = wasmtime_memory_data(context, &handle);
 	w->memory.size = wasmtime_memory_data_size(context, &handle);
+	return true;
 }
 
 /* Counts, charges, checks, runs; in this order, for every call. */
@@ -130,6 +137,8 @@ dispatch(struct wasi *w, enum wasi_call call, wasmtime_caller_t *caller, const w
 {
 	const struct row *row = &rows[call];
 	uint64_t a[WASI_PARAMETERS_MAX] = {0};
+	enum wasi_errno error;
+	bool has_memory;
 
 	w->calls[call]++;
 	if (w->calls_left == 0) {
@@ -143,8 +152,11 @@ dispatch(struct wasi *w, enum wasi_call call, wasmtime_caller_t *caller, const w
 		return WASI_ENOTCAPABLE;
 	for (uint32_t i = 0; row->type[i] != ':'; i++)
 		a[i] = row->type[i] == 'I' ? (uint64_t)values[i].i64 : (uint32_t)values[i].i32;
-	find_memory(w, caller);
-	return row->handler(w, a);
+	has_memory = find_memory(w, caller);
+	error = row->handler(w, a);
+	if (error == WASI_EFAULT && !has_memory)
+		end(w, WASI_END_NO_MEMORY, call);
+	return error;
 }
 
 static wasm_trap_t *
@@ -367,6 +379,10 @@ wasi_report(const struct wasi *w, struct proto_result *result)
 	case WASI_END_LIMIT:
 		result->status = PROTO_STATUS_LIMIT;
 		result->limit = w->end_value;
+		return true;
+	case WASI_END_NO_MEMORY:
+		result->status = PROTO_STATUS_FAILED;
+		result->failure = PROTO_FAILURE_no_memory;
 		return true;
 	case WASI_END_NOT:
 	case WASI_END_BROKEN:

@@ -46,6 +46,7 @@ enum wasi_end {
 	WASI_END_EXIT,    /* proc_exit */
 	WASI_END_SIGNAL,  /* proc_raise of a signal whose default is to end the process */
 	WASI_END_LIMIT,   /* host_calls, output_bytes, or what wasi_stop said */
+	WASI_END_NO_MEMORY, /* a call needed memory, and the module exports none as "memory" */
 	WASI_END_BROKEN,  /* the job socket closed, or brought what must not occur: end the process, send nothing */
 };
 
@@ -79,8 +80,11 @@ void wasi_stop(struct wasi *w, enum proto_limit limit);
 /* wasi_stopped - the limit that wasi_stop was called with, or 0. Async-signal-safe. */
 enum proto_limit wasi_stopped(const struct wasi *w);
 
-/* wasi_ended - how the host ended the run. *value (may be NULL): exit code, signal number, or limit. */
+/* wasi_ended - how the host ended the run. *value (may be NULL): exit code, signal number, limit, or enum wasi_call. */
 enum wasi_end wasi_ended(const struct wasi *w, uint32_t *value);
+
+/* wasi_call_name - "fd_write" for WASI_CALL_fd_write; only for numbers that there are. */
+const char *wasi_call_name(uint32_t call);
 
 /* wasi_signal_name - "SIGABRT" for preview 1's number of it; "a signal" for a number that is none. */
 const char *wasi_signal_name(uint32_t number);

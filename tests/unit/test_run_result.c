@@ -30,6 +30,8 @@ begin(struct payload *p, uint32_t status)
 		p->result.trap = RUNTIME_TRAP_unreachable;
 	if (status == PROTO_STATUS_LIMIT)
 		p->result.limit = PROTO_LIMIT_wall_ms;
+	if (status == PROTO_STATUS_FAILED)
+		p->result.failure = PROTO_FAILURE_no_start;
 }
 
 static void
@@ -179,6 +181,9 @@ rejects_numbers_out_of_their_range(void **state)
 		begin(&p, PROTO_STATUS_LIMIT);
 		p.result.limit = odd[i];
 		refused(&p);
+		begin(&p, PROTO_STATUS_FAILED);
+		p.result.failure = odd[i];
+		refused(&p);
 	}
 }
 
@@ -197,6 +202,15 @@ rejects_claims_that_contradict_each_other(void **state)
 	refused(&p);
 	begin(&p, PROTO_STATUS_LIMIT);
 	p.result.limit = 0;
+	refused(&p);
+	begin(&p, PROTO_STATUS_FAILED);
+	p.result.failure = 0;
+	refused(&p);
+	begin(&p, PROTO_STATUS_FAILED);
+	p.result.failure = PROTO_FAILURE_lost; /* brigd's to say */
+	refused(&p);
+	begin(&p, PROTO_STATUS_EXITED);
+	p.result.failure = PROTO_FAILURE_no_start;
 	refused(&p);
 }
 

@@ -197,13 +197,15 @@ expect_limit(enum proto_limit limit)
 {
 	expect_status(PROTO_STATUS_LIMIT);
 	assert_int_equal(got.result.limit, limit);
+	assert_int_equal(got.result.failure, 0);
 	assert_int_equal(got.result.trap, 0);
 }
 
 static void
-expect_failed(const char *part)
+expect_failed(enum proto_failure failure, const char *part)
 {
 	expect_status(PROTO_STATUS_FAILED);
+	assert_int_equal(got.result.failure, failure);
 	if (strstr(got.text, part) == NULL)
 		fail_msg("\"%s\" is not in \"%s\"", part, got.text);
 }
@@ -338,7 +340,7 @@ a_trap_without_names_has_numbers(void **state)
 }
 
 static void
-names_of_any_length_are_cut_and_stay_utf8(void **state)
+names_of_any_length_are_cut_and_fit_to_be_shown(void **state)
 {
 	char name[4 * PROTO_NAME_MAX];
 	struct wasm_module module = {
@@ -354,7 +356,8 @@ names_of_any_length_are_cut_and_stay_utf8(void **state)
 	run(&module);
 	expect_status(PROTO_STATUS_TRAPPED);
 	assert_int_equal(strlen(got.frames[0]), 1 + (PROTO_NAME_MAX - 1) / 3 * 3);
-	assert_memory_equal(got.frames[0], name, strlen(got.frames[0]));
+	assert_memory_equal(got.frames[0] + 1, name + 1, strlen(got.frames[0]) - 1);
+	assert_int_equal(got.frames[0][0], '?');
 }
 
 static void
@@ -571,7 +574,7 @@ a_library_is_told_what_it_is(void **state)
 
 	(void)state;
 	run(&module);
-	expect_failed("reactor");
+	expect_failed(PROTO_FAILURE_no_start, "reactor");
 }
 
 static void
@@ -581,7 +584,7 @@ a_module_without_start_is_told_what_is_missing(void **state)
 
 	(void)state;
 	run(&module);
-	expect_failed("_start");
+	expect_failed(PROTO_FAILURE_no_start, "_start");
 }
 
 static void
@@ -595,7 +598,7 @@ a_start_of_another_type_is_refused(void **state)
 
 	(void)state;
 	run(&module);
-	expect_failed("without parameters");
+	expect_failed(PROTO_FAILURE_start_type, "without parameters");
 }
 
 /* A module that imports one function of type TYPE_IIII_I. */
@@ -614,19 +617,21 @@ unknown_imports_are_explained(void **state)
 {
 	static const struct {
 		const char *module, *name, *part;
+		enum proto_failure failure;
 	} cases[] = {
-	    {WASI, "fd_wirte", "fd_write meant"},
-	    {WASI, "no_such_thing_at_all", "none of preview 1's 46"},
-	    {WASI, "fd_close", "as (i32, i32, i32, i32) -> (i32), but preview 1 has (i32) -> (i32)"},
-	    {"wasi_unstable", "fd_write", "preview 0"},
-	    {"env", "my_function", "env.my_function"},
-	    {"gojs", "runtime.wasmExit", "GOOS=wasip1"},
+	    {WASI, "fd_wirte", "fd_write meant", PROTO_FAILURE_unknown_import},
+	    {WASI, "no_such_thing_at_all", "none of preview 1's 46", PROTO_FAILURE_unknown_import},
+	    {WASI, "fd_close", "as (i32, i32, i32, i32) -> (i32), but preview 1 has (i32) -> (i32)", PROTO_FAILURE_import_type},
+	    {"wasi_unstable", "fd_write", "preview 0", PROTO_FAILURE_unknown_import},
+	    {"env", "my_function", "the function env.my_function", PROTO_FAILURE_unknown_import},
+	    {"gojs", "runtime.wasmExit", "GOOS=wasip1", PROTO_FAILURE_unknown_import},
+	    {"\x1b[31m\n", "a\xe2\x80\xae", "the function ?[31m?.a?, which", PROTO_FAILURE_unknown_import},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		run_with_import(cases[i].module, cases[i].name);
-		expect_failed(cases[i].part);
+		expect_failed(cases[i].failure, cases[i].part);
 	}
 }
 
@@ -640,7 +645,28 @@ an_import_that_is_no_function_is_refused(void **state)
 	module.imports[2].name = "fd_read";
 	module.imports[2].rest = (struct wasm_text)WASM_TEXT("\x03\x7f\x00"); /* a global */
 	run(&module);
-	expect_failed("other than a function");
+	expect_failed(PROTO_FAILURE_import_type, "fd_read as a global, and it is a function");
+	module.imports[2].module = "env";
+	module.imports[2].name = "memory";
+	module.imports[2].rest = (struct wasm_text)WASM_TEXT("\x02\x00\x01");
+	module.memory_pages = 0;
+	run(&module);
+	expect_failed(PROTO_FAILURE_unknown_import, "memory env.memory, which does not exist here: a module brings memory");
+}
+
+/* The memory is exported under another name: its size is known, but WASI's calls work on "memory". */
+static void
+a_call_that_needs_a_memory_that_is_not_exported_ends_the_run(void **state)
+{
+	struct wasm_module module = PROGRAM(I32_CONST("\x01") I32_CONST("\x00") I32_CONST("\x01") I32_CONST("\x08")
+	    CALL("\x00") DROP);
+
+	(void)state;
+	module.exports[0].name = "hidden";
+	run(&module);
+	expect_failed(PROTO_FAILURE_no_memory, "the module called fd_write");
+	assert_int_equal(got.result.host_calls[WASI_CALL_fd_write], 1);
+	assert_int_equal(got.result.peak_memory_bytes, 65536);
 }
 
 static void
@@ -723,7 +749,7 @@ main(void)
 	    TEST(gives_exit_codes_of_32_bits),
 	    TEST(a_trap_has_its_kind_and_the_functions_names),
 	    TEST(a_trap_without_names_has_numbers),
-	    TEST(names_of_any_length_are_cut_and_stay_utf8),
+	    TEST(names_of_any_length_are_cut_and_fit_to_be_shown),
 	    TEST(endless_recursion_is_a_stack_overflow_with_its_innermost_frames),
 	    TEST(a_load_past_the_memory_traps),
 	    TEST(an_endless_loop_ends_at_the_wall_limit_with_its_output),
@@ -743,6 +769,7 @@ main(void)
 	    TEST(a_start_of_another_type_is_refused),
 	    TEST(unknown_imports_are_explained),
 	    TEST(an_import_that_is_no_function_is_refused),
+	    TEST(a_call_that_needs_a_memory_that_is_not_exported_ends_the_run),
 	    TEST(an_artifact_of_another_configuration_is_stale),
 	    TEST(bytes_that_are_no_artifact_are_stale),
 	    TEST(a_job_for_another_engine_is_refused),
