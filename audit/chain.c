@@ -134,7 +134,7 @@ parse_torn(const json_t *metadata, struct chain_record *out)
 	out->marks_torn = torn != NULL;
 	if (torn == NULL)
 		return 0;
-	if (!json_is_integer(bytes) || json_integer_value(bytes) < 1)
+	if (!json_is_integer(bytes) || json_integer_value(bytes) < 0)
 		return ERR_CORRUPT;
 	out->torn.bytes = (uint64_t)json_integer_value(bytes);
 	return digest_of_json(json_object_get(torn, "digest"), &out->torn.digest);

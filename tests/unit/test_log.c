@@ -550,6 +550,28 @@ a_torn_first_record_is_marked_too(void **state)
 }
 
 static void
+an_empty_line_at_the_end_is_marked_too(void **state)
+{
+	struct fixture *f = *state;
+	size_t length;
+	char *data;
+
+	assert_int_equal(append(f, 0, 2), 2);
+	log_close(f->log);
+	f->log = NULL;
+	data = contents(f, &length);
+	data[length] = '\n';
+	forge(f, data, length + 1);
+	free(data);
+	open_log(f, LOG_STRICT);
+	assert_int_equal(append(f, 2, 1), 1);
+	assert_good(f, 4, 1);
+	open_log(f, LOG_STRICT);
+	assert_int_equal(append(f, 3, 1), 1);
+	assert_good(f, 5, 1);
+}
+
+static void
 a_changed_torn_part_is_found(void **state)
 {
 	struct fixture *f = *state;
@@ -740,6 +762,7 @@ main(void)
 	    TEST(a_record_known_from_elsewhere_shows_a_cut_end),
 	    TEST(a_torn_record_is_marked_by_the_next_one),
 	    TEST(a_torn_first_record_is_marked_too),
+	    TEST(an_empty_line_at_the_end_is_marked_too),
 	    TEST(a_changed_torn_part_is_found),
 	    TEST(a_full_disk_refuses_records_and_the_log_mends_itself_when_there_is_room),
 	    TEST(strict_records_are_on_disk_when_acknowledged_and_batched_ones_soon),
