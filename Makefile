@@ -2,13 +2,19 @@
 #
 # O=DIR              where everything is built (default: build, or build-san with SANITIZE=1)
 # SANITIZE=1         build with the address and undefined-behaviour sanitizers
+# FUZZER=1           the same, with clang, and for fuzzing: what `make fuzz` builds
+# TIME=SECONDS, FUZZ="jsonrpc imsg"  make fuzz: how long each, and only these
 # BRIG_ENGINE=DIR    a prebuilt engine: DIR/{worker,compiler}/libbrig_engine.a and DIR/include
 # T="utc lines"      only these unit tests
 # DIRS="policy base" only these directories' code, for work on one part
 # PREFIX, DESTDIR    as everywhere
 
 SANITIZE ?= 0
-ifeq ($(SANITIZE),1)
+FUZZER ?= 0
+ifeq ($(FUZZER),1)
+O ?= build-fuzz
+CC := clang
+else ifeq ($(SANITIZE),1)
 O ?= build-san
 else
 O ?= build
@@ -33,7 +39,10 @@ accepts = $(shell echo 'int main(void){return 0;}' | $(CC) -Werror $(1) -x c -c 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings \
 	-Wconversion -Wno-sign-conversion -Wformat=2 -Wvla -Werror
 
-ifeq ($(SANITIZE),1)
+ifeq ($(FUZZER),1)
+HARDEN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+HARDEN_LD := -fsanitize=address,undefined
+else ifeq ($(SANITIZE),1)
 HARDEN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 HARDEN_LD := -fsanitize=address,undefined
 else
@@ -116,6 +125,7 @@ $(eval $(call program,brig,clients/c/brig.c,clients broker audit sandbox policy 
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(if $(T),$(T:%=tests/unit/test_%.c),$(wildcard tests/unit/test_*.c)))
 TEST_HELPERS := $(patsubst %.c,$(O)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
+FUZZ_TARGETS := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/*.c))
 
 # --- building ------------------------------------------------------------------------------------------------------
@@ -169,6 +179,20 @@ $(O)/tests/unit/test_services: | $(O)/brig-store $(O)/brig-logger
 
 unit-tests: $(UNIT_TESTS)
 
+# With FUZZER=1 libFuzzer finds inputs; else the committed ones are replayed.
+ifeq ($(FUZZER),1)
+FUZZ_MAIN := -fsanitize=fuzzer
+else
+FUZZ_MAIN := $(O)/tests/fuzz/replay.o
+$(FUZZ_TARGETS): $(FUZZ_MAIN)
+endif
+$(O)/tests/fuzz/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(O)/tests/fuzz/input.o $(ARCHIVES) $(ENGINE_WORKER)
+	@echo "  LD      $(@F)"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(FUZZ_MAIN) $(filter-out $(FUZZ_MAIN),$^) $(LIB_EVENT) $(LIB_JANSSON) \
+		$(LIB_SODIUM) $(LIB_SECCOMP) $(LIB_ENGINE)
+
+fuzz-targets: $(FUZZ_TARGETS)
+
 # Stands in for brig-worker in tests/scenario/test_liar.py.
 $(O)/tests/scenario/liar: $(O)/tests/scenario/liar.o $(call archives,base)
 	@echo "  LD      $(@F)"
@@ -183,8 +207,14 @@ check-build: all unit-tests $(O)/scripts/tables $(O)/tests/scenario/liar
 check: ## all tests: unit, sanitizers, scenarios; installs what they need
 	@scripts/deps.sh build check
 	@$(MAKE) O=$(O) check-build
-	@$(MAKE) O=$(O)-san SANITIZE=1 all unit-tests
+	@$(MAKE) O=$(O)-san SANITIZE=1 all unit-tests fuzz-targets
 	@tests/run --build $(O) --sanitized $(O)-san all
+
+TIME ?= 60
+fuzz: ## fuzz every decoder for TIME seconds (60), or those in FUZZ="jsonrpc imsg"
+	@scripts/deps.sh build check fuzz
+	@$(MAKE) $(JOBS) O=$(O)-fuzz FUZZER=1 fuzz-targets
+	@tests/fuzz/run.py --build $(O)-fuzz --time $(TIME) $(FUZZ)
 
 # --- trying, measuring, installing -----------------------------------------------------------------------------------
 
@@ -232,13 +262,13 @@ install: all ## install below PREFIX
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 
 clean: ## remove what was built here; the engine's cache stays
-	rm -rf $(O) $(O)-san build build-san
+	rm -rf $(O) $(O)-san $(O)-fuzz build build-san build-fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 FORCE:
-.PHONY: all engine unit-tests test-unit check-build check deps deps-check demo bench benches docs install clean help FORCE
+.PHONY: all engine unit-tests test-unit check-build check fuzz-targets fuzz deps deps-check demo bench benches docs install clean help FORCE
 .SECONDARY:
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# scripts/deps.sh [build|check|bench]...: install what is missing. The one place that names every package.
+# scripts/deps.sh [build|check|bench|fuzz]...: install what is missing. The one place that names every package.
 #
 # Each row: what it serves | a command that succeeds when it is there | Debian's package | the upstream name.
 # Without apt-get, says what is missing by its upstream name and stops.
@@ -33,6 +33,8 @@ table() {
 	bench|command -v bwrap|bubblewrap|bubblewrap
 	bench|command -v python3|python3|Python, 3.9 or newer
 	bench|python_makes_venvs|python3-venv|Python's venv module
+	fuzz|fuzzer_links|libclang-rt-dev|Clang's libFuzzer and sanitizers (compiler-rt)
+	fuzz|command -v llvm-symbolizer|llvm|llvm-symbolizer (LLVM)
 	END
 }
 
@@ -43,6 +45,11 @@ wasm_target() {
 
 sanitizer_links() {
 	echo 'int main(void){return 0;}' | cc -fsanitize=address,undefined -x c -o /dev/null -
+}
+
+fuzzer_links() {
+	echo 'int LLVMFuzzerTestOneInput(void);int LLVMFuzzerTestOneInput(void){return 0;}' |
+		clang -fsanitize=fuzzer,address,undefined -x c -o /dev/null -
 }
 
 # Debian's venv module is there without python3-venv, but makes nothing.

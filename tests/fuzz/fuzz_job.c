@@ -1,0 +1,91 @@
+/* Fuzz target: a worker's orders: runtime/job, and what the WASI host takes from the blob. */
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memfd.h"
+#include "runtime/job.h"
+#include "runtime/wasi/wasi.h"
+#include "tests/fuzz/input.h"
+
+/* An input is: what comes beside the message, for which engine, the type; then the message. */
+enum { ARTIFACT_UNSEALED = 1, BLOB_UNSEALED = 2, BLOB_IS_BESIDE = 4, THIRD = 8, NONE = 16, FUEL = 32 };
+
+static int
+file_of(const void *data, size_t length, bool sealed)
+{
+	int fd = sealed ? memfd_from("fuzz", data, length, NULL) : memfd_new("fuzz", NULL);
+
+	MUST(fd >= 0);
+	return fd;
+}
+
+/* Puts what is behind the order beside the message, where the input says so. */
+static void
+add_files(struct imsg *m, uint8_t how)
+{
+	m->nfds = 0;
+	if ((how & NONE) != 0)
+		return;
+	m->fds[m->nfds++] = file_of("artifact", 8, (how & ARTIFACT_UNSEALED) == 0);
+	if ((how & BLOB_IS_BESIDE) != 0 && m->hdr.length >= sizeof(struct proto_job)) {
+		m->fds[m->nfds++] = file_of(m->payload + sizeof(struct proto_job),
+		    m->hdr.length - sizeof(struct proto_job), (how & BLOB_UNSEALED) == 0);
+		m->hdr.length = sizeof(struct proto_job);
+	}
+	if ((how & THIRD) != 0)
+		m->fds[m->nfds++] = file_of("", 0, true);
+}
+
+static void
+must_be_in_order(const struct imsg *m, const struct job *job)
+{
+	const struct proto_job *o = &job->order;
+	static struct wasi *w;
+	struct wasi_config config = {.job = o, .blob = job->blob, .blob_length = job->blob_length, .socket = -1, .run = job->run};
+	struct err e = {0};
+	int rc;
+
+	MUST(o->args_bytes <= job->blob_length && o->env_bytes <= job->blob_length && o->stdin_bytes <= job->blob_length);
+	MUST(o->args_bytes + o->env_bytes + o->stdin_bytes == job->blob_length);
+	MUST(o->wall_ms > 0 && o->cpu_ms > 0 && o->memory_bytes > 0 && o->host_calls > 0);
+	MUST(job->artifact >= 0);
+	for (int i = 0; i < m->nfds; i++)
+		MUST(m->fds[i] < 0);
+	if (w == NULL)
+		MUST(wasi_new(&w, NULL) == 0);
+	rc = wasi_begin(w, &config, &e);
+	MUST(rc == 0 || (rc == ERR_PROTOCOL && e.msg[0] != '\0'));
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct imsg m;
+	struct input in = {data, size};
+	uint8_t how = input_byte(&in);
+	struct job job = {.artifact = -1};
+	int fd = input_lowest_fd();
+	struct block payload;
+	struct err e = {0};
+	int rc;
+
+	m.hdr = (struct imsg_hdr){.type = input_byte(&in), .run = 42};
+	payload = input_rest(&in);
+	if (payload.length > sizeof(m.payload))
+		payload.length = sizeof(m.payload);
+	m.hdr.length = (uint32_t)payload.length;
+	memcpy(m.payload, payload.data, payload.length);
+	add_files(&m, how);
+	rc = job_decode(&m, (how & FUEL) != 0 ? PROTO_ENGINE_FUEL : PROTO_ENGINE_PLAIN, &job, &e);
+	if (rc == 0)
+		must_be_in_order(&m, &job);
+	else
+		MUST(rc == e.code && e.msg[0] != '\0' && job.artifact < 0 && job.map.data == NULL);
+	job_free(&job);
+	imsg_close_fds(&m);
+	free(payload.data);
+	MUST(input_lowest_fd() == fd);
+	return 0;
+}

@@ -1,0 +1,145 @@
+/* Fuzz target: policy: up to three documents, with a NUL between them: parsed, met, decided. A meet never widens. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/policy.h"
+#include "tests/fuzz/input.h"
+
+#define DOCUMENTS 3
+
+static bool
+same(const struct policy *a, const struct policy *b)
+{
+	struct digest of_a, of_b;
+
+	MUST(policy_digest(a, &of_a, NULL) == 0 && policy_digest(b, &of_b, NULL) == 0);
+	MUST(policy_equal(a, b) == digest_equal(&of_a, &of_b));
+	return policy_equal(a, b);
+}
+
+static struct policy *
+meet(const struct policy *a, const struct policy *b)
+{
+	struct policy *m = NULL;
+
+	MUST(policy_meet(a, b, &m, NULL) == 0);
+	return m;
+}
+
+static struct policy *
+parsed(const struct block *text)
+{
+	struct policy *p = NULL;
+	struct err e = {0};
+	int rc = policy_parse((const char *)text->data, text->length, &p, &e);
+
+	if (rc != 0)
+		MUST(p == NULL && rc == e.code && e.msg[0] != '\0');
+	return p;
+}
+
+/* Written out and read again, a document is the same. */
+static void
+must_survive(const struct policy *p)
+{
+	json_t *json = policy_to_json(p);
+	char *text = json_dumps(json, POLICY_JSON_FLAGS);
+	struct block b = {(uint8_t *)text, strlen(text)};
+	struct policy *again = b.length <= POLICY_TEXT_MAX ? parsed(&b) : NULL;
+
+	MUST(b.length > POLICY_TEXT_MAX || (again != NULL && same(p, again)));
+	policy_free(again);
+	free(text);
+	json_decref(json);
+}
+
+/* Every name that a document of the three mentions is allowed by the meet exactly when both allow it. */
+static void
+must_meet_in_names(const struct policy *a, const struct policy *b, const struct policy *m, const struct policy *names)
+{
+	for (size_t i = 0; i < names->env_count; i++) {
+		char *name = strdup(names->env[i]), *star = strchr(name, '*');
+
+		if (star != NULL)
+			*star = '_';
+		MUST(policy_env_allowed(m, name) == (policy_env_allowed(a, name) && policy_env_allowed(b, name)));
+		free(name);
+	}
+}
+
+/* The greatest lower bound of a and b; c is any third. */
+static void
+must_meet(const struct policy *a, const struct policy *b, const struct policy *c)
+{
+	struct policy *m = meet(a, b), *other = meet(b, a), *itself = meet(a, a);
+	struct policy *left = meet(m, c), *bc = meet(b, c), *right = meet(a, bc);
+
+	MUST(policy_allows(a, m) && policy_allows(b, m));
+	MUST(same(m, other) && same(a, itself) && same(left, right));
+	MUST(!(policy_allows(a, c) && policy_allows(b, c)) || policy_allows(m, c));
+	MUST(!policy_allows(a, b) || same(m, b));
+	must_meet_in_names(a, b, m, a);
+	must_meet_in_names(a, b, m, b);
+	must_meet_in_names(a, b, m, c);
+	policy_free(m);
+	policy_free(other);
+	policy_free(itself);
+	policy_free(left);
+	policy_free(bc);
+	policy_free(right);
+}
+
+/* What a run gets is within each layer, with every limit settled; what is refused is refused by a layer that denies it. */
+static void
+must_decide(const struct policy *ceiling, const struct policy *signer, const struct policy *request)
+{
+	const struct policy_layer layers[] = {
+	    {POLICY_LAYER_CEILING, ceiling},
+	    {POLICY_LAYER_SIGNER, signer},
+	    {POLICY_LAYER_REQUEST, request},
+	};
+	struct policy_ask ask = {.argc = 1, .args_bytes = 5, .env = (const char *const *)request->env,
+	    .envc = request->env_count, .env_bytes = 100, .stdin_bytes = 1000};
+	struct policy_denial denial = {0};
+	struct policy *got = NULL;
+
+	MUST(policy_effective(layers, 3, &got, NULL) == 0);
+	MUST(policy_allows(ceiling, got) && policy_allows(signer, got) && policy_allows(request, got));
+	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++)
+		MUST(i == POLICY_LIMIT_fuel || got->limits[i] <= policy_limit_info[i].maximum);
+	if (policy_check_run(layers, 3, &ask, &denial, NULL) == 0) {
+		MUST(got->signature_module == POLICY_SIGNATURE_OPTIONAL && got->args);
+		MUST(ask.stdin_bytes <= got->limits[POLICY_LIMIT_stdin_bytes]);
+		for (size_t i = 0; i < ask.envc; i++)
+			MUST(policy_env_allowed(got, ask.env[i]));
+	} else {
+		MUST(denial.message[0] != '\0');
+	}
+	policy_free(got);
+}
+
+/* What is missing, or is no policy, is the built-in one; but the first must be one. */
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = {data, size};
+	struct policy *p[DOCUMENTS] = {NULL};
+
+	for (int i = 0; i < DOCUMENTS && (i == 0 || p[0] != NULL); i++) {
+		struct block text = input_text(&in);
+
+		p[i] = parsed(&text);
+		free(text.data);
+		if (i > 0 && p[i] == NULL)
+			MUST(policy_builtin(&p[i], NULL) == 0);
+	}
+	if (p[0] != NULL) {
+		must_survive(p[0]);
+		must_meet(p[0], p[1], p[2]);
+		must_decide(p[0], p[1], p[2]);
+	}
+	for (int i = 0; i < DOCUMENTS; i++)
+		policy_free(p[i]);
+	return 0;
+}

@@ -1,0 +1,186 @@
+/* Fuzz target: what a worker says of its run (broker/run_job), and what client and log are told of it then. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/chain.h"
+#include "audit/log.h"
+#include "audit/record.h"
+#include "broker/run.h"
+#include "tests/fuzz/input.h"
+
+#define NUMBER       UINT64_C(42) /* of the run */
+#define OUTPUT_BYTES 4096
+
+/* An input is: options, then messages: type, flags, length, payload. */
+enum { OPTION_STREAM = 1, OPTION_NO_CLOCK = 2, OPTION_NO_RANDOM = 4 };
+enum { FLAG_OTHER_RUN = 1, FLAG_DESCRIPTOR = 2 };
+
+/* brigd's own log, which stands in its main file: nothing is written to it here. */
+void
+broker_log(const char *fmt, ...)
+{
+	(void)fmt;
+}
+
+static struct policy *
+fixed_policy(void)
+{
+	static struct policy *p;
+
+	if (p == NULL) {
+		MUST(policy_builtin(&p, NULL) == 0);
+		p->limits[POLICY_LIMIT_output_bytes] = OUTPUT_BYTES;
+	}
+	return p;
+}
+
+static void
+withhold(struct policy_denial *d, enum policy_capability capability)
+{
+	d->capability = capability;
+	strcpy(d->message, "it is not granted");
+	strcpy(d->grant, "\"clock\": \"real\"");
+}
+
+static void
+begin(struct run *run, uint8_t options)
+{
+	*run = (struct run){.number = NUMBER, .id = "run-fuzzed", .artifact = -1, .request.module.fd = -1};
+	run->policy = fixed_policy();
+	run->request.stream_output = (options & OPTION_STREAM) != 0;
+	run->denials = json_array();
+	for (int i = 0; i < 2; i++) {
+		run->output[i] = evbuffer_new();
+		crypto_hash_sha256_init(&run->hash[i]);
+	}
+	if ((options & OPTION_NO_CLOCK) != 0)
+		withhold(&run->no_clock, POLICY_CAP_CLOCK);
+	if ((options & OPTION_NO_RANDOM) != 0)
+		withhold(&run->no_random, POLICY_CAP_RANDOM);
+}
+
+static void
+end(struct run *run)
+{
+	for (int i = 0; i < 2; i++)
+		evbuffer_free(run->output[i]);
+	json_decref(run->denials);
+	json_decref(run->frames);
+	free(run->trap_text);
+}
+
+/* Hands the messages over until one is refused. */
+static void
+listen_to(struct run *run, struct input *in)
+{
+	static struct imsg m;
+	int rc = 0;
+
+	while (rc == 0 && in->left > 0) {
+		bool had_result = run->has_result;
+		struct err e = {0};
+		struct block payload;
+		uint8_t flags;
+
+		m.hdr = (struct imsg_hdr){.type = input_byte(in), .run = NUMBER};
+		flags = input_byte(in);
+		m.hdr.run += (flags & FLAG_OTHER_RUN) != 0;
+		m.nfds = (flags & FLAG_DESCRIPTOR) != 0;
+		payload = input_take(in, input_u16(in));
+		m.hdr.length = (uint32_t)payload.length;
+		memset(m.payload, 0xaa, sizeof(m.payload));
+		memcpy(m.payload, payload.data, payload.length);
+		free(payload.data);
+		rc = run_job_message(run, &m, &e);
+		MUST(rc == e.code && (rc == 0 || e.msg[0] != '\0'));
+		MUST(rc != 0 || (!had_result && flags % 4 == 0));
+	}
+}
+
+static struct run_stream
+stream_of(struct run *run, int i, const struct digest *digest)
+{
+	MUST(run->received[i] <= OUTPUT_BYTES);
+	MUST(run->request.stream_output || evbuffer_get_length(run->output[i]) == run->received[i]);
+	return (struct run_stream){evbuffer_pullup(run->output[i], -1), evbuffer_get_length(run->output[i]),
+	    run->received[i], false, *digest};
+}
+
+/* Whatever it said, the log takes the record of it. */
+static void
+must_be_recorded(const struct run_facts *f, const struct digest *d, const json_t *usage)
+{
+	const struct record_outcome r = {
+	    .run = {.run_id = f->run_id, .module = d, .signature = "none", .policy = d, .input = d},
+	    .status = run_status_name(f->status),
+	    .trap = run_trap_name(f->claimed.trap),
+	    .limit = run_limit_name(f->claimed.limit),
+	    .reason = f->reason,
+	    .out = {.bytes = f->claimed.stdout_bytes, .digest = d},
+	    .err = {.bytes = f->claimed.stderr_bytes, .digest = d},
+	    .usage = usage,
+	    .denials = f->denials,
+	};
+	char *text = NULL, line[LOG_RECORD_MAX + 1];
+	struct chain_record record;
+	struct chain chain = {0};
+	struct digest hash;
+	size_t length = 0;
+
+	MUST(record_of_outcome(&r, &text, &length, NULL) == 0);
+	MUST(chain_complete(&chain, text, length, 0, NULL, line, &length, &hash, NULL) == 0);
+	MUST(chain_parse(line, length - 1, &record, NULL) == 0);
+	chain_record_clear(&record);
+	free(text);
+}
+
+/* And the client an answer, which is JSON. */
+static void
+must_be_told(struct run *run)
+{
+	static const struct digest d;
+	struct run_facts f = {
+	    .run_id = run->id,
+	    .reason = run->failure.msg,
+	    .claimed = run->claimed,
+	    .exit_code = run->claimed.exit_code,
+	    .limit = run->claimed.limit,
+	    .trap_text = run->trap_text != NULL ? run->trap_text : "",
+	    .trap_text_length = run->trap_text != NULL ? strlen(run->trap_text) : 0,
+	    .frames = run->frames,
+	    .denials = run->denials,
+	    .streamed = run->request.stream_output,
+	    .out = stream_of(run, 0, &d),
+	    .err = stream_of(run, 1, &d),
+	    .module_digest = "", .signer = "", .signature_kind = "none", .policy_digest = "",
+	};
+	json_t *usage = run_usage_json(&f), *json;
+	char *text;
+
+	f.status = run->failed || !run->has_result ? RUN_failed :
+	    run->claimed.status == PROTO_STATUS_EXITED ? RUN_exited :
+	    run->claimed.status == PROTO_STATUS_TRAPPED ? RUN_trapped :
+	    run->claimed.status == PROTO_STATUS_LIMIT ? RUN_limit : RUN_failed;
+	json = run_result_json(&f);
+	MUST(usage != NULL && json != NULL);
+	text = json_dumps(json, JSON_COMPACT);
+	MUST(text != NULL && strchr(text, '\n') == NULL);
+	must_be_recorded(&f, &d, usage);
+	free(text);
+	json_decref(json);
+	json_decref(usage);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = {data, size};
+	struct run run;
+
+	begin(&run, input_byte(&in));
+	listen_to(&run, &in);
+	must_be_told(&run);
+	end(&run);
+	return 0;
+}

@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""tests/fuzz/seeds.py DIR: writes inputs to begin with, DIR/NAME/* for the fuzz target NAME.
+
+They stand for what each decoder is made for, and against: fuzzing begins with them, and `make check` replays them.
+"""
+
+import json
+import os
+import struct
+import sys
+
+# The keys that tests/fuzz/input.c makes of 0, 1 and 3: key id, key number, public key.
+KEYS = [("5307ce27cc38b12b0bb34061", "5307ce27cc38b12b", "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik="),
+        ("236c79a936837526e7b8746a", "236c79a936837526", "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w="),
+        ("dd57fa12b16a3d33f545a35a", "dd57fa12b16a3d33", "7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E=")]
+
+HEADER = b"\0asm\1\0\0\0"
+MODULE = HEADER + bytes.fromhex("010401600000" "03020100" "070a01065f737461727400000a040102000b" "0006046e6f74652a")
+DELIMITER = b"\0\x14\x13signature_delimiter"
+POLICY = {"version": 1, "limits": {"wall_ms": 100, "memory_bytes": 65536}, "args": True, "env": ["LANG", "LC_*"],
+          "clock": "fixed", "clock_fixed_ns": 5, "random": "seeded", "seed": "00" * 32, "output": "end",
+          "signature": {"module": "optional", "source": "required"}, "fs": [], "tools": [], "net": [], "mode": "enforce"}
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def request(method, params=None, number=1):
+    message = {"jsonrpc": "2.0", "id": number, "method": method}
+    if params is not None:
+        message["params"] = params
+    return message
+
+
+def jsonrpc():
+    module = {"wasm": "AGFzbQEAAAA="}
+    run = {"module": module, "name": "x", "args": ["a", "b\u20ac"], "env": {"LANG": "C"}, "stdin": "hi",
+           "policy": POLICY, "stream": False, "key": "k"}
+    yield compact(request("run", run))
+    yield compact(request("run", {"module": {"descriptor": 0, "signature": "text"}, "stdin": {"base64": "aGk="}}))
+    yield compact(request("run", {"module": {"descriptor": 1}}))
+    yield compact(request("run", {"module": {"digest": "sha256:" + "0f" * 32}, "stdin": {"stream": True}, "stream": True}))
+    yield compact([request("run.get", {"run_id": "run-1"}), request("server.info", number=None), request("x", [], "id"), 1, []])
+    yield b'{"jsonrpc":"2.0","method":"run","params":{"module":{"wasm":"="},"nam":1}}'
+    yield b'{"jsonrpc":"2.0","id":{},"method":1}'
+    yield b'["\\ud83d\\ude00\\u0000\\ud800",1e400,-0,-0.0,0.1,1E5,true,null,9223372036854775808]'
+    yield b"[" * 65 + b"]" * 65
+    yield b'{"a":1,"a":2}'
+    yield b"\xff\xfe{} x"
+
+
+def signature():
+    damage = b"\1\0\x4c\0\1" + bytes(4)
+    inside, beside, hurt, hurt_beside, given = 1, 2, 4, 8, 16
+    for who in range(4):
+        yield bytes([inside | who << 6]) + MODULE
+        yield bytes([beside | who << 6]) + MODULE
+        yield bytes([inside | beside | who << 6]) + MODULE
+    for at in (0, 8, 9, 11, 12, 21, 24, 27, 59, 60, 61, 62, 74, 75, 76, 139, 140, 190):
+        yield bytes([inside | hurt, 1, 0]) + struct.pack("<H", at) + b"\1" + bytes(4) + MODULE
+        yield bytes([inside | hurt, 1, 1]) + struct.pack("<H", at) + b"\x80" + bytes(4) + MODULE
+    yield bytes([inside | hurt, 1, 3, 145, 0, 0]) + bytes(4) + MODULE
+    yield bytes([beside | hurt_beside]) + damage + MODULE
+    yield bytes([inside | beside | hurt | hurt_beside]) + damage + damage + MODULE
+    yield bytes([given]) + b"untrusted comment: x\nRWQ=\ntrusted comment: y\nAA==\n\0" + MODULE
+    yield bytes([0]) + MODULE
+    yield bytes([inside]) + MODULE + DELIMITER
+    yield bytes([0]) + MODULE[:4] + b"\x0d\0\1\0"
+    yield bytes([0]) + HEADER + b"\0\x0a\x09signature" + MODULE[8:]
+
+
+def minisign():
+    yield b"\1a comment\0\0"
+    for how, at, value in ((0, 0, 1), (0, 60, 1), (0, 20, 0x20), (1, 30, 10), (1, 300, 10), (2, 100, 0), (3, 200, 0)):
+        yield b"\1file:f\thashed\0\1" + bytes([how]) + struct.pack("<H", at) + bytes([value])
+    yield (b"\0untrusted comment: signature from minisign secret key\n"
+           b"RUTN6vDU7G4m9wXoJ+/SHbwwjzCYW4/iezmsAd21if7s/eDv8DanvLqJJ+YjFdhTA+n33g02W2VgLhzly/f6yM34hbyGwfDf9AA=\n"
+           b"trusted comment: timestamp:1795254719\tfile:f\thashed\n"
+           b"If67Uz7bdH8rNKjZurj4oTJLE65mAbB4T6joZIFB0IaWOfRIYogfd4KqzVdRljkCvqIjYnJhKXwAinAH5s0QCg==\n")
+    yield b"\0untrusted comment: x\nRWTN\n"
+
+
+def keys():
+    for what in (1, 2):
+        for form in (0, 1):
+            yield bytes([what, form, 0])
+            for how, at in ((0, 0), (0, 30), (0, 60), (1, 40), (2, 70), (3, 80)):
+                yield bytes([what, form, 1, how]) + struct.pack("<H", at) + b"\1"
+    yield b"\0untrusted comment: minisign public key F7266EECD4F0EACD\nRWTN6vDU7G4m97bZ2QRIn63xLdbIJlTQDSyYICFHUi7NxwSUrVmDdcev\n"
+    yield b"\0RWTN6vDU7G4m97bZ2QRIn63xLdbIJlTQDSyYICFHUi7NxwSUrVmDdcev"
+    yield b"\0\1" + bytes(32)
+
+
+def keyring():
+    def entry(i, **more):
+        kid, number, public = KEYS[i]
+        return dict({"kid": kid, "key_number": number, "public_key": public, "name": "k%d" % i,
+                     "valid_from": "2026-01-01T00:00:00Z", "valid_to": "2028-01-01T00:00:00Z"}, **more)
+    good = {"version": 4, "expires": "2028-01-01T00:00:00Z",
+            "keys": [entry(0, owner=None, grant=None), entry(1, owner=1000, grant=POLICY), entry(2, owner="alice")],
+            "revoked_keys": [KEYS[2][0]], "revoked_modules": ["sha256:" + "0f" * 32]}
+    yield b"\0\0" + compact(good)
+    yield b"\0\5" + compact(good)
+    yield b"\1\0\1\0\x30\0\1" + bytes(4) + compact(good)
+    yield b"\0\0" + compact(dict(good, keys=[entry(0), entry(0)]))
+    yield b"\0\0" + compact(dict(good, expires="2026-01-01T00:00:00Z"))
+    yield b"\0\0" + compact(dict(good, more=1))
+    yield b"\0\0" + compact(dict(good, keys=[entry(0, valid_from="2029-01-01T00:00:00Z")]))
+    yield b"\0\0" + compact(dict(good, keys=[entry(0, kid=KEYS[1][0])]))
+    yield b"\0\0" + compact(dict(good, keys=[], revoked_keys=["x"]))
+    yield b"\0\0[]"
+
+
+def policy():
+    other = {"version": 1, "limits": {"wall_ms": 50, "fuel": 7}, "env": ["L*"], "clock": "real", "random": "real",
+             "args": True, "signature": {"module": "optional"}}
+    yield compact(POLICY)
+    yield b"\0".join(map(compact, (POLICY, other, {"version": 1})))
+    yield b"\0".join(map(compact, (other, dict(POLICY, clock_fixed_ns=6, seed="11" * 32), POLICY)))
+    yield b"\0".join(map(compact, (dict(other, clock="fixed"), dict(other, clock="coarse"), dict(other, random="seeded"))))
+    yield compact({"limits": {"wall_sm": 1}})
+    yield compact({"version": 2})
+    yield compact({"env": ["A*B", "="]})
+    yield b'{"limits":{"wall_ms":0,"fuel":1.5}}'
+
+
+def imsg():
+    def packet(kind, payload, nfds=0, length=None):
+        body = struct.pack("<IIQ", kind, len(payload) if length is None else length, 1) + payload
+        return bytes([nfds]) + struct.pack("<H", len(body)) + body
+    yield packet(1, b"hello") + packet(2, b"", 1) + packet(3, b"x", 4)
+    yield packet(1, b"hello", 5) + packet(1, b"x", 7)
+    yield packet(1, b"short", 2, 6) + packet(1, b"long", 0, 3)
+    yield b"\0\4\0abcd" + b"\0\0\0" + b"\1\0\0"
+    yield b"\x80\0\x80" + struct.pack("<IIQ", 1, 65520, 1)
+    yield b"\x83\1\x80" + struct.pack("<IIQ", 1, 65521, 1)
+
+
+def worker():
+    def message(kind, payload=b"", flags=0):
+        return bytes([kind, flags]) + struct.pack("<H", len(payload)) + payload
+
+    def result(status, trap=0, limit=0, text=b"", frames=()):
+        tail = b"".join(struct.pack("<IIQ", i, len(name), 9) + name for i, name in enumerate(frames))
+        return message(24, struct.pack("<IIIIQQQQQQ", status, 3, trap, limit, 1, 2, 3, 4, 5, 6) + struct.pack("<46Q", *range(46)) +
+                       struct.pack("<II", len(text), len(frames)) + text + tail)
+    out = message(22, struct.pack("<II", 1, 0) + b"hello\n") + message(22, struct.pack("<II", 2, 0) + b"\xff\0")
+    denials = b"".join(message(23, struct.pack("<IIQ", call, cap, 1)) for call in (1, 46) for cap in range(5))
+    yield b"\0" + out + result(1)
+    yield b"\1" + out + result(3, 0, 5)
+    yield b"\6" + message(23, struct.pack("<IIQ", 5, 3, 1)) + message(23, struct.pack("<IIQ", 37, 4, 1)) + result(1)
+    yield b"\6" + denials
+    for trap in range(14):
+        yield b"\0" + result(2, trap, 0, b"a trap", (b"main", b"", "f\u20ac".encode(), b"n\0n"))
+    yield b"\0" + result(4, 0, 0, b"why") + message(22)
+    yield b"\0" + result(5)
+    yield b"\0" + result(1, 1) + result(1)
+    yield b"\0" + message(11, b"it cannot go on \xff" * 60)
+    yield b"\0" + message(22, struct.pack("<II", 3, 0) + b"x")
+    yield b"\0" + message(22, struct.pack("<II", 1, 0) + bytes(4097))
+    yield b"\0" + message(14) + message(24)
+    yield b"\0" + message(22, b"", 1)
+    yield b"\0" + message(22, b"", 2)
+
+
+def job():
+    def order(how, kind, args=(b"a",), env=(b"B=c",), stdin=b"xyz", flags=0, engine=0, clock=3, random=2, wall=1000):
+        def strings(parts):
+            return b"".join(struct.pack("<I", len(p)) + p for p in parts)
+        a, b = strings(args), strings(env)
+        head = struct.pack("<4I8Q32s2I3Q", flags, engine, clock, random, wall, 1000, 9 if engine else 0, 65536, 100, 1000,
+                           10, 7, bytes(32), len(args), len(env), len(a), len(b), len(stdin))
+        return bytes([how, kind]) + head + a + b + stdin
+    yield order(0, 20)
+    yield order(4, 20, flags=8)
+    yield order(4, 20)
+    yield order(2 | 4, 20, flags=8)
+    yield order(1, 20)
+    yield order(8, 20)
+    yield order(16, 20)
+    yield order(32, 20, engine=1)
+    yield order(0, 20, flags=2)
+    yield order(0, 20, flags=2, stdin=b"")
+    yield order(0, 20, flags=16)
+    yield order(0, 20, clock=4)
+    yield order(0, 20, wall=0)
+    yield order(0, 20, args=(b"a\0b",))
+    yield order(0, 21)
+
+
+def chain():
+    zero = "sha256:" + "0" * 64
+    line = ('{"metadata":{"version":"1.3.0","product":{"name":"brig","vendor_name":"brig","version":"%s"},"log_name":'
+            '"brig-audit","logged_time":5,"sequence":0,"previous":"%s"%s},"text":"x"}')
+    version = next(w for w in open(os.path.join(ROOT, "base", "version.h")) if "#define BRIG_VERSION" in w).split('"')[1]
+    yield b"\0" + (line % (version, zero, "")).encode()
+    yield b"\0" + (line % (version, zero, ',"torn":{"bytes":7,"digest":"%s"}' % zero)).encode()
+    yield b"\0" + (line % ("9.9", zero, "")).encode()
+    yield b'\1{"a":1,"b":{"c":["\xe2\x82\xac"]}}'
+    yield b'\1{"metadata":1}'
+    yield b'\1{"a":1,"metadata":{}}'
+    yield b'\1{"a":"\n"}'
+    yield b'\1{"a":1,"a":2}'
+    yield b"\2" + bytes(29) + b"one\0two\0three\0"
+    for how, at, value in ((0, 20, 1), (1, 200, 10), (2, 300, 0), (3, 290, 0), (3, 700, 0), (1, 0, 10)):
+        yield b"\2\1" + bytes([how]) + struct.pack("<H", at) + bytes([value]) + bytes(24) + b"one\0two\0three\0"
+
+
+def log():
+    yield b"\0"
+    yield b"\2"
+    yield b"\2\n"
+    yield b"\2torn"
+    yield b"\2torn\nmore\n\n"
+    yield b"\1" + b'{"metadata":{"version":"1.3.0"'
+    for how, at, value in ((0, 20, 1), (1, 200, 10), (2, 250, 0), (3, 240, 0), (3, 600, 0), (1, 0, 10), (0, 800, 1)):
+        yield b"\x83\1" + bytes([how]) + struct.pack("<H", at) + bytes([value])
+
+
+def store():
+    damage = bytes(17)
+    for mode in (0, 1, 4, 5):
+        yield bytes([mode]) + damage + b"content"
+        yield bytes([mode]) + damage
+        for how, at in ((0, 0), (0, 8), (0, 38), (1, 0), (1, 39), (2, 7), (3, 0), (3, 7), (3, 20)):
+            yield bytes([mode, 1, how]) + struct.pack("<H", at) + b"\1" + bytes(12) + b"content"
+    for mode in (2, 3, 6, 7):
+        yield bytes([mode]) + b"content that is long enough to have a trailer of its own"
+        yield bytes([mode]) + b"x"
+
+
+def config():
+    yield b'{"socket":"/a","state":"/b","running_max":3,"profile":"container"}\0--queued-max=5\0--durability\0strict\0'
+    yield b'{"keyring":"k","root_key":"r"}\0--state=x\0--daemon\0'
+    yield b'{"keyring":"k"}'
+    yield b'{"running_max":0}'
+    yield b'{"runing_max":1}'
+    yield b"[1]"
+    yield b"{}\0--help\0"
+    yield b"{}\0--runing-max=1\0"
+    yield b"{}\0--running-max\0x\0"
+    yield b'{"config":"x"}\0stray\0'
+
+
+def base64():
+    for text in (b"", b"aGk=", b"aGkK", b"aA==", b"aB==", b"aGk", b"aG k=", b"aGk=\n", b"a-_=", b"+/+/", b"=", b"\xe1aGk="):
+        yield b"\2" + text
+
+
+def text():
+    yield b"\5h\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xed\xa0\x80\xc0\x80\xf4\x90\x80\x80"
+    yield b"\0" + b"2027-01-31T23:59:59Z"
+    yield b"\0" + b"2028-02-29T00:00:00Z"
+    yield b"\0" + b"2027-02-29T00:00:00Z"
+    yield b"\0sha256:" + b"0f" * 32
+    yield b"\1a\nb\tc\n\nd\x7f\n"
+
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TARGETS = (base64, chain, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, signature, store, text, worker)
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    for target in TARGETS:
+        directory = os.path.join(sys.argv[1], target.__name__)
+        os.makedirs(directory, exist_ok=True)
+        for number, data in enumerate(target()):
+            with open(os.path.join(directory, "seed-%02d" % number), "wb") as f:
+                f.write(data)
+
+
+if __name__ == "__main__":
+    main()
