@@ -51,10 +51,10 @@ rules_save(const struct broker *b, struct err *e)
 {
 	uint64_t version = keyring_version(b->keyring), seen;
 	char file[VERSION_FILE_SIZE], text[VERSION_TEXT_MAX];
-	int rc;
+	int rc = 0;
 
 	if (b->root[0] == '\0' || (rc = version_seen(b, b->root, &seen, e)) != 0 || version <= seen)
-		return b->root[0] == '\0' ? 0 : rc;
+		return rc;
 	snprintf(file, sizeof(file), VERSION_FILE, b->root);
 	snprintf(text, sizeof(text), "%" PRIu64 "\n", version);
 	return io_replace_file(file, text, strlen(text), 0600, e);
