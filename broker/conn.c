@@ -15,7 +15,7 @@
 
 #define READ_CHUNK      (64 * 1024)
 #define READS_PER_EVENT 4
-#define PENDING_FDS_MAX 16        /* descriptors received whose line is not complete yet */
+#define KEPT_FDS        (CONN_FDS_MAX + 1) /* of one line: one too many says that there were too many */
 #define UID_OVERFLOW    65534     /* a peer from a user namespace that maps to nobody here */
 
 /* A descriptor and the stream offset of the byte that tells which line it belongs to. */
@@ -41,7 +41,7 @@ struct conn {
 	struct evbuffer *out;
 	uint64_t consumed;       /* bytes of the stream before `in` */
 	size_t scanned;          /* bytes of `in` known to hold no newline */
-	struct pending_fd fds[PENDING_FDS_MAX];
+	struct pending_fd fds[2 * KEPT_FDS]; /* of a line that is not complete, and of what was read last */
 	size_t nfds;
 	struct rpc_call *calls;
 	bool eof;                /* the client sends no more */
@@ -407,13 +407,11 @@ dispatch_batch(struct conn *c, const json_t *messages, int *fds, int *nfds)
 	batch_leave(c->dead ? NULL : c, batch);
 }
 
+/* Nothing at all, or the first half of a network's line end. */
 static bool
-is_blank(const char *line, size_t length)
+is_empty(const char *line, size_t length)
 {
-	for (size_t i = 0; i < length; i++)
-		if (strchr(" \t\r", line[i]) == NULL || line[i] == '\0')
-			return false;
-	return true;
+	return length == 0 || (length == 1 && line[0] == '\r');
 }
 
 /* Takes the descriptors that belong to stream bytes before `end`. Returns -1 when there were more than a line may have. */
@@ -451,7 +449,7 @@ handle_line(struct conn *c, size_t length, size_t drop)
 	surplus = take_fds(c, c->consumed + drop, fds, &nfds);
 	if (line == NULL)
 		rpc_fail(&f, RPC_internal_error, "out of memory");
-	else if (is_blank(line, length))
+	else if (is_empty(line, length))
 		goto drop;
 	else if (surplus != 0)
 		rpc_fail(&f, RPC_bad_descriptor, "more than %d descriptors came with one line", CONN_FDS_MAX);
@@ -545,6 +543,14 @@ refuse_largest(struct conn *reader)
 	}
 }
 
+/* Of a line that is not complete yet, closes the descriptors past those that tell that it has too many. */
+static void
+prune_fds(struct conn *c)
+{
+	while (c->nfds > KEPT_FDS)
+		close(c->fds[--c->nfds].fd);
+}
+
 static void
 handle_lines(struct conn *c)
 {
@@ -556,6 +562,7 @@ handle_lines(struct conn *c)
 		eol = evbuffer_search(c->in, "\n", 1, &start);
 		if (eol.pos < 0) {
 			c->scanned = length;
+			prune_fds(c);
 			if (length > c->owner->request_bytes)
 				refuse(c, RPC_request_too_large, "the line is longer than the limit", c->owner->request_bytes);
 			else
@@ -570,11 +577,11 @@ handle_lines(struct conn *c)
 	}
 }
 
-/* Notes the descriptors that came with bytes up to stream offset `last`. Returns 0, or -1 when there are too many. */
-static int
+/* Notes the descriptors that came with bytes up to stream offset `last`. More than a line may have are closed. */
+static void
 note_fds(struct conn *c, struct msghdr *msg, uint64_t last)
 {
-	int rc = 0;
+	size_t kept = 0;
 
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h != NULL; h = CMSG_NXTHDR(msg, h)) {
 		size_t n;
@@ -586,15 +593,14 @@ note_fds(struct conn *c, struct msghdr *msg, uint64_t last)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(fd));
-			if (c->nfds < PENDING_FDS_MAX)
+			if (kept < KEPT_FDS) {
 				c->fds[c->nfds++] = (struct pending_fd){fd, last};
-			else {
+				kept++;
+			} else {
 				close(fd);
-				rc = -1;
 			}
 		}
 	}
-	return rc;
 }
 
 /* Reads once. Returns bytes read, 0 at the end of the stream, -1 for nothing now, -2 when the connection is broken. */
@@ -616,8 +622,7 @@ read_some(struct conn *c)
 	n = recvmsg(c->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? -1 : -2;
-	if (note_fds(c, &msg, c->consumed + evbuffer_get_length(c->in) + (size_t)n - (n > 0)) != 0)
-		return -2;
+	note_fds(c, &msg, c->consumed + evbuffer_get_length(c->in) + (size_t)n - (n > 0));
 	space.iov_len = (size_t)n;
 	if (n > 0 && evbuffer_commit_space(c->in, &space, 1) != 0)
 		return -2;

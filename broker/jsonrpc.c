@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -56,6 +57,7 @@ rpc_failure_clear(struct rpc_failure *f)
 /* What a text that may or may not be JSON would become: counted outside strings, so that a bomb is never unpacked. */
 struct shape {
 	unsigned deepest; /* nesting of arrays and objects */
+	unsigned open;    /* of them not closed at the end: then it is no JSON, however deep */
 	size_t values;    /* at most so many: each stands at the start, behind a bracket, or behind a comma */
 };
 
@@ -63,7 +65,6 @@ static struct shape
 shape_of(const char *p, size_t length)
 {
 	struct shape shape = {.values = 1};
-	unsigned depth = 0;
 	bool in_string = false;
 
 	for (size_t i = 0; i < length; i++) {
@@ -76,15 +77,57 @@ shape_of(const char *p, size_t length)
 			in_string = true;
 		} else if (p[i] == '[' || p[i] == '{') {
 			shape.values++;
-			if (++depth > shape.deepest)
-				shape.deepest = depth;
+			if (++shape.open > shape.deepest)
+				shape.deepest = shape.open;
 		} else if (p[i] == ',') {
 			shape.values++;
-		} else if ((p[i] == ']' || p[i] == '}') && depth > 0) {
-			depth--;
+		} else if ((p[i] == ']' || p[i] == '}') && shape.open > 0) {
+			shape.open--;
 		}
 	}
 	return shape;
+}
+
+/*
+ * Rewrites, byte by byte, what JSON's grammar allows and jansson refuses: \u0000, halves of surrogate pairs, exponents
+ * past a double's. What was no JSON before is none afterwards.
+ */
+static void
+make_harmless(char *p, size_t length)
+{
+	bool in_string = false, in_exponent = false;
+
+	for (size_t i = 0; i < length; i++) {
+		if (in_string && p[i] == '\\') {
+			if (++i + 1 < length && p[i] == 'u' && memchr("0dD", p[i + 1], 3) != NULL)
+				p[i + 1] = '1';
+		} else if (p[i] == '"') {
+			in_string = !in_string;
+		} else if (!in_string && (p[i] == 'e' || p[i] == 'E')) {
+			in_exponent = true;
+		} else if (in_exponent && p[i] >= '0' && p[i] <= '9') {
+			p[i] = '0';
+		} else if (in_exponent && p[i] != '+' && p[i] != '-') {
+			in_exponent = false;
+		}
+	}
+}
+
+/* Whether a text that jansson refused as a request is JSON all the same: with equal keys, or numbers out of range, say. */
+static bool
+is_json(const char *line, size_t length)
+{
+	char *copy = malloc(length + 1);
+	json_t *json;
+
+	if (copy == NULL)
+		return false;
+	memcpy(copy, line, length);
+	make_harmless(copy, length);
+	json = json_loadb(copy, length, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
+	free(copy);
+	json_decref(json);
+	return json != NULL;
 }
 
 int
@@ -94,6 +137,10 @@ jsonrpc_parse(const char *line, size_t length, unsigned depth_max, json_t **out,
 	json_error_t je;
 	json_t *message;
 
+	if (memchr(line, '\0', length) != NULL) /* jansson takes one for the end of the text, behind a number */
+		return rpc_fail(f, RPC_parse_error, "not JSON: there is a NUL byte in it");
+	if (shape.deepest > depth_max && shape.open > 0)
+		return rpc_fail(f, RPC_parse_error, "not JSON: the line ends inside %u arrays and objects", shape.open);
 	if (shape.deepest > depth_max)
 		return rpc_fail(f, RPC_request_too_deep, "the request is nested %u deep, the limit is %u", shape.deepest,
 		    depth_max);
@@ -101,6 +148,9 @@ jsonrpc_parse(const char *line, size_t length, unsigned depth_max, json_t **out,
 		return rpc_fail(f, RPC_request_too_large, "the request holds %zu values, the limit is %d", shape.values,
 		    JSONRPC_VALUES_MAX);
 	message = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
+	if (message == NULL && is_json(line, length))
+		return rpc_fail(f, RPC_invalid_request, "JSON that no request may hold, at byte %d: %s", je.position,
+		    policy_json_why(&je));
 	if (message == NULL)
 		return rpc_fail(f, RPC_parse_error, "not JSON at byte %d: %s", je.position, policy_json_why(&je));
 	*out = message;

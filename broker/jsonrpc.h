@@ -32,10 +32,11 @@ void rpc_failure_clear(struct rpc_failure *f);
 /*
  * jsonrpc_parse - decode one line of at most the length that the connection allows.
  *
- * Nesting and values are counted before parsing, so that neither costs anything; `depth_max` counts arrays and objects,
- * JSONRPC_VALUES_MAX bounds values of all kinds. Duplicate keys, invalid UTF-8, NUL characters in strings and numbers out
- * of range are parse errors, as is anything behind the value. Returns 0 with *out owned by the caller, or -1 with the
- * failure (parse_error, request_too_deep or request_too_large).
+ * What RFC 8259 does not call JSON is a parse_error. JSON that no request may hold is an invalid_request: duplicate keys,
+ * NUL characters and halves of surrogate pairs in strings, numbers past 64 bits or a double (integers of more than 308
+ * digits are parse errors). Nesting and values are counted before parsing, so that neither costs anything; `depth_max`
+ * counts arrays and objects, JSONRPC_VALUES_MAX bounds values of all kinds: request_too_deep, request_too_large.
+ * Returns 0 with *out owned by the caller, or -1 with the failure.
  */
 int jsonrpc_parse(const char *line, size_t length, unsigned depth_max, json_t **out, struct rpc_failure *f);
 

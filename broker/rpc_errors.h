@@ -9,7 +9,7 @@
  */
 #define RPC_ERRORS(X)                                                                                                 \
 	X(parse_error, -32700, "Parse error",                                                                         \
-	    "The line is not JSON. Send one JSON-RPC 2.0 message per line, in UTF-8, without duplicate keys.")        \
+	    "The line is not JSON. Send one JSON-RPC 2.0 message per line, in UTF-8.")                                \
 	X(invalid_request, -32600, "Invalid Request",                                                                 \
 	    "The JSON is not a JSON-RPC 2.0 request: it needs \"jsonrpc\": \"2.0\" and a \"method\".")                \
 	X(method_not_found, -32601, "Method not found", "See docs/protocol.md for the methods that there are.")      \

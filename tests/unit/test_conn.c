@@ -330,7 +330,7 @@ answers_lines_that_come_together_in_order(void **state)
 {
 	struct fixture *f = *state;
 
-	say(f, CALL("echo", "1") "\n" CALL("echo", "2") "\r\n\n \t\n" CALL("echo", "3") "\n" "{\"json");
+	say(f, CALL("echo", "1") "\n" CALL("echo", "2") "\r\n\n\r\n" CALL("echo", "3") "\n" "{\"json");
 	expect(f, NULL_RESULT("1"));
 	expect(f, NULL_RESULT("2"));
 	expect(f, NULL_RESULT("3"));
@@ -585,15 +585,33 @@ refuses_a_line_with_too_many_descriptors(void **state)
 }
 
 static void
-drops_a_client_that_piles_up_descriptors(void **state)
+descriptors_piled_up_before_a_line_are_closed(void **state)
+{
+	struct fixture *f = *state;
+	int before = open_descriptors();
+
+	for (int i = 0; i < 50; i++) {
+		say_with_fds(f, " ", 16);
+		turn(f);
+		assert_true(open_descriptors() <= before + CONN_FDS_MAX + 1);
+	}
+	say(f, CALL("echo", "1") "\n" CALL("echo", "2") "\n");
+	expect_error(f, -32034, "null");
+	expect(f, NULL_RESULT("2"));
+	assert_int_equal(open_descriptors(), before);
+}
+
+static void
+a_line_that_completes_another_keeps_its_own_descriptors(void **state)
 {
 	struct fixture *f = *state;
 
-	for (int i = 0; i < 5 && f->conn != NULL; i++) {
-		say_with_fds(f, " ", 16);
-		turn(f);
-	}
-	assert_int_equal(f->closed, 1);
+	say_with_fds(f, " ", 16);
+	say_with_fds(f, CALL("echo", "1") "\n" CALL("echo", "2"), 3);
+	say(f, "\n");
+	expect_error(f, -32034, "null");
+	expect(f, NULL_RESULT("2"));
+	assert_int_equal(f->nfds_last, 3);
 }
 
 static void
@@ -797,7 +815,8 @@ main(void)
 	    T(descriptors_wait_for_the_rest_of_their_line),
 	    T(descriptors_of_a_batch_belong_to_its_first_request),
 	    T(refuses_a_line_with_too_many_descriptors),
-	    T(drops_a_client_that_piles_up_descriptors),
+	    T(descriptors_piled_up_before_a_line_are_closed),
+	    T(a_line_that_completes_another_keeps_its_own_descriptors),
 	    T(closes_descriptors_of_a_line_that_never_ends),
 	    T(half_closed_client_gets_its_answers),
 	    T(half_closed_client_gets_a_large_answer_whole),

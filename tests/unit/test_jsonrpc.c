@@ -91,11 +91,11 @@ refuses_what_the_specification_refuses(void **state)
 static void
 refuses_what_is_not_json(void **state)
 {
-	static const char *const bad[] = {"", "{", "}", "nonsense", "{\"a\":1} {\"b\":2}", "[1,2", "[1,]", "{\"a\":}", "'a'", "01",
-	    "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\\ud800\"", "\"\\u0000\"", "\"a\tb\"", "1e400",
-	    "-1e400", "9223372036854775808", "-9223372036854775809", "NaN", "Infinity", "\xef\xbb\xbf{}", "{\"a\":1,\"a\":1}",
-	    "{\"a\":{\"b\":1,\"b\":2}}", "[1] // comment"};
-	static const char nul[] = "{\"a\"\0:1}", nul_behind[] = "{}\0";
+	static const char *const bad[] = {"", " ", "{", "}", "nonsense", "{\"a\":1} {\"b\":2}", "[1,2", "[1,]", "{\"a\":}", "'a'", "01",
+	    "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\\ud80\"", "\"\\u000\"", "\"\\u00g0\"",
+	    "\"\\u\"", "\"\\", "\"\\u", "\"a\tb\"", "1e", "1e+", "1e400,", "1.e1", ".1", "-", "+1", "0x1", "1 e4", "truee1", "NaN",
+	    "Infinity", "\xef\xbb\xbf{}", "{\"a\":1,\"a\":1", "{\"a\":1,\"a\"}", "[1] // comment", "[1]\f"};
+	static const char nul[] = "{\"a\"\0:1}", nul_behind[] = "{}\0", nul_behind_number[] = "1\0";
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
@@ -103,6 +103,21 @@ refuses_what_is_not_json(void **state)
 			fail_msg("%s", bad[i]);
 	assert_int_equal(judge(nul, sizeof(nul) - 1), RPC_parse_error);
 	assert_int_equal(judge(nul_behind, sizeof(nul_behind) - 1), RPC_parse_error);
+	assert_int_equal(judge(nul_behind_number, sizeof(nul_behind_number) - 1), RPC_parse_error);
+}
+
+/* JSON by its grammar, and still nothing that a request may hold. */
+static void
+refuses_json_that_has_no_one_meaning(void **state)
+{
+	static const char *const bad[] = {"{\"a\":1,\"a\":1}", "{\"a\":{\"b\":1,\"b\":2}}", "[\"\\u0000\"]", "{\"a\\u0000b\":1}",
+	    "[\"\\ud800\"]", "[\"\\uDC00\\ud800\"]", "[\"\\\\\\u0000\"]", "[1e400]", "[-1E+400,1e2]", "[0.4e0066999999999999999]",
+	    "[9223372036854775808]", "[-9223372036854775809]", "[123456789012345678901234567890e400]"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		if (judge(bad[i], strlen(bad[i])) != RPC_invalid_request)
+			fail_msg("%s", bad[i]);
 }
 
 static void
@@ -214,7 +229,7 @@ brackets_in_strings_are_not_depth(void **state)
 	json_decref(json);
 }
 
-/* A million brackets cost a scan, not a stack. */
+/* A million brackets cost a scan, not a stack. Closed they are JSON, too deep; open they are none. */
 static void
 endless_nesting_is_refused(void **state)
 {
@@ -224,9 +239,12 @@ endless_nesting_is_refused(void **state)
 	json_t *json;
 
 	(void)state;
-	memset(text, '{', length);
+	memset(text, '[', length / 2);
+	memset(text + length / 2, ']', length / 2);
 	assert_int_equal(parse(text, length, &json, &f), -1);
 	assert_int_equal(f.error, RPC_request_too_deep);
+	assert_int_equal(parse(text, length - 1, &json, &f), -1);
+	assert_int_equal(f.error, RPC_parse_error);
 	free(text);
 }
 
@@ -344,6 +362,7 @@ main(void)
 	    cmocka_unit_test(takes_the_requests_of_the_specification),
 	    cmocka_unit_test(refuses_what_the_specification_refuses),
 	    cmocka_unit_test(refuses_what_is_not_json),
+	    cmocka_unit_test(refuses_json_that_has_no_one_meaning),
 	    cmocka_unit_test(refuses_json_that_is_no_request),
 	    cmocka_unit_test(says_in_our_words_what_nul_is_refused_for),
 	    cmocka_unit_test(takes_and_repeats_ids_of_every_type),
