@@ -16,13 +16,6 @@
 enum { OPTION_STREAM = 1, OPTION_NO_CLOCK = 2, OPTION_NO_RANDOM = 4 };
 enum { FLAG_OTHER_RUN = 1, FLAG_DESCRIPTOR = 2 };
 
-/* brigd's own log, which stands in its main file: nothing is written to it here. */
-void
-broker_log(const char *fmt, ...)
-{
-	(void)fmt;
-}
-
 static struct policy *
 fixed_policy(void)
 {
