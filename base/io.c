@@ -145,6 +145,15 @@ out:
 }
 
 int
+io_fill_standard(struct err *e)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return err_sys(e, ERR_IO, "/dev/null, in the place of descriptor %d", fd);
+	return 0;
+}
+
+int
 io_set_nonblock(int fd, bool on, struct err *e)
 {
 	int flags = fcntl(fd, F_GETFL);

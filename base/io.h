@@ -25,6 +25,13 @@ int io_read_fd(int fd, size_t max, uint8_t **data, size_t *length, struct err *e
  */
 int io_replace_file(const char *path, const void *data, size_t length, unsigned mode, struct err *e);
 
+/*
+ * io_fill_standard - put something at each of the descriptors 0, 1 and 2 that is closed, so that nothing that is opened
+ * later is taken for standard input, output or error: reading that input, and writing there, fail with EBADF as before.
+ * For the first line of main(). 0 or ERR_IO.
+ */
+int io_fill_standard(struct err *e);
+
 /* io_set_nonblock, io_set_cloexec - set or clear the flag. 0 or ERR_IO. */
 int io_set_nonblock(int fd, bool on, struct err *e);
 int io_set_cloexec(int fd, bool on, struct err *e);

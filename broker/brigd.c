@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/monotonic.h"
 #include "base/proto.h"
 #include "base/quote.h"
@@ -554,6 +555,8 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	umask(077);
 	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+	if (io_fill_standard(&e) != 0) /* the log goes to standard error, and must not go into what has its number */
+		return 1;
 	if (sodium_init() < 0) {
 		fprintf(stderr, "brigd: the cryptography library does not work here\n");
 		return 1;

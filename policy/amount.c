@@ -34,9 +34,9 @@ static const struct suffix {
 };
 
 static const char *const unit_advice[] = {
-    [POLICY_UNIT_MS] = "a whole number and ms, s, m or h",
-    [POLICY_UNIT_BYTES] = "a whole number and nothing, K, M or G",
-    [POLICY_UNIT_COUNT] = "a whole number and nothing, k, M or G",
+    [POLICY_UNIT_MS] = "a whole number, with ms, s, m or h or alone for milliseconds",
+    [POLICY_UNIT_BYTES] = "a whole number, alone for bytes or with K, M or G",
+    [POLICY_UNIT_COUNT] = "a whole number, alone or with k, M or G",
 };
 
 static int

@@ -1,9 +1,11 @@
 /* brig: the command: a table of verbs. */
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "base/nearest.h"
 #include "base/version.h"
 #include "clients/c/cmd.h"
@@ -55,13 +57,9 @@ call_verb(int argc, char **argv)
 	return unknown_verb(argv[1]);
 }
 
-int
-main(int argc, char **argv)
+static int
+answer(int argc, char **argv)
 {
-	if (sodium_init() < 0) {
-		cmd_error(NULL, "libsodium does not start: is there a source of randomness?");
-		return CMD_FAILED;
-	}
 	if (argc < 2) {
 		print_help();
 		return CMD_USAGE;
@@ -80,4 +78,24 @@ main(int argc, char **argv)
 		return CMD_OK;
 	}
 	return call_verb(argc, argv);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct err e;
+	int code;
+
+	if (io_fill_standard(&e) != 0)
+		return cmd_fail(NULL, &e);
+	if (sodium_init() < 0) {
+		cmd_error(NULL, "libsodium does not start: is there a source of randomness?");
+		return CMD_FAILED;
+	}
+	code = answer(argc, argv);
+	if (fflush(stdout) != 0 || ferror(stdout)) { /* what was to be read there is not: that is no success */
+		cmd_error(NULL, "standard output: %s", strerror(errno));
+		return code == CMD_OK ? CMD_FAILED : code;
+	}
+	return code;
 }

@@ -136,6 +136,7 @@ cmd_refusal(const char *verb, const struct brig_error *error, const char *advice
 	} ours[] = {
 	    {"method_not_found", "This brigd and this brig are of different versions."},
 	    {"invalid_params", ""},
+	    {"unsigned_module", "Sign it: `brig sign` does that, with a key that the keyring knows."},
 	    {"request_too_large", "Store the program once with `brig module put`, and run it by its digest."},
 	    {"overloaded", "Try again in a moment, or ask the operator for more."},
 	    {"denied", ""},

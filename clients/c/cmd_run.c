@@ -198,7 +198,7 @@ take_command_line(struct run *r, int argc, char **argv, int *exit_code)
 			return -1;
 		}
 	}
-	if (optind == argc) {
+	if (optind == argc || argv[optind][0] == '\0') {
 		*exit_code = usage_error("which program? FILE.wasm is missing");
 		return -1;
 	}

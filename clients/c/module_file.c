@@ -60,12 +60,34 @@ sign_with_own_key(struct module_file *m, struct err *e)
 	return rc;
 }
 
+/* What people try to run that is no module, by how it starts. */
+static int
+check_kind(const struct module_file *m, struct err *e)
+{
+	static const struct {
+		const char *start, *what;
+	} others[] = {
+	    {"\x7f" "ELF", "a native program, and brig runs WebAssembly: compile it for wasm32-wasi"},
+	    {"#!", "a script, and brig runs WebAssembly: run its interpreter, as a module, with the script as input"},
+	    {"(", "WebAssembly in its text form: make a module of it first (wat2wasm)"},
+	};
+
+	if (m->size == 0)
+		return err_set(e, ERR_INVAL, "empty, not a WebAssembly module");
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (m->size >= strlen(others[i].start) && memcmp(m->wasm, others[i].start, strlen(others[i].start)) == 0)
+			return err_set(e, ERR_INVAL, "%s", others[i].what);
+	return 0;
+}
+
 static int
 find_signature(const char *path, bool sign, struct module_file *m, struct err *e)
 {
 	struct wasmsig found;
-	int rc = wasmsig_parse(m->wasm, m->size, &found, e);
+	int rc = check_kind(m, e);
 
+	if (rc == 0)
+		rc = wasmsig_parse(m->wasm, m->size, &found, e);
 	if (rc == ERR_INVAL)
 		return err_context(e, "%s", is_stdin(path) ? "standard input" : path);
 	if (rc != ERR_NOTFOUND)

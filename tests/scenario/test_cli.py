@@ -169,7 +169,7 @@ class Home(Fresh):
     def test_unsigned_file_that_we_must_not_sign_is_exit_126(self):
         done = self.run_brig("--no-sign", self.wasm("hello"))
         self.assertEqual((done.returncode, done.stdout), (126, b""))
-        self.assertIn(b"sign", done.stderr)
+        self.assertEqual(done.stderr.count(b"brig sign"), 1, done.stderr)
 
     def test_missing_file_and_wrong_option_are_exit_125(self):
         for args in (["no-such-file.wasm"], ["--no-such-option", self.wasm()], ["--limit", "wall_sm=1", self.wasm()],
@@ -178,6 +178,41 @@ class Home(Fresh):
                 done = self.run_brig(*args)
                 self.assertEqual(done.returncode, 125, done.stderr)
                 self.assertTrue(done.stderr)
+
+    def test_what_is_no_module_is_named(self):
+        for data, said in ((b"", b"empty"), (b"\x7fELF\x02\x01", b"native program"), (b"#!/bin/sh\n", b"script"),
+                           (b"(module)", b"text form"), (b"int main", b"does not start with")):
+            path = os.path.join(self.home, "no-module")
+            with open(path, "wb") as f:
+                f.write(data)
+            done = self.run_brig(path)
+            self.assertEqual((done.returncode, said in done.stderr), (125, True), done.stderr)
+
+    def shell(self, line):
+        """Runs a line of sh, in which $brig and $wasm stand for what they say."""
+        env = dict(os.environ, **dict(self.clean_env(), brig=program("brig"), wasm=self.wasm()))
+        return subprocess.run(["sh", "-c", line], env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=harness.PATIENCE)
+
+    def test_closed_standard_streams_are_not_taken_for_others(self):
+        must(self.run_brig(self.wasm("hello")))
+        done = self.shell('"$brig" run "$wasm" cat <&-')
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"", b""))
+        done = self.shell('"$brig" run "$wasm" both x >&-')
+        self.assertEqual((done.returncode, b"Bad file descriptor" in done.stderr), (125, True), done.stderr)
+        done = self.shell('"$brig" run "$wasm" both x 2>&-')
+        self.assertEqual(done.stdout, b"out x\n")
+
+    def test_output_that_cannot_be_written_is_a_failure(self):
+        for line in ("--help", "run --help", "module list", "policy limits", "keys list"):
+            done = self.shell('"$brig" module put "$wasm" >/dev/null; "$brig" %s >/dev/full' % line)
+            self.assertEqual((done.returncode, b"No space left" in done.stderr), (1, True), (line, done.stderr))
+        done = self.shell('"$brig" run "$wasm" both x >/dev/full')
+        self.assertEqual((done.returncode, b"No space left" in done.stderr), (125, True), done.stderr)
+
+    def test_a_reader_that_has_enough_ends_it_without_a_word(self):
+        done = self.shell('"$brig" run "$wasm" flood 900000 | head -c 5')
+        self.assertEqual((len(done.stdout), done.stderr), (5, b""))
 
     def start(self, *args, stdin=subprocess.DEVNULL):
         env = dict(os.environ, **self.clean_env())

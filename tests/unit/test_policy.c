@@ -603,8 +603,8 @@ static const struct {
 } wrong_amounts[] = {
     {"wall_ms", "NAME=VALUE"},
     {"wall_sm=5s", "did you mean wall_ms?"},
-    {"wall_ms=", "a whole number and ms, s, m or h"},
-    {"wall_ms=5x", "a whole number and ms, s, m or h"},
+    {"wall_ms=", "a whole number, with ms, s, m or h or alone"},
+    {"wall_ms=5x", "a whole number, with ms, s, m or h or alone"},
     {"wall_ms=1.5s", "a whole number"},
     {"wall_ms=-1", "a whole number"},
     {"wall_ms=200M", "a whole number"},
