@@ -297,7 +297,9 @@ reload(struct brigd *d)
 {
 	struct err e = {0};
 
-	if (rules_load(&d->broker, &e) != 0 || rules_save(&d->broker, &e) != 0) {
+	d->broker.counts.reloads++;
+	d->broker.reload_failed = rules_load(&d->broker, &e) != 0 || rules_save(&d->broker, &e) != 0;
+	if (d->broker.reload_failed) {
 		rules_explain(&d->broker, &e);
 		broker_log_reason("reload-failed", e.msg);
 		return;

@@ -26,6 +26,7 @@ struct broker_counts {
 	uint64_t requests;
 	uint64_t refused;  /* requests that ended in an error */
 	uint64_t runs;     /* ended, whichever way */
+	uint64_t reloads;  /* of keyring, ceiling and grants, whether that worked or not */
 };
 
 struct broker {
@@ -47,6 +48,7 @@ struct broker {
 	bool draining;                 /* takes no new work */
 	bool stopping;                 /* starts none of what waits either */
 	bool log_failed;               /* the audit log could not be written last time */
+	bool reload_failed;            /* the last reload, so that what was in force still is */
 	time_t started_at;             /* wall clock */
 };
 

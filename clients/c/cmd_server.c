@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "clients/c/cmd.h"
 #include "clients/c/server_signal.h"
 
 #define VERB "server"
+#define RELOAD_WAITS 1000 /* of 10 ms: a large keyring takes a second */
 
 static const char about[] =
     "brig server: ask a running brigd how it is, and tell it to stop. Each takes --socket PATH (otherwise BRIG_SOCKET,\n"
@@ -116,6 +118,47 @@ server_verb_stop(int argc, char **argv)
 	return CMD_OK;
 }
 
+struct reloads {
+	json_int_t count;
+	bool failed;
+};
+
+static int
+ask_reloads(struct brig *b, struct reloads *out, struct err *e)
+{
+	struct brig_error error = {0};
+	json_t *health = NULL;
+	int rc = brig_call(b, "server.health", json_object(), NULL, 0, &health, &error, e);
+
+	if (rc != 0)
+		return error.code != 0 ? err_set(e, rc, "%s", error.message) : rc;
+	out->count = json_integer_value(json_object_get(health, "reloads"));
+	out->failed = json_is_true(json_object_get(health, "reload_failed"));
+	json_decref(health);
+	return 0;
+}
+
+/* Has it read its files again, and waits to hear how that went. */
+static int
+reload_and_wait(struct brig *b, struct err *e)
+{
+	const struct timespec pause = {.tv_nsec = 10000000};
+	struct reloads before, after;
+	int rc;
+
+	if ((rc = ask_reloads(b, &before, e)) != 0 || (rc = server_reload(b, e)) != 0)
+		return rc;
+	for (int i = 0; i < RELOAD_WAITS; i++) {
+		if ((rc = ask_reloads(b, &after, e)) != 0)
+			return rc;
+		if (after.count > before.count)
+			return after.failed ? err_set(e, ERR_INVAL, "brigd could not read all of its files, and goes by what it had "
+			    "before: its log has the reason") : 0;
+		nanosleep(&pause, NULL);
+	}
+	return err_set(e, ERR_AGAIN, "brigd was told to, but has not said how that went: its log will");
+}
+
 static int
 server_verb_reload(int argc, char **argv)
 {
@@ -126,7 +169,7 @@ server_verb_reload(int argc, char **argv)
 
 	if (code != CMD_OK)
 		return code;
-	if (brig_connect(socket, &b, &e) != 0 || server_reload(b, &e) != 0)
+	if (brig_connect(socket, &b, &e) != 0 || reload_and_wait(b, &e) != 0)
 		code = cmd_fail(VERB, &e);
 	brig_close(b);
 	return code;
@@ -136,7 +179,7 @@ static const struct cmd_sub subs[] = {
     {"info", server_info, "[--json]", "what it is: version, limits, the layers of its jail"},
     {"health", server_health, "[--json]", "whether it takes work, and how much it has"},
     {"stop", server_verb_stop, "", "let running programs end, and stop; returns when it has"},
-    {"reload", server_verb_reload, "", "have it read policy, grants and keyring again; its log tells how that went"},
+    {"reload", server_verb_reload, "", "have it read policy, grants and keyring again, and tell whether that worked"},
     {NULL, NULL, NULL, NULL},
 };
 

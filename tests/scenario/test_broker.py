@@ -123,22 +123,33 @@ class Room(harness.Scenario):
 
 
 class Reloading(harness.Scenario):
-    def reload(self, times):
-        os.kill(self.brigd.process.pid, signal.SIGHUP)
-        harness.wait_until(lambda: self.brigd.log().count(" reloaded ") + self.brigd.log().count("reload-failed") >= times,
-                           "brigd has read its files")
-        self.assertNotIn("reload-failed", self.brigd.log())
+    def reload(self):
+        return harness.brig("server", "reload", "--socket", self.brigd.socket)
 
     def test_a_newer_keyring_comes_into_force(self):
-        self.reload(1)
+        harness.must(self.reload())
         other = os.path.join(self.directory, "other")
         harness.must(harness.brig("keygen", "-o", other))
         self.keys.edit("add", "--name", "other", "--key", other + ".pub")
-        self.reload(2)
+        harness.must(self.reload())
         guest = harness.guest("guest")
         params = self.params("hello")
         params["module"] = {"wasm": harness.b64(guest), "signature": self.keys.sign(guest, other, detached=True)}
         self.assertEqual(self.client.call("run", params)["status"], "exited")
+
+    def test_the_reload_command_tells_whether_it_worked(self):
+        harness.must(self.reload())
+        with open(self.keys.keyring, "rb") as f:
+            good = f.read()
+        with open(self.keys.keyring, "wb") as f:
+            f.write(good.replace(b"signer", b"singer"))
+        done = self.reload()
+        self.assertEqual((done.returncode, b"could not read" in done.stderr), (1, True), done.stderr)
+        self.assertEqual(self.client.call("server.health")["reload_failed"], True)
+        with open(self.keys.keyring, "wb") as f:
+            f.write(good)
+        harness.must(self.reload())
+        self.assertEqual(self.client.call("server.health")["reload_failed"], False)
 
 
 class Stopping(harness.Scenario):
