@@ -82,11 +82,28 @@ cmd_is_help(int argc, char **argv)
 }
 
 static void
+print_sub(const char *verb, const struct cmd_sub *s)
+{
+	printf("  brig %s %s%s%s\n        %s\n", verb, s->name, s->usage[0] == '\0' ? "" : " ", s->usage, s->text);
+}
+
+static void
 print_subs(const char *verb, const char *about, const struct cmd_sub *subs)
 {
 	printf("%s\n\n", about);
 	for (const struct cmd_sub *s = subs; s->name != NULL; s++)
-		printf("  brig %s %s%s%s\n        %s\n", verb, s->name, s->usage[0] == '\0' ? "" : " ", s->usage, s->text);
+		print_sub(verb, s);
+}
+
+/* Calls it, or shows what it takes; only an option asks for that, as "help" may be the name of something. */
+static int
+call_sub(const char *verb, const char *about, const struct cmd_sub *s, int argc, char **argv)
+{
+	if (argc < 2 || (strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0))
+		return s->run(argc, argv);
+	printf("%s\n\n", about);
+	print_sub(verb, s);
+	return CMD_OK;
 }
 
 int
@@ -104,7 +121,7 @@ cmd_dispatch(const char *verb, const char *about, const struct cmd_sub *subs, in
 		return cmd_usage(verb, "what to do is missing");
 	for (const struct cmd_sub *s = subs; s->name != NULL; s++) {
 		if (strcmp(argv[1], s->name) == 0)
-			return s->run(argc - 1, argv + 1);
+			return call_sub(verb, about, s, argc - 1, argv + 1);
 		if (count < sizeof(names) / sizeof(names[0]))
 			names[count++] = s->name;
 	}

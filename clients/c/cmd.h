@@ -60,8 +60,8 @@ struct cmd_sub {
 };
 
 /*
- * cmd_dispatch - call the sub-verb that argv[1] names, or print help; an unknown one gives the nearest name and
- * CMD_USAGE. `about` is the text above the list in the help.
+ * cmd_dispatch - call the sub-verb that argv[1] names, or print help, that of a sub-verb when --help is behind it; an
+ * unknown one gives the nearest name and CMD_USAGE. `about` is the text above the list in the help.
  */
 int cmd_dispatch(const char *verb, const char *about, const struct cmd_sub *subs, int argc, char **argv);
 

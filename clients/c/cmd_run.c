@@ -31,7 +31,7 @@ static const char help[] =
     "  -t, --timeout TIME      stop it after this time: 1500ms, 2s, 5m, 1h; short for --limit wall_ms=TIME\n"
     "  -m, --memory SIZE       give it at most so much memory: 64M, 1G; short for --limit memory_bytes=SIZE\n"
     "  -l, --limit NAME=VALUE  state a limit: wall_ms=5s, memory_bytes=64M, fuel=1G (repeatable; brig policy limits).\n"
-    "                          A bare number is in milliseconds, bytes or pieces; TIME has to name its unit\n"
+    "                          A bare number is milliseconds, bytes or a count; TIME has to name its unit\n"
     "  -p, --policy FILE       run under this policy document, within what the server allows; -l, -t and -m take the\n"
     "                          place of the limits in it, wherever they stand; of two for one limit the last counts\n"
     "      --stdin none        give it an empty standard input, and leave ours alone\n"
