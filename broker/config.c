@@ -240,6 +240,9 @@ check_words(const struct config *c, struct err *e)
 {
 	if (strcmp(c->profile, "namespaces") != 0 && strcmp(c->profile, "container") != 0)
 		return err_set(e, ERR_INVAL, "profile is \"%s\"; it can be namespaces or container", c->profile);
+	if (c->cgroup[0] != '/' && strcmp(c->cgroup, "auto") != 0 && strcmp(c->cgroup, "required") != 0 &&
+	    strcmp(c->cgroup, "off") != 0)
+		return err_set(e, ERR_INVAL, "cgroup is \"%s\"; it can be auto, required, off, or the path of a group", c->cgroup);
 	if (strcmp(c->durability, "batch") != 0 && strcmp(c->durability, "strict") != 0)
 		return err_set(e, ERR_INVAL, "durability is \"%s\"; it can be batch or strict", c->durability);
 	if ((c->keyring == NULL) != (c->root_key == NULL))

@@ -23,6 +23,7 @@
 	X(root_key, NULL, "FILE", "public root key (minisign format) that signs the keyring")                        \
 	X(group, NULL, "NAME", "members of this group may connect too (socket mode 0660; otherwise only its owner)") \
 	X(profile, "namespaces", "NAME", "namespaces, or container where user namespaces are forbidden")             \
+	X(cgroup, "auto", "WHERE", "control groups (v2): auto (when one is delegated), required, off, or a group's path") \
 	X(durability, "batch", "WHEN", "audit records reach the disk: batch (within 100 ms) or strict (before a run)") \
 	X(libexec, NULL, "DIR", "where brig-launcher and its like are (beside brigd, or ../libexec/brig)")
 
@@ -45,6 +46,8 @@
 	X(compilers, 1, 1, 64, 'n', "modules compiled at the same time")                                               \
 	X(compile_ms, 60000, 100, 600000, 'm', "time to compile one module")                                           \
 	X(compile_memory_bytes, 2147483648, 67108864, 68719476736, 'b', "memory to compile one module")                \
+	X(cgroup_memory_bytes, 0, 0, 1125899906842624, 'b', "all runs and compilers, by control group; 0: 3/4 of memory") \
+	X(cgroup_cpu_percent, 0, 0, 1000000, 'n', "the same, in percent of one processor; 0: no bound")                \
 	X(results_kept, 1000, 0, 1000000, 'n', "ended runs kept for run.get")                                          \
 	X(results_bytes, 67108864, 0, 17179869184, 'b', "size of the ended runs kept for run.get")                     \
 	X(zygote_runs, 100000, 1, 100000000, 'n', "runs after which a zygote is replaced")                             \

@@ -237,7 +237,7 @@ start_one(char *const argv[], int *sock, pid_t *pid, struct err *e)
 
 /* One helper's arguments: what it always gets and, as root, its user. */
 struct arguments {
-	char *argv[16];
+	char *argv[20];
 	int n;
 	char texts[3][24];
 };
@@ -276,6 +276,9 @@ services_start(const struct config *c, struct services *s, struct err *e)
 	add(&l, "--worker", worker);
 	add(&l, "--compiler", compiler);
 	add(&l, "--profile", c->profile);
+	add(&l, "--cgroup", c->cgroup);
+	add_number(&l, 1, "--cgroup-memory", c->cgroup_memory_bytes);
+	add_number(&l, 2, "--cgroup-cpu", c->cgroup_cpu_percent);
 	add(&t, store, NULL);
 	add(&t, "--dir", store_dir);
 	add_number(&t, 0, "--size-max", c->store_bytes);

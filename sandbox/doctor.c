@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/proto.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/filter.h"
 #include "sandbox/spawn.h"
 
@@ -161,7 +162,7 @@ static const struct probe probes[] = {
     {PROTO_LAYER_seccomp, 0, check_seccomp, SIGSYS, HOW_KERNEL("4.14", "CONFIG_SECCOMP_FILTER")},
     {PROTO_LAYER_rlimits, 0, check_rlimits, 0, HOW_KERNEL("5.9", "nothing special")},
     {PROTO_LAYER_own_uid, 0, check_own_uid, 0, "start brigd as root"},
-    {PROTO_LAYER_cgroup, 0, NULL, 0, "nothing: this release bounds runs by resource limits and the engine's own"},
+    {PROTO_LAYER_cgroup, 0, NULL, 0, CGROUP_HOW},
 };
 
 /* --- trying ---------------------------------------------------------------------------------------------------- */
@@ -194,7 +195,7 @@ try_probe(const struct probe *p, bool root, struct err *e)
 	if (p->layer == PROTO_LAYER_own_uid && !root)
 		return err_set(e, ERR_UNSUPPORTED, "not started as root: all of brig's processes have the same uid");
 	if (p->layer == PROTO_LAYER_cgroup)
-		return err_set(e, ERR_UNSUPPORTED, "runs are not put into control groups");
+		return cgroup_look(e);
 	rc = spawn(&cfg, &pid, e);
 	if (rc != 0)
 		return rc;

@@ -22,9 +22,11 @@
 #include <unistd.h>
 
 #include "base/imsg.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/child.h"
 #include "sandbox/filter.h"
 #include "sandbox/spawn.h"
+#include "sandbox/zygote.h"
 
 struct child {
 	pid_t pid; /* 0: free */
@@ -44,6 +46,7 @@ struct launcher {
 	int null;    /* /dev/null */
 	int sock;
 	int namespaces; /* that children get */
+	struct cgroup *groups; /* a group for each child, by its place; NULL: none */
 	sigset_t mask;  /* as it was: what ppoll waits with */
 	struct child *children;
 	size_t room;
@@ -132,6 +135,27 @@ lower_itself(const struct launcher *l, struct err *e)
 	return rc;
 }
 
+/* Goes on without groups only when they were not asked for. */
+static int
+open_groups(struct launcher *l, const struct launcher_config *cfg, struct err *e)
+{
+	const struct cgroup_config groups = {
+	    .where = strcmp(cfg->cgroup, "required") == 0 ? "auto" : cfg->cgroup,
+	    .owner = cfg->uid_base != 0 ? cfg->uid_base + LAUNCHER_UID_OFFSET : 0,
+	    .memory_bytes = cfg->cgroup_memory_bytes,
+	    .cpu_percent = cfg->cgroup_cpu_percent,
+	};
+	struct err why;
+	int rc;
+
+	if (strcmp(cfg->cgroup, "off") == 0)
+		return 0;
+	rc = cgroup_open(&groups, &l->groups, &why);
+	if (rc == 0 || strcmp(cfg->cgroup, "auto") == 0)
+		return 0;
+	return err_set(e, rc, "no control groups, which the setting cgroup requires: %.400s; " CGROUP_HOW, why.msg);
+}
+
 /* The cgroup namespace is not required; a kernel may be without it. */
 static int
 choose_namespaces(enum jail_profile profile)
@@ -157,6 +181,8 @@ launcher_new(const struct launcher_config *cfg, struct launcher **out, struct er
 		 ? err_set(e, ERR_INVAL, "started as root, the launcher needs --uid-base: children never are root")
 		 : open_all(l, cfg, e);
 	if (rc == 0)
+		rc = open_groups(l, cfg, e);
+	if (rc == 0)
 		rc = lower_itself(l, e);
 	if (rc != 0) {
 		launcher_free(l);
@@ -174,6 +200,7 @@ launcher_free(struct launcher *l)
 	for (const int *fd = (const int[]){l->worker, l->compiler, l->filters, l->null, -2}; *fd != -2; fd++)
 		if (*fd >= 0)
 			close(*fd);
+	cgroup_close(l->groups);
 	free(l->children);
 	free(l);
 }
@@ -259,8 +286,18 @@ struct start {
 	const char *name;
 	int program;
 	int socket;
+	unsigned place;
+	struct cgroup_limits limits;
 	struct child_args args;
 };
+
+static int
+join_group(void *arg, pid_t pid, struct err *e)
+{
+	const struct start *s = arg;
+
+	return cgroup_add(s->l->groups, s->place, &s->limits, pid, e);
+}
 
 /* In the child: puts the descriptors where the program expects them, and becomes it. */
 static int
@@ -278,6 +315,19 @@ exec_program(void *arg, struct err *e)
 	return err_sys(e, ERR_IO, "executing %s", s->name);
 }
 
+/* As many workers as a zygote ever forks, and some that have ended and were not reaped yet. */
+static const struct cgroup_limits zygote_limits = {.memory_bytes = 0, .processes = ZYGOTE_WORKERS_MAX + 64};
+
+/* Its own memory, as much again for the memory file with the artifact, and what a program takes. It never forks. */
+static struct cgroup_limits
+compiler_limits(const struct proto_spawn *p)
+{
+	const uint64_t most = UINT64_MAX / 4, program = 64 << 20;
+	uint64_t bytes = p->memory_bytes < most ? p->memory_bytes : most;
+
+	return (struct cgroup_limits){.memory_bytes = bytes == 0 ? 0 : 2 * bytes + program, .processes = 1};
+}
+
 static int
 start_child(struct launcher *l, const struct proto_spawn *p, uint64_t token, int socket, pid_t *pid, struct err *e)
 {
@@ -287,11 +337,17 @@ start_child(struct launcher *l, const struct proto_spawn *p, uint64_t token, int
 	    .name = compiler ? "brig-compiler" : "brig-worker",
 	    .program = compiler ? l->compiler : l->worker,
 	    .socket = socket,
+	    .limits = compiler ? compiler_limits(p) : zygote_limits,
 	    .args = {.engine = p->engine,
 		     .jail = {.profile = l->profile, .cpu_ms = p->cpu_ms, .data_bytes = p->memory_bytes}},
 	};
 	struct spawn_config cfg = {
-	    .namespaces = l->namespaces, .change_id = l->uid_base != 0, .run = exec_program, .arg = &s};
+	    .namespaces = l->namespaces,
+	    .change_id = l->uid_base != 0,
+	    .place = l->groups != NULL ? join_group : NULL,
+	    .run = exec_program,
+	    .arg = &s,
+	};
 	struct child *c = take_place(l);
 	int rc;
 
@@ -300,8 +356,11 @@ start_child(struct launcher *l, const struct proto_spawn *p, uint64_t token, int
 	rc = take_id(l, &cfg.id, e);
 	if (rc != 0)
 		return rc;
-	s.args.jail.given = spawn_layers(&cfg);
+	s.place = (unsigned)(c - l->children);
+	s.args.jail.given = spawn_layers(&cfg) | (l->groups != NULL ? PROTO_LAYER_cgroup : 0);
 	rc = spawn(&cfg, pid, e);
+	if (rc != 0 && l->groups != NULL)
+		cgroup_remove(l->groups, s.place);
 	if (rc == 0)
 		*c = (struct child){.pid = *pid, .token = token, .id = cfg.id, .started_us = now_us()};
 	return rc;
@@ -398,6 +457,8 @@ reap(struct launcher *l, struct err *e)
 		exited.wall_us = now_us() - c->started_us;
 		exited.minor_faults = (uint64_t)used.ru_minflt;
 		c->pid = 0;
+		if (l->groups != NULL)
+			cgroup_remove(l->groups, (unsigned)(c - l->children));
 		rc = imsg_send(l->sock, PROTO_CHILD_EXITED, c->token, &exited, sizeof(exited), NULL, 0, e);
 		if (rc != 0)
 			return rc;
@@ -412,6 +473,8 @@ kill_all(struct launcher *l)
 			kill(l->children[i].pid, SIGKILL);
 	while (wait4(-1, NULL, 0, NULL) > 0 || errno == EINTR)
 		continue;
+	for (size_t i = 0; l->groups != NULL && i < l->room; i++)
+		cgroup_remove(l->groups, (unsigned)i);
 }
 
 /* --- the loop -------------------------------------------------------------------------------------------------- */
@@ -422,7 +485,7 @@ say_ready(const struct launcher *l, struct err *e)
 	const struct spawn_config cfg = {.namespaces = l->namespaces, .change_id = l->uid_base != 0};
 	struct proto_ready ready = {
 	    .layers = PROTO_LAYER_no_new_privs | PROTO_LAYER_dumpable | (l->uid_base != 0 ? PROTO_LAYER_own_uid : 0),
-	    .child_layers = spawn_layers(&cfg),
+	    .child_layers = spawn_layers(&cfg) | (l->groups != NULL ? PROTO_LAYER_cgroup : 0),
 	};
 
 	return imsg_send(l->sock, PROTO_READY, 0, &ready, sizeof(ready), NULL, 0, e);

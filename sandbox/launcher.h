@@ -3,6 +3,7 @@
 #ifndef SANDBOX_LAUNCHER_H
 #define SANDBOX_LAUNCHER_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -18,12 +19,19 @@ struct launcher_config {
 	const char *compiler; /* path of brig-compiler */
 	enum jail_profile profile;
 	uid_t uid_base; /* started as root: where the ids begin; otherwise 0 */
+	/*
+	 * Control groups around children (sandbox/cgroup.h): "off", "auto" for when a group is delegated, "required", or
+	 * the path of one, which is required then.
+	 */
+	const char *cgroup;
+	uint64_t cgroup_memory_bytes;
+	uint64_t cgroup_cpu_percent;
 };
 
 struct launcher;
 
 /*
- * launcher_new - open the programs, build the filters, and, started as root, become uid_base + LAUNCHER_UID_OFFSET
+ * launcher_new - open the programs, build the filters, find the control groups, and, started as root, become uid_base + LAUNCHER_UID_OFFSET
  * with no capability but CAP_SETUID, CAP_SETGID, CAP_SYS_ADMIN and CAP_KILL, which starting children as other users
  * in new namespaces and killing them takes. Changes the whole process, for good: no_new_privs, not dumpable, no core
  * files. Copies what it needs of `cfg`.

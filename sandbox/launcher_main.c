@@ -1,6 +1,5 @@
 /* brig-launcher: started by brigd, as root or not; starts zygotes and compilers in namespaces. Launcher process. */
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "base/imsg.h"
 #include "base/io.h"
 #include "base/proto.h"
+#include "base/service.h"
 #include "sandbox/launcher.h"
 
 static const struct option options[] = {
@@ -17,22 +17,22 @@ static const struct option options[] = {
     {"compiler", required_argument, NULL, 'c'},
     {"profile", required_argument, NULL, 'p'},
     {"uid-base", required_argument, NULL, 'u'},
+    {"cgroup", required_argument, NULL, 'g'},
+    {"cgroup-memory", required_argument, NULL, 'm'},
+    {"cgroup-cpu", required_argument, NULL, 'x'},
     {NULL, 0, NULL, 0},
 };
 
 static int
 parse_uid_base(const char *text, uid_t *uid, struct err *e)
 {
-	char *end;
-	unsigned long long v;
-
-	errno = 0;
-	v = strtoull(text, &end, 10);
+	uint64_t v = 0;
 	/* below 2^31, so that no id comes near the special ones at the end */
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || v < 1000 || v > 0x7fff0000u)
-		return err_set(e, ERR_INVAL, "--uid-base %.40s: it is a number from 1000 to 2147418112", text);
-	*uid = (uid_t)v;
-	return 0;
+	int rc = service_number("--uid-base", text, 1000, 0x7fff0000u, &v, e);
+
+	if (rc == 0)
+		*uid = (uid_t)v;
+	return rc;
 }
 
 static int
@@ -50,6 +50,12 @@ parse(int argc, char **argv, struct launcher_config *cfg, struct err *e)
 			rc = jail_profile_parse(optarg, &cfg->profile, e);
 		else if (option == 'u')
 			rc = parse_uid_base(optarg, &cfg->uid_base, e);
+		else if (option == 'g')
+			cfg->cgroup = optarg;
+		else if (option == 'm')
+			rc = service_number("--cgroup-memory", optarg, 0, INT64_MAX, &cfg->cgroup_memory_bytes, e);
+		else if (option == 'x')
+			rc = service_number("--cgroup-cpu", optarg, 0, 1000000, &cfg->cgroup_cpu_percent, e);
 		else
 			rc = err_set(e, ERR_INVAL, "unknown argument %.40s", argv[optind - 1]);
 	}
@@ -61,7 +67,7 @@ parse(int argc, char **argv, struct launcher_config *cfg, struct err *e)
 int
 main(int argc, char **argv)
 {
-	struct launcher_config cfg = {.profile = JAIL_PROFILE_NAMESPACES};
+	struct launcher_config cfg = {.profile = JAIL_PROFILE_NAMESPACES, .cgroup = "off"};
 	struct launcher *l = NULL;
 	struct err e = {0};
 	int type, rc;

@@ -183,6 +183,8 @@ guide(const struct spawn_config *cfg, pid_t pid, int sync, struct err *e)
 		return err_set(e, ERR_IO, "the child ended before it began");
 	if ((cfg->namespaces & CLONE_NEWUSER) != 0)
 		rc = map_ids(cfg, pid, e);
+	if (rc == 0 && cfg->place != NULL)
+		rc = cfg->place(cfg->arg, pid, e);
 	if (rc != 0)
 		return rc;
 	word = WORD_GO;

@@ -18,6 +18,8 @@ struct spawn_config {
 	int namespaces; /* SPAWN_NAMESPACES or a part of it; 0 for none */
 	bool change_id; /* take `id`; needs CAP_SETUID and CAP_SETGID, and CAP_SYS_ADMIN with namespaces */
 	uid_t id;       /* uid and gid, as the host sees them; never 0 */
+	/* Runs in the parent while the child waits, before `run`: a failure ends the child. May be NULL. */
+	int (*place)(void *arg, pid_t pid, struct err *e);
 	/*
 	 * Runs in the child: process 1 and uid 0 of its namespaces, or plain `id` without them; a session of its own;
 	 * no signal blocked; SIGKILL when the parent dies. It execs, or returns, which ends the child: with 0 or an error that

@@ -225,6 +225,8 @@ words_are_checked(void **state)
 	(void)state;
 	refused("namespaces or container", "--profile=none", NULL);
 	refused("batch or strict", "--durability=never", NULL);
+	refused("auto, required, off, or the path", "--cgroup=brig", NULL);
+	refused("cgroup_cpu_percent", "--cgroup-cpu-percent=-1", NULL);
 	refused("go together", "--keyring=/k", NULL);
 	refused("go together", "--root-key=/k", NULL);
 }

@@ -102,6 +102,7 @@ launch(const struct setting *s, int sock, struct err *e)
 	    .compiler = "/proc/self/exe",
 	    .profile = s->profile,
 	    .uid_base = s->as_root ? JAILED_UID_BASE : 0,
+	    .cgroup = "off",
 	};
 	struct launcher *l;
 	int rc = launcher_new(&cfg, &l, e);
@@ -400,7 +401,7 @@ children_die_with_a_launcher_that_is_killed(void **state)
 static int
 new_without_uids(void *arg, struct err *e)
 {
-	const struct launcher_config cfg = {.worker = "/proc/self/exe", .compiler = "/proc/self/exe"};
+	const struct launcher_config cfg = {.worker = "/proc/self/exe", .compiler = "/proc/self/exe", .cgroup = "off"};
 	struct launcher *l;
 
 	(void)arg;
@@ -421,7 +422,7 @@ static int
 new_with_odd_programs(void *arg, struct err *e)
 {
 	struct launcher_config cfg = {
-	    .worker = "/nonexistent/brig-worker", .compiler = "/proc/self/exe", .uid_base = JAILED_UID_BASE};
+	    .worker = "/nonexistent/brig-worker", .compiler = "/proc/self/exe", .uid_base = JAILED_UID_BASE, .cgroup = "off"};
 	struct launcher *l;
 
 	(void)arg;
