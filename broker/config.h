@@ -29,9 +29,11 @@
 
 #define CONFIG_NUMBERS(X)                                                                                              \
 	X(running_max, 32, 1, 4096, 'n', "runs at the same time")                                                      \
+	X(running_per_owner, 24, 1, 4096, 'n', "runs at the same time, each user")                                     \
 	X(queued_max, 10000, 0, 1000000, 'n', "runs that wait for their turn, all users")                              \
 	X(queued_per_owner, 1000, 0, 1000000, 'n', "runs that wait for their turn, each user")                         \
 	X(held_bytes, 2147483648, 1048576, 1099511627776, 'b', "modules and input of runs that have not ended")        \
+	X(held_bytes_per_owner, 1073741824, 1048576, 1099511627776, 'b', "the same, each user")                          \
 	X(connections_max, 1024, 1, 100000, 'n', "clients connected at the same time")                                 \
 	X(connections_per_owner, 1000, 1, 100000, 'n', "clients connected at the same time, each user")                 \
 	X(request_bytes, 100663296, 1024, 1073741824, 'b', "longest request line")                                     \

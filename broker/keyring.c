@@ -15,7 +15,7 @@
 #include "policy/policy.h"
 
 struct keyring {
-	json_t *document; /* holds the grants */
+	json_t *document; /* while it is read */
 	uint64_t version;
 	int64_t expires;
 	struct keyring_key *keys;
@@ -172,6 +172,20 @@ read_owner(json_t *entry, struct place at, struct keyring_key *key, struct err *
 }
 
 static int
+read_grant(const json_t *grant, struct place at, struct keyring_key *key, struct err *e)
+{
+	struct err why = {0};
+
+	if (grant == NULL || json_is_null(grant))
+		return 0;
+	if (!json_is_object(grant))
+		return bad(at, "grant", e, "must be a policy object or null");
+	if (policy_from_json(grant, &key->grant, &why) != 0)
+		return bad(at, "grant", e, "%s", why.msg);
+	return 0;
+}
+
+static int
 read_key(json_t *entry, struct place at, struct keyring_key *key, struct err *e)
 {
 	static const char *const known[] = {"kid", "key_number", "public_key", "name", "valid_from", "valid_to", "owner",
@@ -192,12 +206,7 @@ read_key(json_t *entry, struct place at, struct keyring_key *key, struct err *e)
 		return rc;
 	if (key->valid_from > key->valid_to)
 		return bad(at, "valid_to", e, "must not be earlier than valid_from");
-	key->grant = json_object_get(entry, "grant");
-	if (json_is_null(key->grant))
-		key->grant = NULL;
-	if (key->grant != NULL && !json_is_object(key->grant))
-		return bad(at, "grant", e, "must be a policy object or null");
-	return 0;
+	return read_grant(json_object_get(entry, "grant"), at, key, e);
 }
 
 static int
@@ -232,8 +241,10 @@ read_keys(struct keyring *ring, struct err *e)
 		struct keyring_key *key = &ring->keys[ring->key_count];
 
 		if ((rc = read_key(json_array_get(array, at.index), at, key, e)) != 0 ||
-		    (rc = check_distinct(ring, at.index, e)) != 0)
+		    (rc = check_distinct(ring, at.index, e)) != 0) {
+			policy_free(key->grant);
 			return rc;
+		}
 		key->revoked = keyring_kid_revoked(ring, key->kid);
 	}
 	return 0;
@@ -335,7 +346,10 @@ keyring_parse(json_t *document, struct keyring **out, struct err *e)
 	if (ring == NULL)
 		return err_set(e, ERR_NOMEM, "a keyring");
 	ring->document = json_incref(document);
-	if ((rc = read_document(ring, e)) != 0)
+	rc = read_document(ring, e);
+	json_decref(ring->document);
+	ring->document = NULL;
+	if (rc != 0)
 		keyring_free(ring);
 	else
 		*out = ring;
@@ -347,10 +361,11 @@ keyring_free(struct keyring *ring)
 {
 	if (ring == NULL)
 		return;
+	for (size_t i = 0; i < ring->key_count; i++)
+		policy_free(ring->keys[i].grant);
 	free(ring->revoked_modules);
 	free(ring->revoked_keys);
 	free(ring->keys);
-	json_decref(ring->document);
 	free(ring);
 }
 

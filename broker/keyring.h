@@ -37,10 +37,11 @@ struct keyring_key {
 	enum keyring_owner owner;
 	uint32_t owner_uid;
 	char owner_name[KEYRING_NAME_MAX + 1];
-	json_t *grant; /* a policy object, borrowed from the keyring; NULL when the key narrows nothing */
+	struct policy *grant; /* NULL when the key narrows nothing */
 	bool revoked;
 };
 
+struct policy;
 struct keyring; /* read-only once made */
 
 /*
@@ -70,8 +71,7 @@ int keyring_read_file(const char *path, const struct keys_public *root, uint8_t 
     struct err *e);
 
 /*
- * keyring_parse - read a document whose signature and time are not the question. Borrows `document` (the keyring keeps
- * a reference). 0; ERR_INVAL with the path of the field that breaks a rule; ERR_NOMEM.
+ * keyring_parse - read a document whose signature and time are not the question. Borrows `document`. 0; ERR_INVAL with the path of the field that breaks a rule; ERR_NOMEM.
  */
 int keyring_parse(json_t *document, struct keyring **out, struct err *e);
 

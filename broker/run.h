@@ -26,6 +26,14 @@
 
 enum state { VERIFYING, PREPARING, QUEUED, RUNNING, RECORDING, ENDED };
 
+/* What one owner takes of what all share. There is one while the owner has active runs. */
+struct share {
+	LIST_ENTRY(share) link;
+	uid_t owner;
+	unsigned active, running;    /* runs */
+	size_t held_bytes;
+};
+
 struct run {
 	TAILQ_ENTRY(run) order;      /* in `active` or `ended`, oldest first */
 	struct turn turn;            /* in `queue` when QUEUED */
@@ -35,6 +43,7 @@ struct run {
 	uint64_t number;             /* in messages between processes */
 	enum state state;
 	struct conn_peer peer;
+	struct share *share;         /* its owner's, while it is active */
 	struct rpc_call **calls;     /* who waits for the result; the first gets the stream */
 	size_t ncalls;
 	struct digest fingerprint;   /* of the request, when it has a key */
@@ -87,6 +96,7 @@ struct runs {
 	struct broker *broker;
 	TAILQ_HEAD(run_list, run) active, ended;
 	struct turns queue;
+	LIST_HEAD(, share) shares;   /* of owners with active runs */
 	LIST_HEAD(, run) table[RUNS_BUCKETS];
 	uint64_t last_number;
 	size_t active_count, ended_count, ended_bytes;
@@ -102,6 +112,12 @@ uint64_t run_now_us(void);
 
 /* run_answer_input - answer the run.input that waits, if one does. */
 void run_answer_input(struct run *run);
+
+/* run_running - count the run among those that have a worker, or no longer. */
+void run_running(struct run *run, bool is);
+
+/* run_leave - take the run out of `active`, and free what only a living run needs. */
+void run_leave(struct run *run);
 
 /* run_shed - release what only a living run needs: its result, its key and its name stay. */
 void run_shed(struct run *run);

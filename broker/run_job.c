@@ -220,7 +220,7 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	run_answer_input(run);
 	event_free(run->backstop);
 	run->backstop = NULL;
-	r->running--;
+	run_running(run, false);
 	if (exited != NULL) {
 		run->observed = *exited;
 	} else {
@@ -324,12 +324,21 @@ run_launch(struct run *run, struct err *e)
 	}
 	run->state = RUNNING;
 	run->t_started = started;
-	run->runs->running++;
+	run_running(run, true);
 	if ((run->request.stream_output || run->request.stream_input) && run->ncalls > 0 && !run->announced) {
 		run->announced = true;
 		run_notify(run, "run.started", json_pack("{s:s, s:O?}", "run_id", run->id, "request", run->calls[0]->id));
 	}
 	return 0;
+}
+
+/* Whether its owner may have one more place. */
+static bool
+may_run(const void *item)
+{
+	const struct run *run = item;
+
+	return run->share->running < (unsigned)run->runs->broker->config->running_per_owner;
 }
 
 /* Starts what may start now. */
@@ -339,7 +348,7 @@ runs_schedule(struct runs *r)
 	struct run *run;
 
 	while (!r->broker->stopping && r->running < (unsigned)r->broker->config->running_max &&
-	    (run = turns_take(&r->queue)) != NULL) {
+	    (run = turns_take_ready(&r->queue, may_run)) != NULL) {
 		struct err e = {0};
 
 		if (run_launch(run, &e) != 0) {

@@ -197,11 +197,9 @@ run_finish(struct run *run)
 
 	r->broker->counts.runs++;
 	run_answer_all(run);
-	TAILQ_REMOVE(&r->active, run, order);
-	r->active_count--;
+	run_leave(run);
 	run->state = ENDED;
 	run->result_bytes = sizeof(*run) + 2048 + (size_t)(run->received[0] + run->received[1]);
-	run_shed(run);
 	if (run->failed && run->t_started == 0) { /* nothing ran: the same key may try again */
 		free(run->request.key);
 		run->request.key = NULL;

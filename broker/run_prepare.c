@@ -34,30 +34,21 @@ run_end_early(struct run *run, enum rpc_error error, const struct err *why)
 	run_finish(run);
 }
 
-/* The layers that narrow this run. `signers` receives the parsed grants of its keys, to be freed by the caller. */
-static int
-collect_layers(struct run *run, struct policy_layer layers[LAYERS_MAX], struct policy *signers[2], size_t *count,
-    struct err *e)
+/* The layers that narrow this run. Returns how many. */
+static size_t
+collect_layers(const struct run *run, struct policy_layer layers[LAYERS_MAX])
 {
-	const struct keyring_key *keys[2] = {run->verdict.key, run->verdict.second};
+	const struct keyring_key *key = run->verdict.key, *second = run->verdict.second;
 	const struct broker *b = run->runs->broker;
 	size_t n = 0;
 
 	layers[n++] = (struct policy_layer){POLICY_LAYER_CEILING, b->ceiling};
 	layers[n++] = (struct policy_layer){POLICY_LAYER_OWNER, grants_of(b->grants, run->peer.uid)};
-	for (int i = 0; i < 2; i++) {
-		if (keys[i] != NULL && keys[i]->grant != NULL) {
-			int rc = policy_from_json(keys[i]->grant, &signers[i], e);
-
-			if (rc != 0)
-				return err_context(e, "the keyring's grant for key %s", keys[i]->kid);
-		}
-		if (i == 0 || signers[i] != NULL)
-			layers[n++] = (struct policy_layer){POLICY_LAYER_SIGNER, signers[i]};
-	}
+	layers[n++] = (struct policy_layer){POLICY_LAYER_SIGNER, key != NULL ? key->grant : NULL};
+	if (second != NULL && second->grant != NULL)
+		layers[n++] = (struct policy_layer){POLICY_LAYER_SIGNER, second->grant};
 	layers[n++] = (struct policy_layer){POLICY_LAYER_REQUEST, run->request.policy};
-	*count = n;
-	return 0;
+	return n;
 }
 
 /* The name of a user, for keys whose owner is a name. NULL for none. */
@@ -115,36 +106,26 @@ explain_later(struct run *run, const struct policy_layer *layers, size_t count)
 static int
 run_decide(struct run *run)
 {
-	struct policy *signers[2] = {NULL, NULL};
 	struct policy_layer layers[LAYERS_MAX];
 	struct policy_denial denial = {0};
 	struct err e = {0};
-	size_t count = 0;
+	size_t count;
 	int rc;
 
-	rc = check_key_owner(run, &e);
-	if (rc != 0) {
+	if (check_key_owner(run, &e) != 0) {
 		run_end_early(run, RPC_unknown_key, &e);
 		return -1;
 	}
-	rc = collect_layers(run, layers, signers, &count, &e);
-	if (rc == 0) {
-		run->request.ask.module_signed = run->verdict.kind != SIGNATURE_NONE;
-		rc = policy_check_run(layers, count, &run->request.ask, &denial, &e);
-		if (rc == 0)
-			rc = policy_effective(layers, count, &run->policy, &e);
-		if (rc == 0)
-			rc = policy_digest(run->policy, &run->policy_digest, &e);
-		if (rc == 0)
-			explain_later(run, layers, count);
-	} else {
-		rc = ERR_INVAL;
-	}
-	policy_free(signers[0]);
-	policy_free(signers[1]);
-	if (rc != 0)
+	count = collect_layers(run, layers);
+	run->request.ask.module_signed = run->verdict.kind != SIGNATURE_NONE;
+	if ((rc = policy_check_run(layers, count, &run->request.ask, &denial, &e)) != 0 ||
+	    (rc = policy_effective(layers, count, &run->policy, &e)) != 0 ||
+	    (rc = policy_digest(run->policy, &run->policy_digest, &e)) != 0) {
 		run_deny(run, rc, &denial, &e);
-	return rc == 0 ? 0 : -1;
+		return -1;
+	}
+	explain_later(run, layers, count);
+	return 0;
 }
 
 struct run_identity

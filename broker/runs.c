@@ -3,6 +3,7 @@
 #include "broker/runs.h"
 
 #include <stdio.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -70,13 +71,67 @@ run_by_key(struct runs *r, uid_t owner, const char *key)
 	return NULL;
 }
 
+static struct share *
+share_find(const struct runs *r, uid_t owner)
+{
+	struct share *s;
+
+	LIST_FOREACH(s, &r->shares, link)
+		if (s->owner == owner)
+			return s;
+	return NULL;
+}
+
+/* Counts one more active run of an owner. NULL when out of memory. */
+static struct share *
+share_enter(struct runs *r, uid_t owner)
+{
+	struct share *s = share_find(r, owner);
+
+	if (s == NULL) {
+		if ((s = calloc(1, sizeof(*s))) == NULL)
+			return NULL;
+		s->owner = owner;
+		LIST_INSERT_HEAD(&r->shares, s, link);
+	}
+	s->active++;
+	return s;
+}
+
+static void
+share_leave(struct share *s)
+{
+	if (--s->active > 0)
+		return;
+	LIST_REMOVE(s, link);
+	free(s);
+}
+
+/* Counts what a run holds in memory. */
+static void
+run_hold(struct run *run, size_t bytes)
+{
+	run->runs->held_bytes += bytes - run->held_bytes;
+	run->share->held_bytes += bytes - run->held_bytes;
+	run->held_bytes = bytes;
+}
+
+void
+run_running(struct run *run, bool is)
+{
+	unsigned change = is ? 1 : (unsigned)-1;
+
+	run->runs->running += change;
+	run->share->running += change;
+}
+
 static struct run *
 run_new(struct runs *r, struct rpc_call *call)
 {
 	struct run *run = calloc(1, sizeof(*run));
 	uint8_t id[RUN_ID_BYTES];
 
-	if (run == NULL || (run->calls = calloc(1, sizeof(*run->calls))) == NULL ||
+	if (run == NULL || (run->share = share_enter(r, call->peer.uid)) == NULL || (run->calls = calloc(1, sizeof(*run->calls))) == NULL ||
 	    (run->denials = json_array()) == NULL || (run->frames = json_array()) == NULL ||
 	    (run->output[0] = evbuffer_new()) == NULL || (run->output[1] = evbuffer_new()) == NULL)
 		goto fail;
@@ -99,6 +154,8 @@ run_new(struct runs *r, struct rpc_call *call)
 	return run;
 fail:
 	if (run != NULL) {
+		if (run->share != NULL)
+			share_leave(run->share);
 		if (run->output[0] != NULL)
 			evbuffer_free(run->output[0]);
 		json_decref(run->frames);
@@ -138,8 +195,6 @@ run_shed(struct run *run)
 		close(run->artifact);
 	run->artifact = -1;
 	run_request_shed(&run->request);
-	run->runs->held_bytes -= run->held_bytes;
-	run->held_bytes = 0;
 	policy_free(run->policy);
 	run->policy = NULL;
 	free(run->trap_text);
@@ -147,6 +202,19 @@ run_shed(struct run *run)
 	json_decref(run->frames);
 	json_decref(run->denials);
 	run->frames = run->denials = NULL;
+}
+
+void
+run_leave(struct run *run)
+{
+	struct runs *r = run->runs;
+
+	TAILQ_REMOVE(&r->active, run, order);
+	r->active_count--;
+	run_shed(run);
+	run_hold(run, 0);
+	share_leave(run->share);
+	run->share = NULL;
 }
 
 /* Frees a run that is in `active` or `ended`, and in no other list. */
@@ -160,11 +228,9 @@ run_free(struct run *run)
 		r->ended_count--;
 		r->ended_bytes -= run->result_bytes;
 	} else {
-		TAILQ_REMOVE(&r->active, run, order);
-		r->active_count--;
+		run_leave(run);
 	}
 	LIST_REMOVE(run, bucket);
-	run_shed(run);
 	run_request_clear(&run->request);
 	json_decref(run->result);
 	free(run->calls);
@@ -182,6 +248,7 @@ runs_new(struct broker *b)
 	TAILQ_INIT(&r->active);
 	TAILQ_INIT(&r->ended);
 	turns_init(&r->queue);
+	LIST_INIT(&r->shares);
 	return r;
 }
 
@@ -235,36 +302,39 @@ runs_abandon(struct runs *r, const char *reason)
 
 /* --- methods ------------------------------------------------------------------------------------------------------ */
 
-/* An owner's runs that wait: for their turn, or for what they need before it. */
-static unsigned
-waiting_of(const struct runs *r, uid_t owner)
+/* Says that there is no room now, by which setting. */
+static int
+overloaded(struct rpc_failure *f, const char *setting, const char *what)
 {
-	const struct run *run;
-	unsigned n = 0;
-
-	TAILQ_FOREACH(run, &r->active, order)
-		n += run->peer.uid == owner && run->state < RUNNING;
-	return n;
+	rpc_fail(f, RPC_overloaded, "%s, as many as %s allows", what, setting);
+	f->data = json_pack("{s:s, s:i}", "setting", setting, "retry_after_ms", 100);
+	return -1;
 }
 
-/* Whether one more may wait. Fails the call otherwise. */
+/* Whether one more may wait. */
 static int
-admit(struct runs *r, struct rpc_call *call, struct rpc_failure *f)
+admit(const struct runs *r, uid_t owner, struct rpc_failure *f)
 {
+	static const struct share nothing;
 	const struct config *c = r->broker->config;
-	size_t waiting = r->active_count - r->running;
+	const struct share *share = share_find(r, owner);
+	char what[100];
 
 	if (r->broker->draining)
 		return rpc_fail(f, RPC_shutting_down, "brigd is stopping");
-	/* What will find a worker at once does not wait. */
-	if (r->active_count >= (size_t)(c->running_max + c->queued_max) ||
-	    (r->active_count >= (size_t)c->running_max && waiting >= (size_t)c->queued_per_owner &&
-	        waiting_of(r, call->peer.uid) >= (unsigned)c->queued_per_owner)) {
-		rpc_fail(f, RPC_overloaded, "%zu runs are waiting already", waiting);
-		f->data = json_pack("{s:i}", "retry_after_ms", 100);
-		return -1;
+	if (share == NULL)
+		share = &nothing;
+	if (r->active_count >= (size_t)(c->running_max + c->queued_max)) {
+		snprintf(what, sizeof(what), "%zu runs are waiting already", r->active_count - r->running);
+		return overloaded(f, "queued_max", what);
 	}
-	return 0;
+	/* What will find a worker at once does not wait. */
+	if (r->active_count < (size_t)c->running_max && share->active < (unsigned)c->running_per_owner)
+		return 0;
+	if (share->active - share->running < (unsigned)c->queued_per_owner)
+		return 0;
+	snprintf(what, sizeof(what), "%u runs of user %u are waiting already", share->active - share->running, (unsigned)owner);
+	return overloaded(f, "queued_per_owner", what);
 }
 
 /* What a request brings that stays in memory until its run has ended. */
@@ -276,13 +346,22 @@ bytes_of(const struct run_request *q)
 
 /* Whether there is room for what a request brings. One alone always has it. */
 static int
-admit_bytes(struct runs *r, const struct run_request *q, struct rpc_failure *f)
+admit_bytes(const struct runs *r, uid_t owner, const struct run_request *q, struct rpc_failure *f)
 {
-	if (r->held_bytes == 0 || r->held_bytes + bytes_of(q) <= (size_t)r->broker->config->held_bytes)
-		return 0;
-	rpc_fail(f, RPC_overloaded, "modules and input of %zu bytes are held already, the limit is held_bytes", r->held_bytes);
-	f->data = json_pack("{s:i}", "retry_after_ms", 100);
-	return -1;
+	const struct config *c = r->broker->config;
+	const struct share *share = share_find(r, owner);
+	size_t bytes = bytes_of(q), own = share != NULL ? share->held_bytes : 0;
+	char what[100];
+
+	if (r->held_bytes > 0 && r->held_bytes + bytes > (size_t)c->held_bytes) {
+		snprintf(what, sizeof(what), "modules and input of %zu bytes are held already", r->held_bytes);
+		return overloaded(f, "held_bytes", what);
+	}
+	if (own > 0 && own + bytes > (size_t)c->held_bytes_per_owner) {
+		snprintf(what, sizeof(what), "modules and input of %zu bytes are held for user %u already", own, (unsigned)owner);
+		return overloaded(f, "held_bytes_per_owner", what);
+	}
+	return 0;
 }
 
 /* A digest of what is asked for, so that a key used again for something else is noticed. */
@@ -347,9 +426,9 @@ runs_run(struct runs *r, struct rpc_call *call, const json_t *params)
 	struct rpc_failure f = {0};
 	struct run *run, *other;
 
-	if (admit(r, call, &f) != 0 ||
+	if (admit(r, call->peer.uid, &f) != 0 ||
 	    run_request_parse(params, call->fds, call->nfds, (size_t)b->config->module_bytes, &request, &f) != 0 ||
-	    admit_bytes(r, &request, &f) != 0) {
+	    admit_bytes(r, call->peer.uid, &request, &f) != 0) {
 		run_request_clear(&request);
 		records_refused(b, call->peer, "run", f.error, f.detail, NULL);
 		b->counts.refused++;
@@ -363,8 +442,7 @@ runs_run(struct runs *r, struct rpc_call *call, const json_t *params)
 		return;
 	}
 	run->request = request;
-	run->held_bytes = bytes_of(&request);
-	r->held_bytes += run->held_bytes;
+	run_hold(run, bytes_of(&request));
 	if (request.key != NULL) {
 		char *key = run->request.key;
 

@@ -68,18 +68,35 @@ turns_remove(struct turns *t, struct turn *turn)
 	TAILQ_REMOVE(&t->owners, turn, link);
 }
 
-void *
-turns_take(struct turns *t)
+/* Takes out the first item of an owner, and puts the owner's next at the end. */
+static void *
+take(struct turns *t, struct turn *turn)
 {
-	struct turn *turn = TAILQ_FIRST(&t->owners);
 	struct turn *heir;
 
-	if (turn == NULL)
-		return NULL;
 	t->count--;
 	TAILQ_REMOVE(&t->owners, turn, link);
 	heir = heir_of(turn);
 	if (heir != NULL)
 		TAILQ_INSERT_TAIL(&t->owners, heir, link);
 	return turn->item;
+}
+
+void *
+turns_take(struct turns *t)
+{
+	struct turn *turn = TAILQ_FIRST(&t->owners);
+
+	return turn != NULL ? take(t, turn) : NULL;
+}
+
+void *
+turns_take_ready(struct turns *t, bool (*ready)(const void *item))
+{
+	struct turn *turn;
+
+	TAILQ_FOREACH(turn, &t->owners, link)
+		if (ready(turn->item))
+			return take(t, turn);
+	return NULL;
 }

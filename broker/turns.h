@@ -34,4 +34,7 @@ void turns_remove(struct turns *t, struct turn *turn);
 /* turns_take - take out the oldest item of the owner whose turn it is; NULL when the queue is empty. */
 void *turns_take(struct turns *t);
 
+/* turns_take_ready - the same, passing over owners whose oldest item is not `ready`; NULL when no owner's is. */
+void *turns_take_ready(struct turns *t, bool (*ready)(const void *item));
+
 #endif

@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "broker/keyring.h"
 #include "broker/keyring_edit.h"
+#include "policy/policy.h"
 #include "broker/keys.h"
 #include "broker/keys_private.h"
 #include "broker/minisign.h"
@@ -85,7 +86,7 @@ tear_down(void **state)
 static json_t *
 document(const struct fixture *f)
 {
-	json_t *d = keyring_edit_new(EXPIRES), *grant = json_pack("{s:{s:i}}", "limits", "wall_ms", 5);
+	json_t *d = keyring_edit_new(EXPIRES), *grant = json_pack("{s:i, s:{s:i}}", "version", 1, "limits", "wall_ms", 5);
 
 	json_object_set_new(d, "version", json_integer(1));
 	assert_int_equal(keyring_edit_add(d, &f->first_public, "first", NOW - 10, NOW + 10, NULL, NULL, NULL), 0);
@@ -182,7 +183,7 @@ loads_what_the_root_signed(void **state)
 	key = keyring_find_number(ring, f->second_public.number);
 	assert_non_null(key);
 	assert_string_equal(key->kid, f->second_kid);
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(key->grant, "limits"), "wall_ms")), 5);
+	assert_int_equal(key->grant->limits[POLICY_LIMIT_wall_ms], 5);
 	assert_null(keyring_find_kid(ring, "000000000000000000000000"));
 	keyring_free(ring);
 	keyring_free(NULL);
@@ -341,6 +342,8 @@ refuses_missing_fields_and_wrong_types(void **state)
 	refused(f, json_array(), "must be a JSON object");
 	refused(f, with_field(f, "keys", json_pack("[i]", 1)), "keyring: keys[0]: must be an object");
 	refused(f, with_key_field(f, 0, "grant", json_string("all")), "keys[0].grant: must be a policy object");
+	refused(f, with_key_field(f, 0, "grant", json_pack("{s:i, s:{s:i}}", "version", 1, "limits", "wall_sm", 5)),
+	    "keys[0].grant: $.limits.wall_sm is not known; did you mean \"wall_ms\"?");
 	refused(f, with_key_field(f, 0, "owner", json_integer(-1)), "keys[0].owner: must be");
 	refused(f, with_key_field(f, 0, "owner", json_integer(4294967295)), "keys[0].owner: must be");
 	refused(f, with_key_field(f, 0, "owner", json_true()), "keys[0].owner: must be");

@@ -116,6 +116,27 @@ place_can_be_used_again(void **state)
 	assert_null(turns_take(&f.turns));
 }
 
+static bool
+is_not_of_owner_1(const void *item)
+{
+	return ((const struct turn *)item)->owner != '1';
+}
+
+static void
+owner_who_may_not_is_passed_over_and_keeps_the_turn(void **state)
+{
+	struct fixture f = {.added = 0};
+
+	(void)state;
+	turns_init(&f.turns);
+	add(&f, "11123");
+	assert_ptr_equal(turns_take_ready(&f.turns, is_not_of_owner_1), &f.turn[3]);
+	assert_ptr_equal(turns_take_ready(&f.turns, is_not_of_owner_1), &f.turn[4]);
+	assert_null(turns_take_ready(&f.turns, is_not_of_owner_1));
+	add(&f, "2");
+	assert_order(&f, "afbc");
+}
+
 int
 main(void)
 {
@@ -125,6 +146,7 @@ main(void)
 	    cmocka_unit_test(latecomer_waits_one_round_at_most),
 	    cmocka_unit_test(removed_ones_are_passed_over),
 	    cmocka_unit_test(place_can_be_used_again),
+	    cmocka_unit_test(owner_who_may_not_is_passed_over_and_keeps_the_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
