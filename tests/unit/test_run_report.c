@@ -98,12 +98,15 @@ refusals_are_126_and_other_errors_125(void **state)
 {
 	const struct brig_error refused = {.code = -32020, .name = "unsigned_module", .message = "not signed",
 	    .advice = "sign it"};
+	const struct brig_error theirs = {.code = -32021, .name = "bad_signature", .message = "changed", .advice = "sign again"};
 	const struct brig_error failed = {.code = -32003, .name = "overloaded", .message = "too much"};
 	char said[4096];
 
 	(void)state;
 	assert_int_equal(listen_to(NULL, NULL, &refused, said), RUN_EXIT_DENIED);
-	assert_non_null(strstr(said, "not signed\n  sign it"));
+	assert_non_null(strstr(said, "not signed\n  Sign it: `brig sign` does that"));
+	assert_int_equal(listen_to(NULL, NULL, &theirs, said), RUN_EXIT_DENIED);
+	assert_non_null(strstr(said, "changed\n  sign again"));
 	assert_int_equal(listen_to(NULL, NULL, &failed, said), RUN_EXIT_FAILED);
 	assert_non_null(strstr(said, "too much\n"));
 }
