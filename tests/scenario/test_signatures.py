@@ -1,10 +1,16 @@
 """Nothing runs but what a known key signed: each reason for refusal has its own error."""
 
+import json
 import os
 import tempfile
+import time
 
 import harness
 from harness import b64, brig, guest, must
+
+# (module (memory (export "memory") 1) (func (export "_start")))
+SMALL = bytes.fromhex("0061736d01000000" "010401600000" "03020100" "0503010001" "071302066d656d6f72790200065f737461727400 00"
+                      "0a040102000b")
 
 
 class Signatures(harness.Scenario):
@@ -92,6 +98,27 @@ class Signatures(harness.Scenario):
         self.reload()
         self.refused("expired", {"wasm": b64(signed)})
 
+    def test_key_that_does_not_count_yet(self):
+        path = self.new_key("later", "--valid-from", "+10d")
+        signed, detached = self.keys.sign(self.hello, path), self.keys.sign(self.hello, path, True)
+        self.reload()
+        self.refused("expired", {"wasm": b64(signed)})
+        self.refused("expired", {"wasm": b64(self.hello), "signature": detached})
+
+    def test_not_one_flipped_bit_of_a_signed_module_runs(self):
+        inside, detached = self.keys.sign(SMALL), self.keys.sign(SMALL, detached=True)
+        for wasm, extra in ((inside, {}), (SMALL, {"signature": detached})):
+            self.assertEqual(self.run_module(dict(extra, wasm=b64(wasm)))["status"], "exited")
+            flipped = [wasm[:i // 8] + bytes([wasm[i // 8] ^ 1 << i % 8]) + wasm[i // 8 + 1:] for i in range(8 * len(wasm))]
+            batch = [{"jsonrpc": "2.0", "id": i, "method": "run", "params": {"module": dict(extra, wasm=b64(f))}}
+                     for i, f in enumerate(flipped)]
+            answers = []
+            for at in range(0, len(batch), 500):
+                answers += self.client.ask(json.dumps(batch[at:at + 500]).encode())
+            self.assertEqual(sorted(a["id"] for a in answers), list(range(len(batch))))
+            names = {a["error"]["data"]["name"] for a in answers}  # each has an error, or this fails
+            self.assertLessEqual(names, {"bad_signature", "unknown_key", "unsigned_module", "module_invalid"})
+
     def test_stored_module_is_checked_again_when_its_key_is_revoked(self):
         path = self.new_key("later-revoked")
         self.reload()
@@ -112,6 +139,37 @@ class Signatures(harness.Scenario):
             with self.assertRaises(AssertionError) as caught:
                 harness.Brigd(d, keys)
             self.assertIn("keyring", str(caught.exception))
+
+    def test_expired_keyring_is_refused_at_the_start(self):
+        with tempfile.TemporaryDirectory(dir=self.directory) as d:
+            keys = harness.Keys(os.path.join(d, ""))
+            keys.edit("expire", "--keyring-expires", "now")
+            with self.assertRaises(AssertionError) as caught:
+                harness.Brigd(d, keys)
+            self.assertIn("the keyring expired", str(caught.exception))
+
+    def brigd_whose_keyring_expires_soon(self, directory, keys):
+        for seconds in (2, 10, 50):  # a busy machine may need more than that to start it
+            at = time.gmtime(time.time() + seconds)
+            keys.edit("expire", "--keyring-expires", time.strftime("%Y-%m-%dT%H:%M:%SZ", at))
+            try:
+                return harness.Brigd(directory, keys)
+            except AssertionError as error:
+                self.assertIn("the keyring expired", str(error))
+        self.fail("brigd does not start within 50 seconds")
+
+    def test_keyring_that_expires_is_not_used_any_more(self):
+        with tempfile.TemporaryDirectory(dir=self.directory) as d:
+            os.chmod(d, 0o711)
+            keys = harness.Keys(os.path.join(d, ""))
+            module = {"module": {"wasm": b64(keys.sign(self.hello))}}
+            brigd = self.brigd_whose_keyring_expires_soon(d, keys)
+            try:
+                with brigd.client() as client, self.assertRaises(harness.RpcError) as caught:
+                    harness.wait_until(lambda: client.call("run", module)["status"] != "exited", "the keyring expires")
+                self.assertEqual(caught.exception.name, "expired")
+            finally:
+                brigd.stop()
 
     def test_older_keyring_is_refused_after_a_newer_one_was_seen(self):
         with tempfile.TemporaryDirectory(dir=self.directory) as d:

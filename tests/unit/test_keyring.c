@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -406,6 +407,108 @@ refuses_json_with_a_field_twice_or_bytes_behind_it(void **state)
 	json_decref(d);
 }
 
+/* The document with `count` entries in the list `field`: numbers in so many hexadecimal digits, behind `prefix`. */
+static json_t *
+with_many(const struct fixture *f, const char *field, size_t count, const char *prefix, int digits)
+{
+	json_t *d = document(f), *list = json_array();
+	char text[DIGEST_TEXT_SIZE];
+
+	for (size_t i = 0; i < count; i++) {
+		snprintf(text, sizeof(text), "%s%0*zx", prefix, digits, i);
+		json_array_append_new(list, json_string(text));
+	}
+	json_object_set_new(d, field, list);
+	return d;
+}
+
+/* A key for each number, without having to make it: small multiples of the base point. */
+static json_t *
+with_many_keys(const struct fixture *f, size_t count)
+{
+	json_t *d = with_field(f, "keys", json_array());
+	uint8_t scalar[crypto_core_ed25519_SCALARBYTES] = {0};
+
+	for (size_t i = 0; i < count; i++) {
+		struct keys_public key;
+
+		scalar[0] = (uint8_t)(i + 1);
+		scalar[1] = (uint8_t)((i + 1) >> 8);
+		assert_int_equal(crypto_scalarmult_ed25519_base_noclamp(key.key, scalar), 0);
+		memcpy(key.number, scalar, sizeof(key.number));
+		assert_int_equal(keyring_edit_add(d, &key, "many", NOW - 10, NOW + 10, NULL, NULL, NULL), 0);
+	}
+	return d;
+}
+
+static void
+takes_the_most_keys_and_revocations_and_no_more(void **state)
+{
+	const struct fixture *f = *state;
+	struct keyring *ring;
+	struct digest last = {{0}};
+
+	ring = load_document(f, with_many(f, "revoked_keys", KEYRING_REVOKED_MAX, "", 24));
+	assert_true(keyring_kid_revoked(ring, "00000000000000000000ffff"));
+	assert_false(keyring_kid_revoked(ring, "000000000000000000010000"));
+	keyring_free(ring);
+	ring = load_document(f, with_many(f, "revoked_modules", KEYRING_REVOKED_MAX, "sha256:", 64));
+	last.bytes[30] = last.bytes[31] = 0xff;
+	assert_true(keyring_module_revoked(ring, &last));
+	keyring_free(ring);
+	ring = load_document(f, with_many_keys(f, KEYRING_KEYS_MAX));
+	assert_int_equal(keyring_count(ring), KEYRING_KEYS_MAX);
+	keyring_free(ring);
+	refused(f, with_many(f, "revoked_keys", KEYRING_REVOKED_MAX + 1, "", 24),
+	    "revoked_keys: 65537 entries, at most 65536");
+	refused(f, with_many(f, "revoked_modules", KEYRING_REVOKED_MAX + 1, "sha256:", 64),
+	    "revoked_modules: 65537 entries, at most");
+	refused(f, with_many_keys(f, KEYRING_KEYS_MAX + 1), "keys: 1025 entries, at most 1024");
+}
+
+/* Texts of the largest size: full of spaces, nested without end, and one byte too long. Only the last is not even read. */
+static void
+refuses_a_huge_keyring(void **state)
+{
+	const struct fixture *f = *state;
+	char *text = malloc(KEYRING_SIZE_MAX + 2);
+	struct keyring *ring;
+	struct err e = {0};
+
+	memset(text, '[', KEYRING_SIZE_MAX + 1);
+	text[KEYRING_SIZE_MAX] = '\0';
+	assert_int_equal(load_text(f, text, &f->root, NOW, 0, &ring, &e), ERR_INVAL);
+	assert_non_null(strstr(e.msg, "maximum parsing depth reached"));
+	memset(text, ' ', KEYRING_SIZE_MAX);
+	assert_int_equal(load_text(f, text, &f->root, NOW, 0, &ring, &e), ERR_INVAL);
+	text[KEYRING_SIZE_MAX] = ' ';
+	text[KEYRING_SIZE_MAX + 1] = '\0';
+	assert_int_equal(load_text(f, text, &f->root, NOW, 0, &ring, &e), ERR_INVAL);
+	assert_non_null(strstr(e.msg, "a keyring of 8388609 bytes, more than 8388608"));
+	assert_int_equal(io_replace_file(f->path, text, KEYRING_SIZE_MAX + 1, 0600, NULL), 0);
+	assert_int_equal(keyring_load_file(f->path, &f->root_public, NOW, 0, &ring, &e), ERR_LIMIT);
+	free(text);
+}
+
+static void
+a_clock_set_back_loads_no_older_keyring(void **state)
+{
+	const struct fixture *f = *state;
+	json_t *d = with_field(f, "version", json_integer(7));
+	char *text = json_dumps(d, 0);
+	struct keyring *ring;
+
+	assert_int_equal(load_text(f, text, &f->root, EXPIRES - 1, 8, &ring, NULL), ERR_DENIED);
+	assert_int_equal(load_text(f, text, &f->root, 0, 8, &ring, NULL), ERR_DENIED);
+	assert_int_equal(load_text(f, text, &f->root, INT64_MIN, 8, &ring, NULL), ERR_DENIED);
+	assert_int_equal(load_text(f, text, &f->root, 0, 7, &ring, NULL), 0);
+	for (size_t i = 0; i < keyring_count(ring); i++)
+		assert_int_equal(keyring_key_usable(keyring_at(ring, i), 0, NULL), ERR_EXPIRED);
+	keyring_free(ring);
+	free(text);
+	json_decref(d);
+}
+
 static void
 adding_a_key_twice_is_refused(void **state)
 {
@@ -615,6 +718,9 @@ main(void)
 	    TEST(refuses_a_kid_that_is_not_its_keys),
 	    TEST(refuses_duplicate_keys_and_numbers),
 	    TEST(refuses_json_with_a_field_twice_or_bytes_behind_it),
+	    TEST(takes_the_most_keys_and_revocations_and_no_more),
+	    TEST(refuses_a_huge_keyring),
+	    TEST(a_clock_set_back_loads_no_older_keyring),
 	    TEST(adding_a_key_twice_is_refused),
 	    TEST(sealing_raises_the_version_and_can_be_read_back),
 	    TEST(sealing_refuses_what_loading_would),

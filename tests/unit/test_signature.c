@@ -15,6 +15,7 @@
 #include "broker/minisign.h"
 #include "broker/signature.h"
 #include "broker/wasmsig.h"
+#include "policy/policy.h"
 
 #define NOW INT64_C(1800000000)
 
@@ -201,22 +202,125 @@ refuses_tampered_modules(void **state)
 	free(copy);
 }
 
+/*
+ * Whether a brigd with the built-in ceiling would run it: what signature_check lets pass as unsigned, because it carries
+ * no signature any more, policy refuses.
+ */
+static bool
+would_run(const uint8_t *wasm, size_t length, const char *beside, size_t beside_length, const struct keyring *ring)
+{
+	struct signature_verdict v;
+	struct policy_layer ceiling = {.kind = POLICY_LAYER_CEILING};
+	struct policy_ask ask = {0};
+	struct policy_denial denial;
+	struct policy *p;
+	bool run;
+
+	if (signature_check(wasm, length, beside, beside_length, ring, NOW, &v, NULL) != 0)
+		return false;
+	assert_int_equal(policy_builtin(&p, NULL), 0);
+	ceiling.policy = p;
+	ask.module_signed = v.kind != SIGNATURE_NONE;
+	run = policy_check_run(&ceiling, 1, &ask, &denial, NULL) == 0;
+	policy_free(p);
+	return run;
+}
+
+/* Flips each bit of the module. */
 static void
-no_changed_bit_of_a_signed_module_counts_as_signed(void **state)
+expect_no_flipped_bit_runs(const uint8_t *wasm, size_t length, const char *beside, const struct keyring *ring)
+{
+	const size_t beside_length = beside == NULL ? 0 : strlen(beside);
+	uint8_t *copy = malloc(length);
+
+	memcpy(copy, wasm, length);
+	assert_true(would_run(copy, length, beside, beside_length, ring));
+	for (size_t i = 0; i < length * 8; i++) {
+		copy[i / 8] ^= (uint8_t)(1U << i % 8);
+		if (would_run(copy, length, beside, beside_length, ring))
+			fail_msg("byte %zu changed from %02x to %02x, and it would run", i / 8, wasm[i / 8], copy[i / 8]);
+		copy[i / 8] = wasm[i / 8];
+	}
+	free(copy);
+}
+
+/* Cuts it at every length, leaves out each byte, and puts one in at each place: each of 256 at the end, some elsewhere. */
+static void
+expect_no_other_length_runs(const uint8_t *wasm, size_t length, const char *beside, const struct keyring *ring)
+{
+	static const uint8_t some[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
+	const size_t beside_length = beside == NULL ? 0 : strlen(beside);
+
+	for (size_t at = 0; at <= length; at++) {
+		uint8_t *shorter = malloc(length), *longer = malloc(length + 1);
+
+		memcpy(shorter, wasm, at);
+		assert_true(at == length || !would_run(shorter, at, beside, beside_length, ring));
+		if (at < length) {
+			memcpy(shorter + at, wasm + at + 1, length - at - 1);
+			assert_false(would_run(shorter, length - 1, beside, beside_length, ring));
+		}
+		memcpy(longer, wasm, at);
+		memcpy(longer + at + 1, wasm + at, length - at);
+		for (unsigned i = 0; i < (at == length ? 256 : sizeof(some)); i++) {
+			longer[at] = at == length ? (uint8_t)i : some[i];
+			assert_false(would_run(longer, length + 1, beside, beside_length, ring));
+		}
+		free(longer);
+		free(shorter);
+	}
+}
+
+static void
+no_flipped_bit_of_a_module_signed_inside_runs(void **state)
 {
 	const struct fixture *f = *state;
 	struct keyring *ring = make_ring(f, NULL, NULL);
-	uint8_t *copy = malloc(f->length);
-	struct signature_verdict v;
 
-	memcpy(copy, f->wasm, f->length);
-	for (size_t i = 0; i < f->length * 8; i++) {
+	expect_no_flipped_bit_runs(f->wasm, f->length, NULL, ring);
+	keyring_free(ring);
+}
+
+static void
+no_flipped_bit_of_a_module_signed_beside_it_runs(void **state)
+{
+	const struct fixture *f = *state;
+	struct keyring *ring = make_ring(f, NULL, NULL);
+
+	expect_no_flipped_bit_runs(module, sizeof(module), f->beside, ring);
+	keyring_free(ring);
+}
+
+static void
+no_cut_or_extended_module_runs(void **state)
+{
+	const struct fixture *f = *state;
+	struct keyring *ring = make_ring(f, NULL, NULL);
+
+	expect_no_other_length_runs(f->wasm, f->length, NULL, ring);
+	expect_no_other_length_runs(module, sizeof(module), f->beside, ring);
+	keyring_free(ring);
+}
+
+/* The first line is nobody's word, and the last may lack its end: minisign's own rules. All else is signed or fixed. */
+static void
+no_flipped_bit_of_a_detached_signature_counts(void **state)
+{
+	const struct fixture *f = *state;
+	struct keyring *ring = make_ring(f, NULL, NULL);
+	const size_t length = strlen(f->beside), from = strcspn(f->beside, "\n") + 1;
+	uint8_t *copy = malloc(length);
+
+	memcpy(copy, f->beside, length);
+	for (size_t i = from * 8; i < length * 8; i++) {
 		copy[i / 8] ^= (uint8_t)(1U << i % 8);
-		/* A change in the section's id or name makes it another section: then it is unsigned, for policy to refuse. */
-		if (check(copy, f->length, NULL, ring, NOW, &v, NULL) == 0)
-			assert_int_equal(v.kind, SIGNATURE_NONE);
-		copy[i / 8] ^= (uint8_t)(1U << i % 8);
+		if (would_run(module, sizeof(module), (const char *)copy, length, ring))
+			fail_msg("byte %zu of the signature changed to %02x, and it would run", i / 8, copy[i / 8]);
+		copy[i / 8] = (uint8_t)f->beside[i / 8];
 	}
+	for (size_t i = 0; i < length - 1; i++)
+		assert_false(would_run(module, sizeof(module), f->beside, i, ring));
+	assert_true(would_run(module, sizeof(module), f->beside, length, ring));
 	free(copy);
 	keyring_free(ring);
 }
@@ -371,6 +475,25 @@ a_signature_without_key_id_needs_a_keyring_of_one_key(void **state)
 	free(copy);
 }
 
+/* A clock that is set back makes nothing count that was withdrawn, nor what does not count yet. */
+static void
+a_clock_set_back_revives_nothing_that_was_revoked(void **state)
+{
+	const struct fixture *f = *state;
+	struct digest content = digest_of(module, sizeof(module));
+	struct keyring *ring = make_ring(f, f->first_kid, NULL);
+	struct signature_verdict v = {.kind = SIGNATURE_EMBEDDED};
+
+	memcpy(v.kid, f->first_kid, sizeof(v.kid));
+	assert_int_equal(signature_recheck(&v, ring, NOW - 5, NULL), ERR_REVOKED);
+	refused(f->wasm, f->length, NULL, ring, NOW - 5, ERR_REVOKED, "is revoked");
+	refused(f->wasm, f->length, NULL, make_ring(f, f->first_kid, NULL), 0, ERR_REVOKED, "is revoked");
+	refused(f->wasm, f->length, NULL, make_ring(f, NULL, &content), 0, ERR_REVOKED, "module is revoked");
+	refused(f->wasm, f->length, NULL, make_ring(f, NULL, NULL), 0, ERR_EXPIRED, "does not count before");
+	refused(f->wasm, f->length, NULL, make_ring(f, NULL, NULL), INT64_MIN, ERR_EXPIRED, "does not count before");
+	refused(module, sizeof(module), f->beside, make_ring(f, NULL, NULL), 0, ERR_EXPIRED, "does not count before");
+}
+
 static void
 a_verdict_is_rechecked_against_a_newer_keyring(void **state)
 {
@@ -426,7 +549,10 @@ main(void)
 	    cmocka_unit_test(names_both_signers_when_there_are_two),
 	    cmocka_unit_test(an_unsigned_module_is_said_to_be_unsigned),
 	    cmocka_unit_test(refuses_tampered_modules),
-	    cmocka_unit_test(no_changed_bit_of_a_signed_module_counts_as_signed),
+	    cmocka_unit_test(no_flipped_bit_of_a_module_signed_inside_runs),
+	    cmocka_unit_test(no_flipped_bit_of_a_module_signed_beside_it_runs),
+	    cmocka_unit_test(no_cut_or_extended_module_runs),
+	    cmocka_unit_test(no_flipped_bit_of_a_detached_signature_counts),
 	    cmocka_unit_test(a_detached_signature_must_hold_even_when_the_embedded_one_does),
 	    cmocka_unit_test(an_embedded_signature_must_hold_even_when_the_detached_one_does),
 	    cmocka_unit_test(refuses_keys_that_are_not_in_the_keyring),
@@ -436,6 +562,7 @@ main(void)
 	    cmocka_unit_test(refuses_revoked_modules_however_they_are_signed),
 	    cmocka_unit_test(refuses_what_is_not_a_core_module),
 	    cmocka_unit_test(a_signature_without_key_id_needs_a_keyring_of_one_key),
+	    cmocka_unit_test(a_clock_set_back_revives_nothing_that_was_revoked),
 	    cmocka_unit_test(a_verdict_is_rechecked_against_a_newer_keyring),
 	    cmocka_unit_test(an_unsigned_verdict_is_rechecked_for_revoked_modules),
 	};
