@@ -311,30 +311,27 @@ overloaded(struct rpc_failure *f, const char *setting, const char *what)
 	return -1;
 }
 
-/* Whether one more may wait. */
+/* Whether there may be one more: running, or waiting. */
 static int
 admit(const struct runs *r, uid_t owner, struct rpc_failure *f)
 {
-	static const struct share nothing;
 	const struct config *c = r->broker->config;
 	const struct share *share = share_find(r, owner);
+	int64_t places = c->running_per_owner < c->running_max ? c->running_per_owner : c->running_max;
 	char what[100];
 
 	if (r->broker->draining)
 		return rpc_fail(f, RPC_shutting_down, "brigd is stopping");
-	if (share == NULL)
-		share = &nothing;
 	if (r->active_count >= (size_t)(c->running_max + c->queued_max)) {
 		snprintf(what, sizeof(what), "%zu runs are waiting already", r->active_count - r->running);
 		return overloaded(f, "queued_max", what);
 	}
-	/* What will find a worker at once does not wait. */
-	if (r->active_count < (size_t)c->running_max && share->active < (unsigned)c->running_per_owner)
-		return 0;
-	if (share->active - share->running < (unsigned)c->queued_per_owner)
-		return 0;
-	snprintf(what, sizeof(what), "%u runs of user %u are waiting already", share->active - share->running, (unsigned)owner);
-	return overloaded(f, "queued_per_owner", what);
+	if (share != NULL && share->active >= places + c->queued_per_owner) {
+		snprintf(what, sizeof(what), "%u runs of user %u are waiting already", share->active - share->running,
+		    (unsigned)owner);
+		return overloaded(f, "queued_per_owner", what);
+	}
+	return 0;
 }
 
 /* What a request brings that stays in memory until its run has ended. */
