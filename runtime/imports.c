@@ -83,15 +83,20 @@ shown(const wasm_name_t *name)
 	return s;
 }
 
-/* Writes a list of value types as the table does, one letter each; '?' for one that no call has. */
+/*
+ * Writes a list of value types as the table does, one letter each; '?' for one that no call has. By comparing: asking the
+ * engine for a type's kind ends the process when it is one that wasm.h has no name for, a vector say.
+ */
 static char *
 letters(const wasm_valtype_vec_t *list, char *at, const char *end)
 {
-	for (size_t i = 0; i < list->size && at < end; i++) {
-		wasm_valkind_t kind = wasm_valtype_kind(list->data[i]);
+	wasm_valtype_t *i32 = wasm_valtype_new(WASM_I32), *i64 = wasm_valtype_new(WASM_I64);
 
-		*at++ = kind == WASM_I32 ? 'i' : kind == WASM_I64 ? 'I' : '?';
-	}
+	for (size_t i = 0; i < list->size && at < end; i++)
+		*at++ = wasmtime_wasm_valtype_equal(list->data[i], i32) ? 'i' :
+		    wasmtime_wasm_valtype_equal(list->data[i], i64)     ? 'I' : '?';
+	wasm_valtype_delete(i32);
+	wasm_valtype_delete(i64);
 	return at;
 }
 

@@ -654,6 +654,23 @@ an_import_that_is_no_function_is_refused(void **state)
 	expect_failed(PROTO_FAILURE_unknown_import, "memory env.memory, which does not exist here: a module brings memory");
 }
 
+/* fd_write takes vectors, then references to functions of type 0: wasm.h has no name for them. */
+static void
+imports_of_types_without_a_name_are_refused(void **state)
+{
+	static const struct wasm_text types[] = {WASM_TEXT("\x60\x04\x7b\x7b\x7b\x7b\x00"),
+	    WASM_TEXT("\x60\x02\x63\x00\x64\x00\x01\x63\x00")};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct wasm_module module = PROGRAM("");
+
+		module.types[2] = types[i];
+		run(&module);
+		expect_failed(PROTO_FAILURE_import_type, "fd_write as (another type, another type");
+	}
+}
+
 /* The memory is exported under another name: its size is known, but WASI's calls work on "memory". */
 static void
 a_call_that_needs_a_memory_that_is_not_exported_ends_the_run(void **state)
@@ -769,6 +786,7 @@ main(void)
 	    TEST(a_start_of_another_type_is_refused),
 	    TEST(unknown_imports_are_explained),
 	    TEST(an_import_that_is_no_function_is_refused),
+	    TEST(imports_of_types_without_a_name_are_refused),
 	    TEST(a_call_that_needs_a_memory_that_is_not_exported_ends_the_run),
 	    TEST(an_artifact_of_another_configuration_is_stale),
 	    TEST(bytes_that_are_no_artifact_are_stale),
