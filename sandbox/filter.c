@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,9 +22,13 @@
 #include "base/io.h"
 #include "base/memfd.h"
 #include "base/proto.h"
+#include "sandbox/spawn.h"
 
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65
+#endif
+#ifndef PR_GET_MDWE
+#define PR_GET_MDWE 66
 #endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
@@ -62,6 +67,26 @@ static const struct condition no_exec = {"no PROT_EXEC", 1, {MASKED(2, PROT_EXEC
 static const struct condition not_write_exec = {
     "not PROT_WRITE and PROT_EXEC", 1, {MASKED(2, PROT_WRITE | PROT_EXEC, PROT_EXEC)}};
 static const struct condition fork_only = {"the flags of fork()", 1, {MASKED(CLONE_FLAGS_ARG, FORK_MAY, SIGCHLD)}};
+static const struct condition all_namespaces = {"all namespaces", 1,
+    {MASKED(CLONE_FLAGS_ARG, FORK_MAY & ~(scmp_datum_t)CLONE_NEWCGROUP, (SPAWN_NAMESPACES & ~CLONE_NEWCGROUP) | SIGCHLD)}};
+static const struct condition mount_private = {"MS_PRIVATE", 1, {EQUAL(3, MS_REC | MS_PRIVATE)}};
+static const struct condition mount_empty = {"no files", 1, {EQUAL(3, MS_NOSUID | MS_NODEV | MS_NOEXEC)}};
+static const struct condition mount_read_only = {
+    "read-only", 1, {EQUAL(3, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)}};
+static const struct condition detach = {"MNT_DETACH", 1, {EQUAL(1, MNT_DETACH)}};
+static const struct condition of_descriptor = {"of an open file", 1, {EQUAL(4, AT_EMPTY_PATH)}};
+static const struct condition local_socket = {"AF_UNIX", 1, {EQUAL(0, AF_UNIX)}};
+static const struct condition no_address = {"no address", 1, {EQUAL(4, 0)}};
+static const struct condition directory_only = {"AT_REMOVEDIR", 1, {EQUAL(2, AT_REMOVEDIR)}};
+static const struct condition prctl_dumpable = {"PR_SET_DUMPABLE", 1, {EQUAL(0, PR_SET_DUMPABLE)}};
+static const struct condition prctl_no_new_privs = {"PR_SET_NO_NEW_PRIVS", 1, {EQUAL(0, PR_SET_NO_NEW_PRIVS)}};
+static const struct condition prctl_bounding_get = {"PR_CAPBSET_READ", 1, {EQUAL(0, PR_CAPBSET_READ)}};
+static const struct condition prctl_bounding = {"PR_CAPBSET_DROP", 1, {EQUAL(0, PR_CAPBSET_DROP)}};
+static const struct condition prctl_ambient = {"clear", 2, {EQUAL(0, PR_CAP_AMBIENT), EQUAL(1, PR_CAP_AMBIENT_CLEAR_ALL)}};
+static const struct condition prctl_securebits = {"PR_SET_SECUREBITS", 1, {EQUAL(0, PR_SET_SECUREBITS)}};
+static const struct condition prctl_speculation_get = {"get", 1, {EQUAL(0, PR_GET_SPECULATION_CTRL)}};
+static const struct condition prctl_speculation = {"PR_SET_SPECULATION_CTRL", 1, {EQUAL(0, PR_SET_SPECULATION_CTRL)}};
+static const struct condition prctl_mdwe_get = {"PR_GET_MDWE", 1, {EQUAL(0, PR_GET_MDWE)}};
 static const struct condition kill_only = {
     "SIGKILL, no group by number", 2, {EQUAL(1, SIGKILL), MASKED(0, PID_NEGATIVE, 0)}};
 static const struct condition ask_only = {
@@ -90,6 +115,7 @@ static const struct condition futex_private = {"private", 1, {MASKED(1, 128, 128
 #define C (1u << FILTER_COMPILER)
 #define S (1u << FILTER_STORE)
 #define G (1u << FILTER_LOGGER)
+#define L (1u << FILTER_LAUNCHER) /* has the zygote's and the compiler's rows too */
 
 struct row {
 	int call; /* libseccomp's number; negative when this architecture has no such call, which is fine */
@@ -211,19 +237,78 @@ static const struct row rows[] = {
     ROW(futex, G, any, "the thread's end, which the kernel tells by a futex"),
     ROW(futex_time64, G, any, "the same on 32-bit machines"),
 
-    /* Both. */
+    /* The launcher, and its children until they execute their program. */
+    ROW(clone, L, all_namespaces, "a child; without namespaces it is a fork"),
+    ROW(socketpair, L, local_socket, "parent and child tell each other how far they are"),
+    ROW(sendto, L, no_address, "the same"),
+    ROW(send, L, any, "the same on other machines"),
+    ROW(fcntl, L, dup_fd, "descriptors out of a child's way"),
+    ROW(fcntl64, L, dup_fd, "the same on 32-bit machines"),
+    ROW(openat, L, any, "ids of a child, control groups; libraries of a program"),
+    ROW(mkdirat, L, any, "a control group"),
+    ROW(unlinkat, L, directory_only, "a control group"),
+    ROW(geteuid, L, any, "ids of a child"),
+    ROW(getegid, L, any, "ids of a child"),
+    ROW(setresuid, L, any, "a uid of its own for a child"),
+    ROW(setresgid, L, any, "the same"),
+    ROW(setresuid32, L, any, "the same on 32-bit machines"),
+    ROW(setresgid32, L, any, "the same on 32-bit machines"),
+    ROW(prctl, L, prctl_dumpable, "a child whose ids can be mapped"),
+    ROW(setsid, L, any, "a child without a terminal"),
+    ROW(dup2, L, any, "descriptors of a program"),
+    ROW(execveat, L, of_descriptor, "the worker or the compiler, which are open already"),
+
+    /* A program of the launcher that starts, and its jail. */
+    ROW(access, L, any, "the dynamic linker"),
+    ROW(faccessat, L, any, "the dynamic linker"),
+    ROW(open, L, any, "the dynamic linker of other C libraries"),
+    ROW(readlink, L, any, "the dynamic linker"),
+    ROW(readlinkat, L, any, "the dynamic linker"),
+    ROW(getcwd, L, any, "the dynamic linker"),
+    ROW(uname, L, any, "the dynamic linker"),
+    ROW(arch_prctl, L, any, "the thread pointer"),
+    ROW(set_tid_address, L, any, "a program's first thread"),
+    ROW(clock_getres, L, any, "clocks"),
+    ROW(clock_getres_time64, L, any, "the same on 32-bit machines"),
+    ROW(mount, L, mount_private, "jail: a root of its own"),
+    ROW(mount, L, mount_empty, "jail: which is empty"),
+    ROW(mount, L, mount_read_only, "jail: and stays so"),
+    ROW(pivot_root, L, any, "jail: the old root"),
+    ROW(umount2, L, detach, "jail: goes"),
+    ROW(chdir, L, any, "jail: the new root"),
+    ROW(getdents64, L, any, "jail: whether the root is empty"),
+    ROW(capget, L, any, "jail: capabilities"),
+    ROW(capset, L, any, "jail: capabilities"),
+    ROW(prctl, L, prctl_bounding_get, "jail: capabilities"),
+    ROW(prctl, L, prctl_bounding, "jail: capabilities"),
+    ROW(prctl, L, prctl_ambient, "jail: capabilities"),
+    ROW(prctl, L, prctl_securebits, "jail: capabilities"),
+    ROW(prctl, L, prctl_no_new_privs, "jail"),
+    ROW(prctl, L, prctl_speculation_get, "jail"),
+    ROW(prctl, L, prctl_speculation, "jail"),
+    ROW(prctl, L, prctl_mdwe_get, "jail: whether there is such a layer"),
+    ROW(landlock_create_ruleset, L, any, "jail"),
+    ROW(landlock_restrict_self, L, any, "jail"),
+
+    /* Store and logger. */
     ROW(fcntl, S | G, set_fl, "a socket that does not block"),
     ROW(fcntl64, S | G, set_fl, "the same on 32-bit machines"),
     ROW(getsockopt, S | G, socket_type, "whether the socket is brigd's, before it is told of a failure"),
     ROW(prctl, S | G, prctl_vma, "names of memory areas, which allocators give"),
 };
 
+static unsigned
+kinds_of(const struct row *row)
+{
+	return row->kinds | ((row->kinds & (Z | C)) != 0 ? L : 0);
+}
+
 int
 filter_row(size_t i, struct filter_row *row)
 {
 	if (i >= ARRAY_LENGTH(rows))
 		return ERR_NOTFOUND;
-	*row = (struct filter_row){rows[i].name, rows[i].condition->text, rows[i].why, rows[i].kinds};
+	*row = (struct filter_row){rows[i].name, rows[i].condition->text, rows[i].why, kinds_of(&rows[i])};
 	return 0;
 }
 
@@ -237,7 +322,7 @@ add_rows(scmp_filter_ctx ctx, enum filter_kind kind, struct err *e)
 		const struct condition *c = rows[i].condition;
 		int rc;
 
-		if ((rows[i].kinds & (1u << kind)) == 0)
+		if ((kinds_of(&rows[i]) & (1u << kind)) == 0)
 			continue;
 		rc = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, rows[i].call, c->count, c->args);
 		if (rc != 0) {

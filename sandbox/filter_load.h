@@ -16,8 +16,10 @@ enum filter_kind {
 	FILTER_COMPILER = 2, /* the compiler, before it sees a module */
 	FILTER_STORE = 3,    /* the store: files in one directory, no network, no other program */
 	FILTER_LOGGER = 4,   /* the logger: writes to what it has opened, and opens, changes or removes nothing any more */
+	/* The launcher. Its children keep it below their own, so it has what they need until they load those. */
+	FILTER_LAUNCHER = 5,
 };
-#define FILTER_KINDS   5
+#define FILTER_KINDS   6
 #define FILTER_BUNDLED 3 /* the first ones, for those who have no libseccomp */
 
 /* The descriptor at which the launcher's children find the bundle. */

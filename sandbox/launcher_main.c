@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/proto.h"
 #include "base/service.h"
+#include "sandbox/filter.h"
 #include "sandbox/launcher.h"
 
 static const struct option options[] = {
@@ -82,6 +83,8 @@ main(int argc, char **argv)
 		rc = io_set_cloexec(PROTO_SOCKET_FD, true, &e);
 	if (rc == 0)
 		rc = launcher_new(&cfg, &l, &e);
+	if (rc == 0)
+		rc = filter_enter(FILTER_LAUNCHER, &e);
 	if (rc == 0)
 		rc = launcher_serve(l, PROTO_SOCKET_FD, &e);
 	if (rc != 0)

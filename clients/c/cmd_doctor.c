@@ -88,7 +88,7 @@ report_json(const struct doctor_report *r)
 static int
 print_filters(void)
 {
-	static const char *const names[FILTER_KINDS] = {"zygote", "worker", "compiler", "store", "logger"};
+	static const char *const names[FILTER_KINDS] = {"zygote", "worker", "compiler", "store", "logger", "launcher"};
 	struct filter_row row;
 
 	for (unsigned kind = 0; kind < FILTER_KINDS; kind++) {

@@ -50,8 +50,8 @@ class Jail(harness.Scenario):
             with self.subTest(name):
                 self.assertEqual(status_of(pid)["NoNewPrivs"], "1")
 
-    def test_store_and_logger_are_filtered(self):
-        for name in ("brig-store", "brig-logger"):
+    def test_every_process_but_brigd_is_filtered(self):
+        for name in ("brig-launcher", "brig-store", "brig-logger", "brig-worker"):
             with self.subTest(name):
                 self.assertEqual(status_of(self.of(name)[0])["Seccomp"], "2")
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -257,6 +258,45 @@ a_logger_is_killed_by_whatever_could_change_what_is_written(void **state)
 	each_is_killed(attempts, ARRAY_LENGTH(attempts));
 }
 
+static void
+a_launcher_is_killed_by_what_neither_it_nor_its_children_need(void **state)
+{
+	const long text = (long)(intptr_t)page;
+	const struct attempt attempts[] = {
+	    {"socket", FILTER_LAUNCHER, SYS_socket, {AF_UNIX, SOCK_STREAM, 0}},
+	    {"connect", FILTER_LAUNCHER, SYS_connect, {3, text, 16}},
+	    {"sendto an address", FILTER_LAUNCHER, SYS_sendto, {3, text, 1, 0, text}},
+	    {"a thread", FILTER_LAUNCHER, SYS_clone, {CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | SIGCHLD, 0, 0, 0, 0}},
+	    {"one namespace", FILTER_LAUNCHER, SYS_clone, {CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0}},
+	    {"clone3", FILTER_LAUNCHER, SYS_clone3, {text, 64}},
+	    {"unshare", FILTER_LAUNCHER, SYS_unshare, {CLONE_NEWNS}},
+	    {"setns", FILTER_LAUNCHER, SYS_setns, {3, 0}},
+	    {"execve", FILTER_LAUNCHER, SYS_execve, {text, 0, 0}},
+	    {"execveat of a path", FILTER_LAUNCHER, SYS_execveat, {AT_FDCWD, text, 0, 0, 0}},
+	    {"a mount with files", FILTER_LAUNCHER, SYS_mount, {text, text, text, MS_BIND, 0}},
+	    {"an unmount", FILTER_LAUNCHER, SYS_umount2, {text, 0}},
+	    {"removing a file", FILTER_LAUNCHER, SYS_unlinkat, {AT_FDCWD, text, 0}},
+	    {"kill of all", FILTER_LAUNCHER, SYS_kill, {-1, SIGKILL}},
+	    {"another signal", FILTER_LAUNCHER, SYS_kill, {getpid(), SIGSTOP}},
+	    {"ptrace", FILTER_LAUNCHER, SYS_ptrace, {PTRACE_TRACEME, 0, 0, 0}},
+	    {"process_vm_writev", FILTER_LAUNCHER, SYS_process_vm_writev, {1, text, 1, text, 1}},
+	    {"pidfd_open", FILTER_LAUNCHER, SYS_pidfd_open, {1, 0}},
+	    {"keeping capabilities", FILTER_LAUNCHER, SYS_prctl, {PR_SET_KEEPCAPS, 1, 0, 0, 0}},
+	    {"raising a capability", FILTER_LAUNCHER, SYS_prctl, {PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 0, 0, 0}},
+	    {"bpf", FILTER_LAUNCHER, SYS_bpf, {0, text, 64}},
+	    {"keyctl", FILTER_LAUNCHER, SYS_keyctl, {0, 0, 0}},
+	    {"perf_event_open", FILTER_LAUNCHER, SYS_perf_event_open, {text, 0, -1, -1, 0}},
+	    {"io_uring_setup", FILTER_LAUNCHER, SYS_io_uring_setup, {1, text}},
+	    {"init_module", FILTER_LAUNCHER, SYS_init_module, {text, 1, text}},
+	    {"memfd_create", FILTER_LAUNCHER, SYS_memfd_create, {text, 0}},
+	    {"chmod", FILTER_LAUNCHER, SYS_fchmodat, {AT_FDCWD, text, 0777}},
+	    {"chroot", FILTER_LAUNCHER, SYS_chroot, {text}},
+	};
+
+	(void)state;
+	each_is_killed(attempts, ARRAY_LENGTH(attempts));
+}
+
 static void *
 wait_and_open(void *arg)
 {
@@ -458,6 +498,7 @@ main(void)
 	    cmocka_unit_test(a_compiler_is_killed_by_whatever_leads_outside),
 	    cmocka_unit_test(a_store_is_killed_by_whatever_is_not_a_file),
 	    cmocka_unit_test(a_logger_is_killed_by_whatever_could_change_what_is_written),
+	    cmocka_unit_test(a_launcher_is_killed_by_what_neither_it_nor_its_children_need),
 	    cmocka_unit_test(all_threads_are_under_a_filter_that_is_entered),
 	    cmocka_unit_test(a_foreign_architecture_is_killed),
 	    cmocka_unit_test(the_zygote_allows_every_call_of_its_worker),
