@@ -109,7 +109,8 @@ enum proto_killed { PROTO_KILLED_NOT = 0, PROTO_KILLED_DEADLINE = 1, PROTO_KILLE
 	X(seccomp,     12, 1, "seccomp filter: kill by default")                                              \
 	X(rlimits,     13, 1, "resource limits: no core, files, processes; bounded memory and CPU")           \
 	X(own_uid,     14, 0, "a uid of its own, apart from the broker's (needs a start as root)")            \
-	X(cgroup,      15, 0, "cgroup v2 limits on memory, processes and CPU (needs a delegated subtree)")
+	X(cgroup,      15, 0, "cgroup v2 limits on memory, processes and CPU (needs a delegated subtree)")        \
+	X(no_user_ns,  16, 0, "no user namespace can be made inside, which would give all capabilities in it")
 
 enum proto_layer {
 #define X(name, bit, required, text) PROTO_LAYER_##name = 1u << bit,

@@ -47,6 +47,12 @@ check_user(struct err *e)
 }
 
 static int
+check_no_user_ns(struct err *e)
+{
+	return unshare(CLONE_NEWUSER) != 0 ? 0 : err_set(e, ERR_IO, "one could be made");
+}
+
+static int
 check_pid(struct err *e)
 {
 	return getpid() == 1 ? 0 : err_set(e, ERR_IO, "pid %d inside instead of 1", (int)getpid());
@@ -145,6 +151,8 @@ check_own_uid(struct err *e)
 
 static const struct probe probes[] = {
     {PROTO_LAYER_user_ns, CLONE_NEWUSER, check_user, 0, HOW_NAMESPACES},
+    {PROTO_LAYER_no_user_ns, CLONE_NEWUSER, check_no_user_ns, 0,
+	"a kernel of version 4.9 or later, and a /proc/sys that can be written: a container's runtime may withhold it"},
     {PROTO_LAYER_mount_ns, CLONE_NEWUSER | CLONE_NEWNS, NULL, 0, HOW_NAMESPACES},
     {PROTO_LAYER_pid_ns, CLONE_NEWUSER | CLONE_NEWPID, check_pid, 0, HOW_NAMESPACES},
     {PROTO_LAYER_net_ns, CLONE_NEWUSER | CLONE_NEWNET, check_net, 0, HOW_NAMESPACES},

@@ -8,7 +8,7 @@
 
 #include "sandbox/jail.h"
 
-#define DOCTOR_LAYERS 16
+#define DOCTOR_LAYERS 17
 
 struct doctor_layer {
 	const char *name;    /* as in PROTO_LAYERS */

@@ -58,12 +58,25 @@ struct condition {
 #endif
 #define FORK_MAY (~(scmp_datum_t)(CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID))
 
+/* Set in a clock id, it makes that the CPU clock of a process or thread, by its number. */
+#define CLOCK_OF_OTHERS 0x80000000u
+
 /* Set in a process id, it makes kill(2) mean a group. */
 #define PID_NEGATIVE 0x80000000u
 
 static const struct condition any = {NULL, 0, {{0}}};
 static const struct condition job_socket = {"fd 3", 1, {EQUAL(0, PROTO_SOCKET_FD)}};
 static const struct condition no_exec = {"no PROT_EXEC", 1, {MASKED(2, PROT_EXEC, 0)}};
+
+/* Private memory: RLIMIT_DATA counts neither what is shared nor what grows down, and huge pages are the machine's. */
+#define MMAP_MAY (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_NORESERVE | MAP_STACK)
+static const struct condition private_no_exec = {
+    "no PROT_EXEC; private", 2, {MASKED(2, PROT_EXEC, 0), MASKED(3, ~(scmp_datum_t)MMAP_MAY | MAP_TYPE, MAP_PRIVATE)}};
+
+/* Not MADV_MERGEABLE, which would show by the time of a write what other processes have in memory. */
+static const struct condition give_back = {"MADV_DONTNEED", 1, {EQUAL(2, MADV_DONTNEED)}};
+static const struct condition give_back_later = {"MADV_FREE", 1, {EQUAL(2, MADV_FREE)}};
+static const struct condition own_clock = {"no clock of another process", 1, {MASKED(0, CLOCK_OF_OTHERS, 0)}};
 static const struct condition not_write_exec = {
     "not PROT_WRITE and PROT_EXEC", 1, {MASKED(2, PROT_WRITE | PROT_EXEC, PROT_EXEC)}};
 static const struct condition fork_only = {"the flags of fork()", 1, {MASKED(CLONE_FLAGS_ARG, FORK_MAY, SIGCHLD)}};
@@ -133,23 +146,27 @@ static const struct row rows[] = {
     ROW(write, W, job_socket, "output, denials and the result"),
     ROW(ppoll, Z | W | C | S | G, any, "poll_oneoff; the wait for messages"),
     ROW(ppoll_time64, Z | W | C | S | G, any, "the same on 32-bit machines"),
-    ROW(mmap, Z | W | C | S | G, no_exec, "memory"),
-    ROW(mmap2, Z | W | C | S | G, no_exec, "the same on 32-bit machines"),
+    ROW(mmap, W, private_no_exec, "memory"),
+    ROW(mmap2, W, private_no_exec, "the same on 32-bit machines"),
     ROW(mprotect, Z | W | C | S | G, no_exec, "growing a linear memory, guard pages"),
     ROW(munmap, Z | W | C | S | G, any, "memory"),
     ROW(mremap, Z | W | C | S | G, any, "realloc"),
     ROW(brk, Z | W | C | S | G, any, "malloc"),
-    ROW(madvise, Z | W | C | S | G, any, "giving memory back"),
+    ROW(madvise, W, give_back, "giving memory back"),
+    ROW(madvise, W, give_back_later, "the same of other C libraries"),
     ROW(sigaltstack, Z | W | C | S | G, any, "the engine's stack for signals, per thread"),
     ROW(rt_sigreturn, Z | W | C | S | G, any, "the way back from a trap or a timer"),
     ROW(exit_group, Z | W | C | S | G, any, "the end"),
-    ROW(clock_gettime, Z | W | C | S | G, any, "clocks, where the vDSO has to ask"),
-    ROW(clock_gettime64, Z | W | C | S | G, any, "the same on 32-bit machines"),
+    ROW(clock_gettime, Z | W | C | S | G, own_clock, "clocks, where the vDSO has to ask"),
+    ROW(clock_gettime64, Z | W | C | S | G, own_clock, "the same on 32-bit machines"),
     ROW(getrandom, Z | W | C | S | G, any, "random_get"),
 
     /* A zygote, and its child until it locks; the compiler; store and logger. */
     ROW(read, Z | C | S | G, any, "descriptors that it was given"),
     ROW(write, Z | C | S | G, any, "descriptors that it was given"),
+    ROW(mmap, Z | C | S | G, no_exec, "memory, also shared with workers; memory files"),
+    ROW(mmap2, Z | C | S | G, no_exec, "the same on 32-bit machines"),
+    ROW(madvise, Z | C | S | G, any, "giving memory back; what a worker gets"),
     ROW(recvmsg, Z | C | S | G, any, "messages, with descriptors"),
     ROW(sendmsg, Z | C | S | G, any, "messages"),
     ROW(poll, Z | C | S | G, any, "the wait for messages"),
@@ -192,6 +209,8 @@ static const struct row rows[] = {
     ROW(setrlimit, Z, any, "resource limits"),
     ROW(getrlimit, Z, any, "resource limits"),
     ROW(ugetrlimit, Z, any, "resource limits"),
+    ROW(landlock_create_ruleset, Z, any, "a Landlock domain of its own"),
+    ROW(landlock_restrict_self, Z, any, "a Landlock domain of its own"),
     ROW(prctl, Z, prctl_pdeathsig, "a worker dies with its zygote"),
     ROW(prctl, Z | C, prctl_vma, "names of memory areas, which allocators give"),
     ROW(pread64, Z | C | S, any, "the artifact's header; the key"),

@@ -84,6 +84,24 @@ jail_layer_names(uint32_t mask, char *text, size_t size)
 
 /* --- the layers that a process takes on by itself -------------------------------------------------------------- */
 
+/*
+ * No user namespace below this one: in a new one a process has all capabilities again, which opens much of the kernel.
+ * Where /proc/sys is read-only, as in many containers, only the filter forbids it.
+ */
+static int
+enter_no_user_ns(struct err *e)
+{
+	int fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
+	int rc = 0;
+
+	if (fd < 0)
+		return err_sys(e, ERR_UNSUPPORTED, "/proc/sys/user/max_user_namespaces");
+	if (write(fd, "0", 1) != 1)
+		rc = err_sys(e, ERR_UNSUPPORTED, "/proc/sys/user/max_user_namespaces");
+	close(fd);
+	return rc;
+}
+
 /* Whether "/" has no entry at all. */
 static bool
 root_is_empty(void)
@@ -327,8 +345,8 @@ close_above(int last, struct err *e)
 	return 0;
 }
 
-static int
-worker_limits(const struct proto_run *run, struct err *e)
+int
+jail_limits(const struct proto_run *run, struct err *e)
 {
 	const uint64_t cpu = seconds_up(run->cpu_ms) + 1;
 	const struct {
@@ -357,23 +375,27 @@ jail_worker(int job_socket, const struct proto_run *run, struct err *e)
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		return err_sys(e, ERR_IO, "asking to die with the zygote");
-	rc = worker_limits(run, e);
+	rc = jail_limits(run, e);
 	if (rc != 0)
 		return rc;
 	if (job_socket != PROTO_SOCKET_FD && dup3(job_socket, PROTO_SOCKET_FD, O_CLOEXEC) < 0)
 		return err_sys(e, ERR_IO, "moving the job socket");
 	if (close_range(0, PROTO_SOCKET_FD - 1, 0) != 0)
 		return err_sys(e, ERR_IO, "closing descriptors 0 to 2");
+	rc = enter_landlock(e);
+	if (rc != 0 && rc != ERR_UNSUPPORTED)
+		return rc;
 	return close_above(PROTO_SOCKET_FD, e);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------- */
 
-/* In this order: mounting needs capabilities, Landlock needs no_new_privs. */
+/* In this order: /proc is there only before mounting, mounting needs capabilities, Landlock needs no_new_privs. */
 static const struct layer_step {
 	enum proto_layer layer;
 	int (*enter)(struct err *e);
 } layer_steps[] = {
+    {PROTO_LAYER_no_user_ns, enter_no_user_ns},
     {PROTO_LAYER_mount_ns, enter_root},
     {PROTO_LAYER_capabilities, enter_capabilities},
     {PROTO_LAYER_no_new_privs, enter_no_new_privs},
@@ -411,6 +433,7 @@ check_required(const struct jail_config *cfg, uint32_t layers, const struct err 
 int
 jail_enter(const struct jail_config *cfg, uint32_t *layers, struct err *e)
 {
+	const uint32_t in_namespaces = PROTO_LAYER_no_user_ns | PROTO_LAYER_mount_ns;
 	uint32_t in_force = cfg->given | PROTO_LAYER_rlimits;
 	struct err why = {0};
 	int rc = check_start(cfg, e);
@@ -422,7 +445,7 @@ jail_enter(const struct jail_config *cfg, uint32_t *layers, struct err *e)
 	if (rc != 0)
 		return rc;
 	for (size_t i = 0; i < ARRAY_LENGTH(layer_steps); i++) {
-		if (layer_steps[i].layer == PROTO_LAYER_mount_ns && cfg->profile == JAIL_PROFILE_CONTAINER)
+		if ((layer_steps[i].layer & in_namespaces) != 0 && cfg->profile == JAIL_PROFILE_CONTAINER)
 			continue;
 		rc = layer_steps[i].enter(&why);
 		if (rc == 0)
@@ -467,7 +490,7 @@ try_rlimits(struct err *e)
 {
 	const struct proto_run run = {.wall_ms = 1000, .cpu_ms = 1000, .data_bytes = (uint64_t)1 << 62};
 
-	return worker_limits(&run, e);
+	return jail_limits(&run, e);
 }
 
 int

@@ -64,10 +64,16 @@ int jail_filter(const struct sock_fprog *prog, uint32_t *layers, struct err *e);
 #define JAIL_WORKER_FDS 16
 
 /*
+ * jail_limits - the resource limits of a worker: RLIMIT_CORE, FSIZE, NPROC and MEMLOCK 0, NOFILE JAIL_WORKER_FDS, DATA
+ * run->data_bytes; SIGXCPU at run->cpu_ms of CPU time rounded up to a second, plus one, for a worker that did not end
+ * itself, and SIGKILL a second later. A hard limit that is lower already stays. Borrows `run`. Returns 0 or ERR_IO.
+ */
+int jail_limits(const struct proto_run *run, struct err *e);
+
+/*
  * jail_worker - the part of the jail that a worker adds to what it inherits: the job socket becomes descriptor 3 and
- * every other one is closed, 0 to 2 included; dies with its parent; RLIMIT_CORE, FSIZE, NPROC and MEMLOCK 0, NOFILE
- * JAIL_WORKER_FDS, DATA run->data_bytes; SIGXCPU at run->cpu_ms of CPU time rounded up to a second, plus one, for a
- * worker that did not end itself, and SIGKILL a second later. A hard limit that is lower already stays. Borrows `run`.
+ * every other one is closed, 0 to 2 included; dies with its parent; jail_limits(); and a Landlock domain of its own,
+ * where the kernel has it, so that it can neither signal nor trace other workers. Needs no_new_privs. Borrows `run`.
  *
  * Returns 0; or ERR_IO, with job_socket still open to say so on: the child must then exit.
  */
