@@ -16,8 +16,6 @@
 
 #include <cmocka.h>
 
-#define EXIT_SKIP 77
-
 static int
 wait_for(pid_t pid)
 {
@@ -36,7 +34,7 @@ run(jailed_fn *fn, void *arg)
 
 	if (rc != 0)
 		fprintf(stderr, "%s\n", e.msg);
-	_exit(rc == 0 ? EXIT_SUCCESS : rc == ERR_UNSUPPORTED ? EXIT_SKIP : EXIT_FAILURE);
+	_exit(rc == 0 ? EXIT_SUCCESS : rc == ERR_UNSUPPORTED ? JAILED_SKIP : EXIT_FAILURE);
 }
 
 int
@@ -83,7 +81,7 @@ do_spawn(void *arg, struct err *e)
 static void
 conclude(int status)
 {
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SKIP)
+	if (WIFEXITED(status) && WEXITSTATUS(status) == JAILED_SKIP)
 		skip();
 	assert_int_equal(status, 0);
 }

@@ -11,6 +11,8 @@
 #define JAILED_PLAIN_UID 12345      /* the unprivileged user of tests that are run as root */
 #define JAILED_UID_BASE  1900100000 /* ids for children of a launcher started as root */
 
+#define JAILED_SKIP 77 /* exit status of a child whose jailed_fn returned ERR_UNSUPPORTED */
+
 /* Returns 0, or an error whose message says what the test found. */
 typedef int jailed_fn(void *arg, struct err *e);
 
