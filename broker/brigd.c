@@ -23,6 +23,7 @@
 #include "base/version.h"
 #include "broker/broker.h"
 #include "broker/methods.h"
+#include "broker/prepare.h"
 #include "broker/records.h"
 #include "broker/rules.h"
 #include "broker/services.h"
@@ -35,6 +36,7 @@ struct brigd {
 	struct broker broker;
 	struct services services;
 	struct conn_owner conn_owner;
+	struct offload *offload;
 	struct evconnlistener *listener;
 	struct event *signals[3];
 	struct event *housekeeping; /* every second */
@@ -394,10 +396,13 @@ connect_parts(struct brigd *d, struct err *e)
 	b->pool = pool_new(b->base, b->launcher, &pl, on_pool_ready, d);
 	if (b->artifacts == NULL || b->modules == NULL || b->pool == NULL)
 		return err_set(e, ERR_NOMEM, "the broker's parts");
+	if ((d->offload = offload_new(b->base, e)) == NULL)
+		return e->code;
 	d->conn_owner = (struct conn_owner){
 	    .base = b->base,
 	    .request_bytes = (size_t)c->request_bytes,
-	    .request_depth = (unsigned)c->request_depth,
+	    .offload = d->offload,
+	    .methods = {prepare_request, prepare_discard, c, (unsigned)c->request_depth},
 	    .backlog_bytes = (size_t)c->backlog_bytes,
 	    .input_bytes = (size_t)c->input_bytes,
 	    .stall_s = (unsigned)c->stall_s,
@@ -431,6 +436,7 @@ disconnect_parts(struct brigd *d)
 	if (d->drain != NULL)
 		event_free(d->drain);
 	conn_close_all(&d->conn_owner);
+	offload_free(d->offload);
 	child_launcher_free(b->launcher);
 	service_client_free(b->store);
 	service_client_free(b->logger);
@@ -557,6 +563,8 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	umask(077);
 	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+	mallopt(M_ARENA_MAX, 1); /* the thread's memory is found again like the loop's */
+	json_object_seed(0);     /* before there are two who would */
 	if (io_fill_standard(&e) != 0) /* the log goes to standard error, and must not go into what has its number */
 		return 1;
 	if (sodium_init() < 0) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #define READ_CHUNK      (64 * 1024)
 #define READS_PER_EVENT 4
+#define LONG_LINE       (32 * 1024) /* from here on, with its descriptors' files, a line is taken in by the thread */
 #define KEPT_FDS        (CONN_FDS_MAX + 1) /* of one line: one too many says that there were too many */
 #define UID_OVERFLOW    65534     /* a peer from a user namespace that maps to nobody here */
 
@@ -43,6 +45,7 @@ struct conn {
 	size_t scanned;          /* bytes of `in` known to hold no newline */
 	struct pending_fd fds[2 * KEPT_FDS]; /* of a line that is not complete, and of what was read last */
 	size_t nfds;
+	struct intake *intake;   /* a line that the thread takes in; until then no other is read */
 	struct rpc_call *calls;
 	bool eof;                /* the client sends no more */
 	bool busy;               /* inside a handler: do not free */
@@ -67,9 +70,26 @@ close_fds(int *fds, int n)
 			close(fds[i]);
 }
 
+/* Waits no longer for the line that is being taken in. */
+static void
+intake_abandon(struct conn *c)
+{
+	struct intake *it = c->intake;
+
+	c->intake = NULL;
+	if (it == NULL)
+		return;
+	it->conn = NULL;
+	if (offload_remove(c->owner->offload, &it->job)) {
+		input_total -= it->size;
+		intake_free(it);
+	}
+}
+
 static void
 conn_free(struct conn *c)
 {
+	intake_abandon(c);
 	if (c->owner->closed != NULL)
 		c->owner->closed(c->owner->arg, c);
 	*c->link = c->next;
@@ -119,7 +139,7 @@ conn_close(struct conn *c)
 static void
 close_if_done(struct conn *c)
 {
-	if (c->eof && !c->dead && c->calls == NULL && evbuffer_get_length(c->out) == 0)
+	if (c->eof && !c->dead && c->calls == NULL && c->intake == NULL && evbuffer_get_length(c->out) == 0)
 		conn_close(c);
 }
 
@@ -146,7 +166,7 @@ conn_unfinished(const struct conn_owner *owner)
 	size_t n = 0;
 
 	for (const struct conn *c = owner->conns; c != NULL; c = c->next)
-		n += c->calls != NULL || evbuffer_get_length(c->out) > 0;
+		n += c->calls != NULL || c->intake != NULL || evbuffer_get_length(c->out) > 0;
 	return n;
 }
 
@@ -309,6 +329,8 @@ call_end(struct rpc_call *call, json_t *message)
 	if (call->batch != NULL)
 		batch_leave(c, call->batch);
 	close_fds(call->fds, call->nfds);
+	if (call->prepared != NULL)
+		call->discard(call->prepared);
 	json_decref(call->id);
 	free(call);
 	if (c != NULL && !c->busy)
@@ -346,15 +368,15 @@ call_backlog(const struct rpc_call *call)
 
 /* --- input ---------------------------------------------------------------------------------------------------- */
 
-/* Dispatches one request object. `fds` go to the call; `batch` may be NULL. */
+/* Dispatches request number `i` of a line. The first that is one gets the descriptors. */
 static void
-dispatch(struct conn *c, const json_t *message, struct rpc_batch *batch, int *fds, int *nfds)
+dispatch(struct conn *c, struct intake *it, size_t i, struct rpc_batch *batch)
 {
 	struct jsonrpc_request request;
 	struct rpc_failure f = {0};
 	struct rpc_call *call;
 
-	if (jsonrpc_request(message, &request, &f) != 0) {
+	if (jsonrpc_request(intake_request(it, i), &request, &f) != 0) {
 		answer(c, batch, jsonrpc_error(request.id, &f));
 		rpc_failure_clear(&f);
 		return;
@@ -371,9 +393,14 @@ dispatch(struct conn *c, const json_t *message, struct rpc_batch *batch, int *fd
 	call->batch = batch;
 	if (batch != NULL)
 		batch->open++;
-	memcpy(call->fds, fds, sizeof(int) * (size_t)*nfds);
-	call->nfds = *nfds;
-	*nfds = 0;
+	memcpy(call->fds, it->fds, sizeof(int) * (size_t)it->nfds);
+	call->nfds = it->nfds;
+	it->nfds = 0;
+	if (i < it->count) {
+		call->prepared = it->prepared[i];
+		call->discard = it->methods->discard;
+		it->prepared[i] = NULL;
+	}
 	call->next = c->calls;
 	call->link = &c->calls;
 	if (c->calls != NULL)
@@ -383,14 +410,14 @@ dispatch(struct conn *c, const json_t *message, struct rpc_batch *batch, int *fd
 }
 
 static void
-dispatch_batch(struct conn *c, const json_t *messages, int *fds, int *nfds)
+dispatch_batch(struct conn *c, struct intake *it)
 {
+	size_t count = json_array_size(it->message);
 	struct rpc_batch *batch;
 	struct rpc_failure f;
 
-	if (json_array_size(messages) == 0 || json_array_size(messages) > JSONRPC_BATCH_MAX) {
-		rpc_fail(&f, RPC_invalid_request, "a batch holds 1 to %d requests, this one %zu", JSONRPC_BATCH_MAX,
-		    json_array_size(messages));
+	if (count == 0 || count > JSONRPC_BATCH_MAX) {
+		rpc_fail(&f, RPC_invalid_request, "a batch holds 1 to %d requests, this one %zu", JSONRPC_BATCH_MAX, count);
 		answer(c, NULL, jsonrpc_error(NULL, &f));
 		return;
 	}
@@ -402,16 +429,16 @@ dispatch_batch(struct conn *c, const json_t *messages, int *fds, int *nfds)
 		return;
 	}
 	batch->open = 1;
-	for (size_t i = 0; i < json_array_size(messages) && !c->dead && !c->lost; i++)
-		dispatch(c, json_array_get(messages, i), batch, fds, nfds);
+	for (size_t i = 0; i < count && !c->dead && !c->lost; i++)
+		dispatch(c, it, i, batch);
 	batch_leave(c->dead ? NULL : c, batch);
 }
 
 /* Nothing at all, or the first half of a network's line end. */
 static bool
-is_empty(const char *line, size_t length)
+is_empty(struct evbuffer *in, size_t length)
 {
-	return length == 0 || (length == 1 && line[0] == '\r');
+	return length == 0 || (length == 1 && evbuffer_search(in, "\r", 1, NULL).pos == 0);
 }
 
 /* Takes the descriptors that belong to stream bytes before `end`. Returns -1 when there were more than a line may have. */
@@ -436,39 +463,88 @@ take_fds(struct conn *c, uint64_t end, int *fds, int *nfds)
 	return rc;
 }
 
+/* Acts on a line that has been taken in. */
+static void
+act(struct conn *c, struct intake *it)
+{
+	if (it->message == NULL)
+		answer(c, NULL, jsonrpc_error(NULL, &it->failure));
+	else if (json_is_array(it->message))
+		dispatch_batch(c, it);
+	else
+		dispatch(c, it, 0, NULL);
+}
+
+/* Whether taking a line in would keep the others waiting: for its own length, or for that of what comes with it. */
+static bool
+takes_long(const struct intake *it)
+{
+	size_t total = it->length;
+
+	for (int i = 0; i < it->nfds; i++) {
+		struct stat st;
+
+		if (fstat(it->fds[i], &st) == 0 && st.st_size > 0)
+			total += (size_t)st.st_size;
+	}
+	return total > LONG_LINE;
+}
+
+static void
+take_in(struct offload_job *job)
+{
+	intake_work((struct intake *)job);
+}
+
+static void taken_in(struct offload_job *job);
+
+/* Hands a line to the thread. */
+static void
+offload_line(struct conn *c, struct intake *it)
+{
+	if ((it->buffer = evbuffer_new()) == NULL ||
+	    evbuffer_remove_buffer(c->in, it->buffer, it->size) != (int)it->size) {
+		input_total -= it->buffer != NULL ? evbuffer_get_length(it->buffer) : 0;
+		intake_free(it);
+		c->lost = true;
+		return;
+	}
+	it->conn = c;
+	it->job.work = take_in;
+	it->job.done = taken_in;
+	c->intake = it;
+	event_del(c->read_event);
+	offload_add(c->owner->offload, &it->job, c->peer.uid);
+}
+
 /* Handles the first `length` bytes of the input as one line, and drops `drop` bytes (the line and its newline). */
 static void
 handle_line(struct conn *c, size_t length, size_t drop)
 {
-	const char *line = length > 0 ? (const char *)evbuffer_pullup(c->in, (ev_ssize_t)length) : "";
-	int fds[CONN_FDS_MAX] = {-1, -1, -1, -1};
-	struct rpc_failure f = {0};
-	json_t *message = NULL;
-	int nfds, surplus;
+	struct intake *it = intake_new(&c->owner->methods);
 
-	surplus = take_fds(c, c->consumed + drop, fds, &nfds);
-	if (line == NULL)
-		rpc_fail(&f, RPC_internal_error, "out of memory");
-	else if (is_empty(line, length))
-		goto drop;
-	else if (surplus != 0)
-		rpc_fail(&f, RPC_bad_descriptor, "more than %d descriptors came with one line", CONN_FDS_MAX);
-	else if (jsonrpc_parse(line, length, c->owner->request_depth, &message, &f) == 0) {
-		if (json_is_array(message))
-			dispatch_batch(c, message, fds, &nfds);
-		else
-			dispatch(c, message, NULL, fds, &nfds);
-		json_decref(message);
-		goto drop;
+	if (it == NULL) {
+		c->lost = true;
+		return;
 	}
-	answer(c, NULL, jsonrpc_error(NULL, &f));
-	rpc_failure_clear(&f);
-drop:
-	close_fds(fds, nfds);
-	evbuffer_drain(c->in, drop);
-	input_total -= drop;
+	it->length = length;
+	it->size = drop;
+	it->surplus = take_fds(c, c->consumed + drop, it->fds, &it->nfds) != 0;
 	c->consumed += drop;
 	c->scanned = 0;
+	if (is_empty(c->in, length)) {
+		;
+	} else if (c->owner->offload != NULL && takes_long(it)) {
+		offload_line(c, it);
+		return;
+	} else {
+		it->line = (const char *)evbuffer_pullup(c->in, (ev_ssize_t)length);
+		intake_work(it);
+		act(c, it);
+	}
+	intake_free(it);
+	evbuffer_drain(c->in, drop);
+	input_total -= drop;
 }
 
 static void on_readable(evutil_socket_t sock, short what, void *arg);
@@ -500,12 +576,20 @@ refuse(struct conn *c, enum rpc_error error, const char *why, size_t limit)
 	rpc_fail(&f, error, "%s (%zu bytes)", why, limit);
 	answer(c, NULL, jsonrpc_error(NULL, &f));
 	rpc_failure_clear(&f);
+	intake_abandon(c);
 	input_total -= evbuffer_get_length(c->in);
 	evbuffer_drain(c->in, evbuffer_get_length(c->in));
 	watch_hangup(c);
 }
 
-/* The connection with most half-sent input among those of the user who has most. */
+/* What a connection has sent that is not taken in yet. */
+static size_t
+sent_by(const struct conn *c)
+{
+	return evbuffer_get_length(c->in) + (c->intake != NULL ? c->intake->size : 0);
+}
+
+/* The connection with most input that is not taken in, among those of the user who has most. NULL when there is none. */
 static struct conn *
 largest_sender(const struct conn_owner *owner)
 {
@@ -513,14 +597,14 @@ largest_sender(const struct conn_owner *owner)
 	size_t most = 0;
 
 	for (struct conn *c = owner->conns; c != NULL; c = c->next) {
-		size_t length = evbuffer_get_length(c->in), total = 0;
+		size_t length = sent_by(c), total = 0;
 
 		if (length == 0)
 			continue;
 		for (const struct conn *d = owner->conns; d != NULL; d = d->next)
 			if (d->peer.uid == c->peer.uid)
-				total += evbuffer_get_length(d->in);
-		if (total > most || (total == most && length > evbuffer_get_length(found->in))) {
+				total += sent_by(d);
+		if (total > most || (total == most && length > sent_by(found))) {
 			found = c;
 			most = total;
 		}
@@ -528,15 +612,14 @@ largest_sender(const struct conn_owner *owner)
 	return found;
 }
 
-/* Makes room for half-sent requests at the cost of whoever takes most of it, not of whoever comes last. */
+/* Makes room for requests that are not taken in at the cost of whoever takes most of it, not of whoever comes last. */
 static void
 refuse_largest(struct conn *reader)
 {
 	struct conn_owner *owner = reader->owner;
+	struct conn *c;
 
-	while (input_total > owner->input_bytes) {
-		struct conn *c = largest_sender(owner);
-
+	while (input_total > owner->input_bytes && (c = largest_sender(owner)) != NULL) {
 		refuse(c, RPC_overloaded, "too many half-sent requests are waiting", owner->input_bytes);
 		if (c != reader)
 			close_if_done(c);
@@ -554,7 +637,7 @@ prune_fds(struct conn *c)
 static void
 handle_lines(struct conn *c)
 {
-	while (!c->dead && !c->eof && !c->lost) {
+	while (!c->dead && !c->eof && !c->lost && c->intake == NULL) {
 		struct evbuffer_ptr start, eol;
 		size_t length = evbuffer_get_length(c->in);
 
@@ -651,6 +734,19 @@ half_closed(struct conn *c)
 		watch_hangup(c);
 }
 
+/* Ends what a handler for the connection began: now it may be freed. */
+static void
+leave(struct conn *c, bool broken)
+{
+	c->busy = false;
+	if (c->dead)
+		conn_free(c);
+	else if (broken || c->lost)
+		conn_close(c);
+	else
+		close_if_done(c);
+}
+
 static void
 on_readable(evutil_socket_t sock, short what, void *arg)
 {
@@ -666,7 +762,7 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 	if (c->eof)
 		return;
 	c->busy = true;
-	for (int i = 0; i < READS_PER_EVENT && !c->dead && !c->eof && !c->lost; i++) {
+	for (int i = 0; i < READS_PER_EVENT && !c->dead && !c->eof && !c->lost && c->intake == NULL; i++) {
 		n = read_some(c);
 		if (n <= 0)
 			break;
@@ -678,13 +774,29 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 		else
 			half_closed(c);
 	}
-	c->busy = false;
-	if (c->dead)
-		conn_free(c);
-	else if (n == -2 || c->lost)
-		conn_close(c);
-	else
-		close_if_done(c);
+	leave(c, n == -2);
+}
+
+/* A line has been taken in: acts on it, and reads on. */
+static void
+taken_in(struct offload_job *job)
+{
+	struct intake *it = (struct intake *)job;
+	struct conn *c = it->conn;
+
+	input_total -= it->size;
+	if (c == NULL) {
+		intake_free(it);
+		return;
+	}
+	c->intake = NULL;
+	c->busy = true;
+	act(c, it);
+	intake_free(it);
+	handle_lines(c);
+	if (!c->dead && !c->eof && !c->lost && c->intake == NULL && event_add(c->read_event, NULL) != 0)
+		c->lost = true;
+	leave(c, false);
 }
 
 void

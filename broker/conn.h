@@ -11,9 +11,10 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "broker/intake.h"
 #include "broker/jsonrpc.h"
 
-#define CONN_FDS_MAX 4 /* descriptors beside one line; more are an error of that line */
+#define CONN_FDS_MAX INTAKE_FDS_MAX /* more are an error of their line */
 
 struct conn;
 
@@ -32,6 +33,8 @@ struct rpc_call {
 	json_t *id;          /* owned; NULL for a notification */
 	int fds[CONN_FDS_MAX];
 	int nfds;            /* owned: what the handler does not take is closed with the call */
+	void *prepared;      /* what conn_owner.methods made of the parameters; owned, as the descriptors are */
+	void (*discard)(void *prepared);
 	void (*gone)(struct rpc_call *call);    /* the client closed; set by the handler, may be NULL */
 	void (*drained)(struct rpc_call *call); /* the client has read what was queued; may be NULL */
 	void *arg;           /* the handler's */
@@ -42,10 +45,11 @@ struct rpc_call {
 /* The server side that a connection reports to. */
 struct conn_owner {
 	struct event_base *base;
+	struct offload *offload; /* for lines that take long; NULL: everything is done in the loop */
+	struct intake_methods methods;
 	size_t request_bytes;  /* longest line */
-	unsigned request_depth;
 	size_t backlog_bytes;  /* most that may wait for a client that does not read, answers of open batches included */
-	size_t input_bytes;    /* most that all connections together may have half-received */
+	size_t input_bytes;    /* most that all connections together may have sent that is not taken in yet */
 	unsigned stall_s;      /* a client that reads nothing for so long while output waits is dropped */
 	void (*request)(void *arg, struct rpc_call *call, const struct jsonrpc_request *request);
 	void (*closed)(void *arg, struct conn *c); /* before it is freed */
@@ -88,7 +92,7 @@ void call_notify(struct rpc_call *call, const char *method, json_t *params);
 /* call_backlog - bytes that wait to be read by the client of this call; 0 when it is gone. */
 size_t call_backlog(const struct rpc_call *call);
 
-/* conn_input_total - bytes half-received over all connections, for metrics. */
+/* conn_input_total - bytes sent and not taken in yet over all connections, for metrics. */
 size_t conn_input_total(void);
 
 #endif

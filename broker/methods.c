@@ -11,6 +11,7 @@
 #include "base/proto.h"
 #include "base/version.h"
 #include "broker/broker.h"
+#include "broker/prepare.h"
 #include "broker/records.h"
 #include "broker/run_request.h"
 #include "broker/run_result.h"
@@ -22,7 +23,8 @@
 static void
 method_run(struct broker *b, struct rpc_call *call, const json_t *params)
 {
-	runs_run(b->runs, call, params);
+	(void)params; /* as prepared */
+	runs_run(b->runs, call);
 }
 
 static void
@@ -213,21 +215,17 @@ module_stored(void *arg, struct imsg *m, const struct err *why)
 	record_op(op);
 }
 
-/* Verifies the bytes of a module that is to be stored. Fills in the operation; fails with what a client is told. */
+/* Verifies a module that is to be stored. Fills in the operation; fails with what a client is told. */
 static int
 verify_source(struct module_op *op, const struct module_source *source, struct rpc_failure *f)
 {
-	struct memfd_map map;
 	struct err e = {0};
 	int rc;
 
-	if (memfd_map(source->fd, source->size, &map, &e) != 0)
-		return rpc_fail(f, RPC_internal_error, "%s", e.msg);
-	op->digest = digest_of(map.data, map.size);
+	op->digest = source->facts->module;
 	op->size = source->size;
-	rc = signature_check(map.data, map.size, source->signature, source->signature_length, op->broker->keyring, time(NULL),
+	rc = signature_judge(source->facts, source->signature, source->signature_length, op->broker->keyring, time(NULL),
 	    &op->verdict, &e);
-	memfd_unmap(&map);
 	if (rc != 0)
 		return rpc_fail(f, modules_error(rc), "%s", e.msg);
 	if (op->verdict.kind == SIGNATURE_NONE && op->broker->ceiling->signature_module == POLICY_SIGNATURE_REQUIRED)
@@ -256,23 +254,21 @@ put_source(struct module_op *op, const struct module_source *source, struct rpc_
 static void
 method_module_put(struct broker *b, struct rpc_call *call, const json_t *params)
 {
-	struct module_source source = {.fd = -1};
 	struct module_op *op = op_new(b, call, "module.put");
+	const struct module_source *source;
 	struct rpc_failure f = {0};
+	struct prepared *p;
 
-	if (op == NULL)
-		rpc_fail(&f, RPC_internal_error, "out of memory");
-	else if (module_source_parse(params, call->fds, call->nfds, (size_t)b->config->module_bytes, &source, &f) == 0 &&
-	    source.fd < 0)
-		rpc_fail(&f, RPC_invalid_params, "module.put needs the module's bytes: \"wasm\" or \"descriptor\"");
-	else if (source.fd >= 0 && verify_source(op, &source, &f) == 0 && put_source(op, &source, &f) == 0) {
-		module_source_clear(&source);
-		return;
-	}
-	module_source_clear(&source);
+	(void)params; /* as prepared */
 	if (op == NULL) {
+		rpc_fail(&f, RPC_internal_error, "out of memory");
 		call_fail(call, &f);
 		return;
+	}
+	if ((p = prepare_result(call, &f)) != NULL) {
+		source = &p->request.module;
+		if (verify_source(op, source, &f) == 0 && put_source(op, source, &f) == 0)
+			return;
 	}
 	b->counts.refused++;
 	records_refused(b, call->peer, "module.put", f.error, f.detail, &op->digest);

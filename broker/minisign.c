@@ -100,19 +100,24 @@ comment_message(const uint8_t signature[64], const char *comment, size_t length,
 	return 64 + length;
 }
 
-int
-minisign_verify(const struct minisign *sig, const struct keys_public *key, const void *data, size_t length,
-    struct err *e)
+void
+minisign_hash(const void *data, size_t length, uint8_t hash[MINISIGN_HASH_SIZE])
 {
-	uint8_t hash[crypto_generichash_BYTES_MAX], message[64 + MINISIGN_COMMENT_MAX];
+	crypto_generichash(hash, MINISIGN_HASH_SIZE, data, length, NULL, 0);
+}
+
+int
+minisign_verify_hash(const struct minisign *sig, const struct keys_public *key,
+    const uint8_t hash[MINISIGN_HASH_SIZE], struct err *e)
+{
+	uint8_t message[64 + MINISIGN_COMMENT_MAX];
 	char number[KEYS_NUMBER_TEXT], kid[KEYS_KID_TEXT];
 	size_t message_length;
 
 	if (memcmp(sig->number, key->number, sizeof(sig->number)) != 0)
 		return err_set(e, ERR_SIGNATURE, "the detached signature is by key number %s, not by key %s",
 		    keys_number_text(sig->number, number), keys_kid_text(key->key, kid));
-	crypto_generichash(hash, sizeof(hash), data, length, NULL, 0);
-	if (crypto_sign_ed25519_verify_detached(sig->signature, hash, sizeof(hash), key->key) != 0)
+	if (crypto_sign_ed25519_verify_detached(sig->signature, hash, MINISIGN_HASH_SIZE, key->key) != 0)
 		return err_set(e, ERR_SIGNATURE, "the detached signature does not fit these bytes: they were changed after "
 		    "signing, or it belongs to another file");
 	message_length = comment_message(sig->signature, sig->comment, sig->comment_length, message);
@@ -122,11 +127,21 @@ minisign_verify(const struct minisign *sig, const struct keys_public *key, const
 }
 
 int
+minisign_verify(const struct minisign *sig, const struct keys_public *key, const void *data, size_t length,
+    struct err *e)
+{
+	uint8_t hash[MINISIGN_HASH_SIZE];
+
+	minisign_hash(data, length, hash);
+	return minisign_verify_hash(sig, key, hash, e);
+}
+
+int
 minisign_sign(const struct keys_secret *key, const void *data, size_t length, const char *comment, char **text,
     struct err *e)
 {
 	struct signature_line s = {.algorithm = {'E', 'D'}};
-	uint8_t hash[crypto_generichash_BYTES_MAX], message[64 + MINISIGN_COMMENT_MAX], second[64];
+	uint8_t hash[MINISIGN_HASH_SIZE], message[64 + MINISIGN_COMMENT_MAX], second[64];
 	char base64[SIGNATURE_BASE64], base64_second[COMMENT_BASE64], kid[KEYS_KID_TEXT];
 	size_t comment_length = strlen(comment), message_length;
 
@@ -134,7 +149,7 @@ minisign_sign(const struct keys_secret *key, const void *data, size_t length, co
 		return err_set(e, ERR_INVAL, "a trusted comment is one line of printable text, at most %d bytes",
 		    MINISIGN_COMMENT_MAX);
 	memcpy(s.number, key->number, sizeof(s.number));
-	crypto_generichash(hash, sizeof(hash), data, length, NULL, 0);
+	minisign_hash(data, length, hash);
 	crypto_sign_ed25519_detached(s.signature, NULL, hash, sizeof(hash), key->key);
 	message_length = comment_message(s.signature, comment, comment_length, message);
 	crypto_sign_ed25519_detached(second, NULL, message, message_length, key->key);

@@ -21,6 +21,7 @@
  */
 #define MINISIGN_SIZE_MAX    8192 /* bytes of the text */
 #define MINISIGN_COMMENT_MAX 1024 /* bytes of either comment */
+#define MINISIGN_HASH_SIZE   64
 
 struct minisign {
 	uint8_t number[KEYS_NUMBER_SIZE];
@@ -32,6 +33,13 @@ struct minisign {
 
 /* minisign_parse - read the text. 0, or ERR_SIGNATURE with the reason and *out untouched. Borrows `text` in *out. */
 int minisign_parse(const char *text, size_t length, struct minisign *out, struct err *e);
+
+/* minisign_hash - what is signed: BLAKE2b-512 of data[0..length]. Slow for a large file; all else is quick. */
+void minisign_hash(const void *data, size_t length, uint8_t hash[MINISIGN_HASH_SIZE]);
+
+/* minisign_verify_hash - minisign_verify, of data with that hash. */
+int minisign_verify_hash(const struct minisign *sig, const struct keys_public *key,
+    const uint8_t hash[MINISIGN_HASH_SIZE], struct err *e);
 
 /*
  * minisign_verify - that both signatures of `sig` are `key`'s, over data[0..length]. 0, or ERR_SIGNATURE saying

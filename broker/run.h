@@ -46,7 +46,6 @@ struct run {
 	struct share *share;         /* its owner's, while it is active */
 	struct rpc_call **calls;     /* who waits for the result; the first gets the stream */
 	size_t ncalls;
-	struct digest fingerprint;   /* of the request, when it has a key */
 
 	struct run_request request;
 	struct digest module;

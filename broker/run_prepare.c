@@ -6,7 +6,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/memfd.h"
 #include "base/utf8.h"
 #include "broker/denial.h"
 #include "broker/run.h"
@@ -289,39 +288,23 @@ module_found(void *arg, const struct module *m, enum rpc_error error, const stru
 		run_prepare(run, m->fd, m->size);
 }
 
-/* Verifies a module whose bytes came with the request. */
-static int
-verify_bytes(struct run *run, struct err *e)
-{
-	struct module_source *m = &run->request.module;
-	struct memfd_map map;
-	int rc = memfd_map(m->fd, m->size, &map, e);
-
-	if (rc != 0)
-		return rc;
-	rc = signature_check(map.data, map.size, m->signature, m->signature_length, run->runs->broker->keyring, time(NULL),
-	    &run->verdict, e);
-	/* A module that is refused is named on record too; one that is not has its digest in the verdict. */
-	run->module = rc == 0 ? run->verdict.module : digest_of(map.data, map.size);
-	memfd_unmap(&map);
-	return rc;
-}
-
 void
 run_verify(struct run *run)
 {
+	const struct module_source *m = &run->request.module;
 	struct broker *b = run->runs->broker;
 	struct err e = {0};
 	int rc;
 
-	if (run->request.module.fd < 0) {
-		run->module = run->request.module.digest;
+	if (m->fd < 0) {
+		run->module = m->digest;
 		run->module_wait = modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_found, run);
 		return;
 	}
-	rc = verify_bytes(run, &e);
+	run->module = m->facts->module; /* one that is refused is named on record too */
+	rc = signature_judge(m->facts, m->signature, m->signature_length, b->keyring, time(NULL), &run->verdict, &e);
 	if (rc != 0)
 		run_end_early(run, modules_error(rc), &e);
 	else if (run_decide(run) == 0)
-		run_prepare(run, run->request.module.fd, run->request.module.size);
+		run_prepare(run, m->fd, m->size);
 }

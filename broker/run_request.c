@@ -167,7 +167,25 @@ module_source_clear(struct module_source *m)
 	if (m->fd >= 0)
 		close(m->fd);
 	free(m->signature);
+	free(m->facts);
 	*m = (struct module_source){.fd = -1};
+}
+
+int
+module_source_read(struct module_source *m, struct rpc_failure *f)
+{
+	struct memfd_map map;
+	struct err e = {0};
+
+	if (m->fd < 0)
+		return 0;
+	if ((m->facts = malloc(sizeof(*m->facts))) == NULL)
+		return rpc_fail(f, RPC_internal_error, "out of memory");
+	if (memfd_map(m->fd, m->size, &map, &e) != 0)
+		return rpc_fail(f, RPC_internal_error, "%s", e.msg);
+	signature_read(map.data, map.size, m->signature != NULL, m->facts);
+	memfd_unmap(&map);
+	return 0;
 }
 
 /* --- arguments, environment, input ---------------------------------------------------------------------------- */
@@ -343,6 +361,22 @@ out:
 	r.input = digest_of(r.blob, r.blob_length);
 	*out = r;
 	return 0;
+}
+
+void
+run_request_fingerprint(struct run_request *r, const json_t *params)
+{
+	struct digest parts[2] = {r->module.facts != NULL ? r->module.facts->module : r->module.digest, {{0}}};
+	json_t *rest = json_copy((json_t *)(uintptr_t)params);
+	char *text;
+
+	json_object_del(rest, "module");
+	text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS);
+	if (text != NULL)
+		parts[1] = digest_of(text, strlen(text));
+	free(text);
+	json_decref(rest);
+	r->fingerprint = digest_of(parts, sizeof(parts));
 }
 
 void

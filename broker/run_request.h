@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "broker/jsonrpc.h"
+#include "broker/signature.h"
 #include "policy/policy.h"
 
 #define RUN_ARGS_MAX 65536 /* arguments, and environment variables, in one request */
@@ -22,6 +23,7 @@ struct module_source {
 	struct digest digest;   /* when fd is -1 */
 	char *signature;        /* detached, owned; NULL for none */
 	size_t signature_length;
+	struct signature_facts *facts; /* of the bytes, owned; NULL until they are read */
 };
 
 /* What a client asks to be run. Owns everything in it. */
@@ -38,6 +40,7 @@ struct run_request {
 	bool stream_output;
 	bool stream_input;
 	char *key;              /* idempotency key; NULL for none */
+	struct digest fingerprint; /* of all that is asked for, when there is a key */
 };
 
 /*
@@ -50,6 +53,9 @@ int module_source_parse(const json_t *json, int *fds, int nfds, size_t size_max,
     struct rpc_failure *f);
 void module_source_clear(struct module_source *m);
 
+/* module_source_read - set m->facts, unless it is given by digest. Slow for a large module. */
+int module_source_read(struct module_source *m, struct rpc_failure *f);
+
 /*
  * run_request_parse - read the params of `run`. Unknown members are refused, with the nearest known name. Returns 0, or
  * -1 with the failure and nothing to clear.
@@ -57,6 +63,9 @@ void module_source_clear(struct module_source *m);
 int run_request_parse(const json_t *params, int *fds, int nfds, size_t module_max, struct run_request *out,
     struct rpc_failure *f);
 void run_request_clear(struct run_request *r);
+
+/* run_request_fingerprint - set r->fingerprint, so that a key used again for something else is noticed. */
+void run_request_fingerprint(struct run_request *r, const json_t *params);
 
 /* run_request_shed - free all but the key and the flags: what an ended run is still asked for. */
 void run_request_shed(struct run_request *r);

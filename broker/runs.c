@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/memfd.h"
+#include "broker/prepare.h"
 #include "broker/run.h"
 
 #define INPUT_MAX (8 * 1024 * 1024) /* bytes of input in one run.input */
@@ -361,28 +361,6 @@ admit_bytes(const struct runs *r, uid_t owner, const struct run_request *q, stru
 	return 0;
 }
 
-/* A digest of what is asked for, so that a key used again for something else is noticed. */
-static struct digest
-fingerprint_of(const struct run *run, const json_t *params)
-{
-	struct digest parts[2] = {run->request.module.digest, {{0}}};
-	json_t *rest = json_copy((json_t *)(uintptr_t)params);
-	struct memfd_map map;
-	char *text;
-
-	json_object_del(rest, "module");
-	text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS);
-	if (text != NULL)
-		parts[1] = digest_of(text, strlen(text));
-	free(text);
-	json_decref(rest);
-	if (run->request.module.fd >= 0 && memfd_map(run->request.module.fd, run->request.module.size, &map, NULL) == 0) {
-		parts[0] = digest_of(map.data, map.size);
-		memfd_unmap(&map);
-	}
-	return digest_of(parts, sizeof(parts));
-}
-
 /* A request whose key is known already: the same request shares the run, another is refused. Takes the call. */
 static void
 join(struct run *run, struct rpc_call *call, const struct digest *fingerprint)
@@ -390,7 +368,7 @@ join(struct run *run, struct rpc_call *call, const struct digest *fingerprint)
 	struct rpc_failure f = {0};
 	struct rpc_call **more;
 
-	if (!digest_equal(&run->fingerprint, fingerprint)) {
+	if (!digest_equal(&run->request.fingerprint, fingerprint)) {
 		rpc_fail(&f, RPC_key_in_use, "the key belongs to %s, which was another request", run->id);
 		call_fail(call, &f);
 		return;
@@ -415,21 +393,38 @@ join(struct run *run, struct rpc_call *call, const struct digest *fingerprint)
 		run_answer_all(run);
 }
 
+/* Takes the request of a call, if there is room for it. Returns 0, or -1 with the failure. */
+static int
+take_request(struct runs *r, struct rpc_call *call, struct run_request *request, struct rpc_failure *f)
+{
+	struct prepared *p;
+
+	if (admit(r, call->peer.uid, f) != 0 || (p = prepare_result(call, f)) == NULL ||
+	    admit_bytes(r, call->peer.uid, &p->request, f) != 0)
+		return -1;
+	*request = p->request;
+	p->request = (struct run_request){.module = {.fd = -1}};
+	return 0;
+}
+
 void
-runs_run(struct runs *r, struct rpc_call *call, const json_t *params)
+runs_run(struct runs *r, struct rpc_call *call)
 {
 	struct broker *b = r->broker;
-	struct run_request request = {.module = {.fd = -1}};
+	struct run_request request;
 	struct rpc_failure f = {0};
 	struct run *run, *other;
 
-	if (admit(r, call->peer.uid, &f) != 0 ||
-	    run_request_parse(params, call->fds, call->nfds, (size_t)b->config->module_bytes, &request, &f) != 0 ||
-	    admit_bytes(r, call->peer.uid, &request, &f) != 0) {
-		run_request_clear(&request);
+	if (take_request(r, call, &request, &f) != 0) {
 		records_refused(b, call->peer, "run", f.error, f.detail, NULL);
 		b->counts.refused++;
 		call_fail(call, &f);
+		return;
+	}
+	other = request.key != NULL ? run_by_key(r, call->peer.uid, request.key) : NULL;
+	if (other != NULL) {
+		join(other, call, &request.fingerprint);
+		run_request_clear(&request);
 		return;
 	}
 	if ((run = run_new(r, call)) == NULL) {
@@ -440,20 +435,6 @@ runs_run(struct runs *r, struct rpc_call *call, const json_t *params)
 	}
 	run->request = request;
 	run_hold(run, bytes_of(&request));
-	if (request.key != NULL) {
-		char *key = run->request.key;
-
-		run->fingerprint = fingerprint_of(run, params);
-		run->request.key = NULL; /* so that it does not find itself */
-		other = run_by_key(r, call->peer.uid, key);
-		run->request.key = key;
-		if (other != NULL) {
-			run->ncalls = 0;
-			join(other, call, &run->fingerprint);
-			run_free(run);
-			return;
-		}
-	}
 	call->arg = run;
 	call->gone = run_on_gone;
 	call->drained = run_on_drained;
@@ -584,10 +565,8 @@ void
 runs_input(struct runs *r, struct rpc_call *call, const json_t *params)
 {
 	static const char *const names[] = {"run_id", "key", "request", "data", "end"};
-	const json_t *data = json_object_get(params, "data");
 	struct rpc_failure f = {0};
-	uint8_t *bytes = NULL;
-	size_t length = 0;
+	struct prepared *input;
 	struct err e = {0};
 	struct run *run;
 	int rc;
@@ -603,11 +582,10 @@ runs_input(struct runs *r, struct rpc_call *call, const json_t *params)
 		rpc_fail(&f, RPC_overloaded, "wait for the answer to the run.input before");
 		goto fail;
 	}
-	if (data != NULL && bytes_parse(data, "data", &bytes, &length, &f) != 0)
+	if ((input = prepare_result(call, &f)) == NULL)
 		goto fail;
-	if (length > INPUT_MAX) {
-		free(bytes);
-		rpc_fail(&f, RPC_request_too_large, "input of %zu bytes: send at most %d at a time", length, INPUT_MAX);
+	if (input->length > INPUT_MAX) {
+		rpc_fail(&f, RPC_request_too_large, "input of %zu bytes: send at most %d at a time", input->length, INPUT_MAX);
 		goto fail;
 	}
 	if (call->id != NULL) {
@@ -615,8 +593,7 @@ runs_input(struct runs *r, struct rpc_call *call, const json_t *params)
 		call->gone = on_input_gone;
 		run->input_call = call;
 	}
-	rc = run->job == NULL ? ERR_EOF : send_input(run, bytes, length, json_is_true(json_object_get(params, "end")), &e);
-	free(bytes);
+	rc = run->job == NULL ? ERR_EOF : send_input(run, input->data, input->length, json_is_true(json_object_get(params, "end")), &e);
 	if (call->id == NULL)
 		call_result(call, json_null());
 	else if (rc != 0 || channel_queued(run->job) == 0)

@@ -28,7 +28,7 @@ struct runs *runs_new(struct broker *b);
 void runs_free(struct runs *r);
 
 /* The methods `run`, `run.cancel`, `run.get` and `run.input`: each ends `call`, now or later. */
-void runs_run(struct runs *r, struct rpc_call *call, const json_t *params);
+void runs_run(struct runs *r, struct rpc_call *call);
 void runs_cancel(struct runs *r, struct rpc_call *call, const json_t *params);
 void runs_get(struct runs *r, struct rpc_call *call, const json_t *params);
 void runs_input(struct runs *r, struct rpc_call *call, const json_t *params);

@@ -5,9 +5,6 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "broker/minisign.h"
-#include "broker/wasmsig.h"
-
 const char *
 signature_kind_name(enum signature_kind kind)
 {
@@ -71,13 +68,13 @@ find_embedded(const struct wasmsig *sig, const struct keyring *ring, int64_t now
 }
 
 static int
-check_embedded(const struct wasmsig *sig, const struct keyring *ring, int64_t now, struct signature_verdict *v,
+check_embedded(const struct signature_facts *facts, const struct keyring *ring, int64_t now, struct signature_verdict *v,
     struct err *e)
 {
 	int rc;
 
-	if ((rc = find_embedded(sig, ring, now, &v->key, e)) != 0 ||
-	    (rc = wasmsig_verify(sig, v->key->public.key, e)) != 0)
+	if ((rc = find_embedded(&facts->embedded, ring, now, &v->key, e)) != 0 ||
+	    (rc = wasmsig_verify_hash(&facts->embedded, facts->embedded_hash, v->key->public.key, e)) != 0)
 		return rc;
 	v->kind = SIGNATURE_EMBEDDED;
 	memcpy(v->kid, v->key->kid, sizeof(v->kid));
@@ -85,7 +82,7 @@ check_embedded(const struct wasmsig *sig, const struct keyring *ring, int64_t no
 }
 
 static int
-check_detached(const uint8_t *wasm, size_t length, const char *detached, size_t detached_length,
+check_detached(const struct signature_facts *facts, const char *detached, size_t detached_length,
     const struct keyring *ring, int64_t now, struct signature_verdict *v, struct err *e)
 {
 	const struct keyring_key *key;
@@ -99,7 +96,7 @@ check_detached(const uint8_t *wasm, size_t length, const char *detached, size_t 
 		return err_set(e, ERR_NOTFOUND, "the detached signature is by key number %s, %s",
 		    keys_number_text(sig.number, number), why_unknown(ring));
 	if ((rc = keyring_key_usable(key, now, e)) != 0 ||
-	    (rc = minisign_verify(&sig, &key->public, wasm, length, e)) != 0)
+	    (rc = minisign_verify_hash(&sig, &key->public, facts->detached_hash, e)) != 0)
 		return rc;
 	if (v->kind == SIGNATURE_NONE) {
 		v->kind = SIGNATURE_DETACHED;
@@ -115,29 +112,53 @@ check_detached(const uint8_t *wasm, size_t length, const char *detached, size_t 
 	return 0;
 }
 
+void
+signature_read(const uint8_t *wasm, size_t length, bool detached, struct signature_facts *facts)
+{
+	memset(facts, 0, sizeof(*facts));
+	facts->module = digest_of(wasm, length);
+	facts->parsed = wasmsig_parse(wasm, length, &facts->embedded, &facts->why);
+	if (facts->parsed != 0 && facts->parsed != ERR_NOTFOUND)
+		return;
+	facts->content = facts->module;
+	if (facts->parsed == 0) {
+		facts->content = wasmsig_content(&facts->embedded);
+		wasmsig_hash(&facts->embedded, facts->embedded_hash);
+	}
+	if (detached)
+		minisign_hash(wasm, length, facts->detached_hash);
+	facts->embedded.rest = NULL; /* not to be followed any more */
+}
+
+int
+signature_judge(const struct signature_facts *facts, const char *detached, size_t detached_length,
+    const struct keyring *ring, int64_t now, struct signature_verdict *out, struct err *e)
+{
+	struct signature_verdict v = {.kind = SIGNATURE_NONE, .module = facts->module, .content = facts->content};
+	int rc;
+
+	if ((rc = keyring_current(ring, now, e)) != 0)
+		return rc;
+	if (facts->parsed != 0 && facts->parsed != ERR_NOTFOUND)
+		return err_set(e, facts->parsed, "%s", facts->why.msg);
+	if ((rc = check_module(ring, &v, e)) != 0)
+		return rc;
+	if (facts->parsed == 0 && (rc = check_embedded(facts, ring, now, &v, e)) != 0)
+		return rc;
+	if (detached != NULL && (rc = check_detached(facts, detached, detached_length, ring, now, &v, e)) != 0)
+		return rc;
+	*out = v;
+	return 0;
+}
+
 int
 signature_check(const uint8_t *wasm, size_t length, const char *detached, size_t detached_length,
     const struct keyring *ring, int64_t now, struct signature_verdict *out, struct err *e)
 {
-	struct signature_verdict v = {.kind = SIGNATURE_NONE};
-	struct wasmsig sig;
-	int rc, parsed;
+	struct signature_facts facts;
 
-	if ((rc = keyring_current(ring, now, e)) != 0)
-		return rc;
-	parsed = wasmsig_parse(wasm, length, &sig, e);
-	if (parsed != 0 && parsed != ERR_NOTFOUND)
-		return parsed;
-	v.module = digest_of(wasm, length);
-	v.content = parsed == 0 ? wasmsig_content(&sig) : v.module;
-	if ((rc = check_module(ring, &v, e)) != 0)
-		return rc;
-	if (parsed == 0 && (rc = check_embedded(&sig, ring, now, &v, e)) != 0)
-		return rc;
-	if (detached != NULL && (rc = check_detached(wasm, length, detached, detached_length, ring, now, &v, e)) != 0)
-		return rc;
-	*out = v;
-	return 0;
+	signature_read(wasm, length, detached != NULL, &facts);
+	return signature_judge(&facts, detached, detached_length, ring, now, out, e);
 }
 
 int

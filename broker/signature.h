@@ -3,6 +3,7 @@
 #ifndef BROKER_SIGNATURE_H
 #define BROKER_SIGNATURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,6 +11,8 @@
 #include "base/err.h"
 #include "broker/keyring.h"
 #include "broker/keys.h"
+#include "broker/minisign.h"
+#include "broker/wasmsig.h"
 
 enum signature_kind {
 	SIGNATURE_NONE = 0,
@@ -28,6 +31,29 @@ struct signature_verdict {
 	struct digest module;  /* SHA-256 of all bytes: what runs, stores and receipts call the module */
 	struct digest content; /* SHA-256 without the signature section: the same for every signing of it */
 };
+
+/* What a module's bytes say, whoever's keys count: all that takes long for a large module. */
+struct signature_facts {
+	struct digest module, content; /* as in a verdict; content only of a core module */
+	int parsed;                    /* what wasmsig_parse said, with `why`; 0 when there is an embedded signature: */
+	struct err why;
+	struct wasmsig embedded;       /* its `rest` is gone when the module's bytes are */
+	uint8_t embedded_hash[32];
+	uint8_t detached_hash[MINISIGN_HASH_SIZE];
+};
+
+/*
+ * signature_read - read and hash a module, with what a detached signature needs if `detached`. It needs no keys, so it
+ * can be done where these may change meanwhile.
+ */
+void signature_read(const uint8_t *wasm, size_t length, bool detached, struct signature_facts *facts);
+
+/*
+ * signature_judge - signature_check of a module with these facts, in microseconds. They must be with `detached` when
+ * there is a detached signature.
+ */
+int signature_judge(const struct signature_facts *facts, const char *detached, size_t detached_length,
+    const struct keyring *ring, int64_t now, struct signature_verdict *out, struct err *e);
 
 /*
  * signature_check - find and verify the signatures of a core module.

@@ -279,20 +279,34 @@ put_message(const uint8_t hash[32], uint8_t message[MESSAGE_SIZE])
 	memcpy(message + sizeof(domain) + sizeof(envelope_version), hash, 32);
 }
 
-int
-wasmsig_verify(const struct wasmsig *sig, const uint8_t key[32], struct err *e)
+void
+wasmsig_hash(const struct wasmsig *sig, uint8_t hash[32])
 {
-	uint8_t hash[32], message[MESSAGE_SIZE];
+	crypto_hash_sha256(hash, sig->rest, sig->rest_length);
+}
+
+int
+wasmsig_verify_hash(const struct wasmsig *sig, const uint8_t hash[32], const uint8_t key[32], struct err *e)
+{
+	uint8_t message[MESSAGE_SIZE];
 	char kid[KEYS_KID_TEXT];
 
-	crypto_hash_sha256(hash, sig->rest, sig->rest_length);
-	if (sodium_memcmp(hash, sig->hash, sizeof(hash)) != 0)
+	if (sodium_memcmp(hash, sig->hash, sizeof(sig->hash)) != 0)
 		return err_set(e, ERR_SIGNATURE, "the module was changed after signing: its hash is not the one that was "
 		    "signed");
 	put_message(hash, message);
 	if (crypto_sign_ed25519_verify_detached(sig->signature, message, sizeof(message), key) != 0)
 		return err_set(e, ERR_SIGNATURE, "the embedded signature is not by key %s", keys_kid_text(key, kid));
 	return 0;
+}
+
+int
+wasmsig_verify(const struct wasmsig *sig, const uint8_t key[32], struct err *e)
+{
+	uint8_t hash[32];
+
+	wasmsig_hash(sig, hash);
+	return wasmsig_verify_hash(sig, hash, key, e);
 }
 
 /* Every length in an envelope of ours is below 128, so each takes one byte, the section's size two. */

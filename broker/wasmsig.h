@@ -40,7 +40,13 @@ struct wasmsig {
  */
 int wasmsig_parse(const uint8_t *wasm, size_t length, struct wasmsig *out, struct err *e);
 
-/* wasmsig_verify - that the hash is the rest's and the signature is `key`'s. 0, or ERR_SIGNATURE saying which not. */
+/* wasmsig_hash - what is signed: SHA-256 of the rest. Slow for a large module; all else is quick. */
+void wasmsig_hash(const struct wasmsig *sig, uint8_t hash[32]);
+
+/* wasmsig_verify_hash - that `hash`, which is the rest's, is what was signed, by `key`. 0, or ERR_SIGNATURE saying which not. */
+int wasmsig_verify_hash(const struct wasmsig *sig, const uint8_t hash[32], const uint8_t key[32], struct err *e);
+
+/* wasmsig_verify - both at once. */
 int wasmsig_verify(const struct wasmsig *sig, const uint8_t key[32], struct err *e);
 
 /* wasmsig_content - SHA-256 of the module without its signature section: the digest of the file before signing. */

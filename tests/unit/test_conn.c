@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,11 @@ struct fixture {
 	struct rpc_call *open[OPEN_MAX_CALLS]; /* those of "later" */
 	unsigned nopen, gone, drained, requests, closed;
 	int nfds_last;
+
+	struct conn *second;    /* another connection, for some tests */
+	int second_client;
+	sem_t begun, go;        /* the thread prepares a request; it may go on */
+	unsigned discarded;
 };
 
 static int
@@ -111,6 +117,10 @@ on_closed(void *arg, struct conn *c)
 {
 	struct fixture *f = arg;
 
+	if (c == f->second) {
+		f->second = NULL;
+		return;
+	}
 	assert_ptr_equal(c, f->conn);
 	f->conn = NULL;
 	f->closed++;
@@ -124,7 +134,7 @@ set_up(void **state)
 
 	memset(&f, 0, sizeof(f));
 	f.base = event_base_new();
-	f.owner = (struct conn_owner){.base = f.base, .request_bytes = LIMIT, .request_depth = 16, .backlog_bytes = BACKLOG,
+	f.owner = (struct conn_owner){.base = f.base, .request_bytes = LIMIT, .methods = {.request_depth = 16}, .backlog_bytes = BACKLOG,
 	    .input_bytes = 2 * LIMIT, .stall_s = 60, .request = on_request, .closed = on_closed, .arg = &f};
 	f.fds_before = open_descriptors();
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) != 0)
@@ -142,7 +152,11 @@ tear_down(void **state)
 	struct fixture *f = *state;
 	int left;
 
+	sem_post(&f->go);
 	conn_close_all(&f->owner);
+	offload_free(f->owner.offload);
+	if (f->second_client > 0)
+		close(f->second_client);
 	if (f->client >= 0)
 		close(f->client);
 	free(f->in);
@@ -791,6 +805,154 @@ client_without_an_identity_is_told_so(void **state)
 }
 
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define THREAD(test) cmocka_unit_test_setup_teardown(test, set_up_thread, tear_down)
+
+/* --- lines that take long --------------------------------------------------------------------------------------- */
+
+static struct fixture *of_prepare;
+
+/* What a method would do with long parameters: here, wait until it may go on. Short lines come here too, in the loop. */
+static void *
+prepare(const void *arg, const struct jsonrpc_request *request, int *fds, int nfds)
+{
+	(void)fds;
+	(void)nfds;
+	if (request->params == NULL)
+		return NULL;
+	sem_post(&of_prepare->begun);
+	sem_wait(&of_prepare->go);
+	return (void *)(uintptr_t)arg;
+}
+
+static void
+discard(void *prepared)
+{
+	assert_ptr_equal(prepared, of_prepare);
+	of_prepare->discarded++;
+}
+
+static int
+set_up_thread(void **state)
+{
+	struct fixture *f;
+	int sv[2];
+
+	if (set_up(state) != 0)
+		return -1;
+	of_prepare = f = *state;
+	sem_init(&f->begun, 0, 0);
+	sem_init(&f->go, 0, 0);
+	f->owner.methods = (struct intake_methods){prepare, discard, f, 16};
+	f->owner.offload = offload_new(f->base, NULL);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) != 0)
+		return -1;
+	f->second_client = sv[1];
+	f->second = conn_new(&f->owner, sv[0], NULL);
+	return f->owner.offload != NULL && f->second != NULL ? 0 : -1;
+}
+
+/* Sends a request that is long enough for the thread, and waits until it is there. */
+static void
+say_long(struct fixture *f, const char *behind)
+{
+	size_t length = 100000;
+	char *line = malloc(length + 100);
+	int n = snprintf(line, 100, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"big\",\"params\":[7");
+
+	memset(line + n, ' ', length);
+	memcpy(line + n + length, "]}\n", 4);
+	say(f, line);
+	say(f, behind);
+	free(line);
+	while (sem_trywait(&f->begun) != 0)
+		turn(f);
+}
+
+static void
+expect_at_length(struct fixture *f, const char *text)
+{
+	while (f->in_length == 0 && !f->client_eof) {
+		turn(f);
+		fetch(f);
+	}
+	expect(f, text);
+}
+
+#define SEVEN "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"xxxxxxx\"}"
+
+static void
+others_are_answered_while_a_long_line_is_taken_in(void **state)
+{
+	static const char ask[] = CALL("echo", "5") "\n";
+	struct fixture *f = *state;
+	char got[100] = "";
+	ssize_t n = -1;
+
+	say_long(f, CALL("echo", "2") "\n");
+	assert_int_equal(send(f->second_client, ask, sizeof(ask) - 1, 0), sizeof(ask) - 1);
+	while (n < 0) {
+		turn(f);
+		n = recv(f->second_client, got, sizeof(got) - 1, MSG_DONTWAIT);
+	}
+	assert_non_null(strstr(got, "\"id\":5"));
+	assert_int_equal(f->requests, 1);
+	assert_true(conn_input_total() >= 100000);
+	assert_int_equal(conn_unfinished(&f->owner), 1);
+	sem_post(&f->go);
+	expect_at_length(f, SEVEN);
+	expect_at_length(f, NULL_RESULT("2")); /* which came behind it */
+	assert_int_equal(conn_input_total(), 0);
+	assert_int_equal(f->discarded, 1);
+}
+
+static void
+client_may_go_while_its_line_is_taken_in(void **state)
+{
+	struct fixture *f = *state;
+
+	say_long(f, "");
+	conn_close(f->conn);
+	assert_int_equal(f->closed, 1);
+	assert_true(conn_input_total() >= 100000); /* the memory is not free yet */
+	sem_post(&f->go);
+	while (conn_input_total() > 0)
+		turn(f);
+	assert_int_equal(f->requests, 0);
+	assert_int_equal(f->discarded, 1);
+}
+
+static void
+half_closed_client_gets_the_answer_to_a_long_line(void **state)
+{
+	struct fixture *f = *state;
+
+	say_long(f, CALL("echo", "2"));
+	shutdown(f->client, SHUT_WR);
+	turn(f);
+	sem_post(&f->go);
+	expect_at_length(f, SEVEN);
+	expect_at_length(f, NULL_RESULT("2"));
+	while (f->closed == 0)
+		turn(f);
+}
+
+static void
+long_line_that_is_not_json_is_answered_by_the_thread(void **state)
+{
+	struct fixture *f = *state;
+	char *line = malloc(100001);
+
+	memset(line, '[', 100000);
+	line[99999] = '\n';
+	line[100000] = '\0';
+	say(f, line);
+	free(line);
+	while (f->in_length == 0) {
+		turn(f);
+		fetch(f);
+	}
+	expect_error(f, -32700, "null");
+}
 
 int
 main(void)
@@ -828,6 +990,10 @@ main(void)
 	    T(calls_are_told_when_the_client_has_read),
 	    T(closing_all_tells_the_calls),
 	    T(client_without_an_identity_is_told_so),
+	    THREAD(others_are_answered_while_a_long_line_is_taken_in),
+	    THREAD(client_may_go_while_its_line_is_taken_in),
+	    THREAD(half_closed_client_gets_the_answer_to_a_long_line),
+	    THREAD(long_line_that_is_not_json_is_answered_by_the_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
