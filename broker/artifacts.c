@@ -48,13 +48,16 @@ struct entry {
 	struct event *deadline;
 	bool timed_out;
 	bool abandoned;       /* COMPILING: killed, because nobody waited any more */
+	bool ready;           /* COMPILING: READY has come */
 	bool done;            /* COMPILING: COMPILED or FAILED has come */
+	uint64_t claimed_size; /* of the artifact, as the compiler says */
 	uint64_t compile_us;
 	enum rpc_error error;
 	struct err why;
 };
 
-#define BUCKETS 1024
+#define BUCKETS        1024
+#define CLOCK_SLACK_US 1000 /* between what two processes measure */
 
 struct artifacts {
 	struct event_base *base;
@@ -230,13 +233,16 @@ compiler_message(void *arg, struct imsg *m, struct err *e)
 	struct entry *n = arg;
 	struct proto_compiled compiled;
 
-	if (m->hdr.type == PROTO_READY && m->hdr.length == sizeof(struct proto_ready))
+	if (m->hdr.type == PROTO_READY && m->hdr.length == sizeof(struct proto_ready) && !n->ready) {
+		n->ready = true;
 		return 0;
+	}
 	if (n->done)
 		return err_set(e, ERR_PROTOCOL, "the compiler sent message %u after its last", m->hdr.type);
 	if (m->hdr.type == PROTO_COMPILED && m->hdr.length == sizeof(compiled)) {
 		memcpy(&compiled, m->payload, sizeof(compiled));
 		n->done = true;
+		n->claimed_size = compiled.size;
 		n->compile_us = compiled.compile_us;
 		return 0;
 	}
@@ -291,6 +297,22 @@ blame(struct entry *n, const struct proto_exited *exited, const struct err *why)
 	return false;
 }
 
+/* Checks what a compiler says that it made: its artifact must be whole, and the time not longer than it was there. */
+static int
+check_artifact(const struct entry *n, int fd, const struct proto_exited *exited, size_t *size, struct err *e)
+{
+	int rc = memfd_check(fd, n->artifacts->limits.artifact_bytes, size, e);
+
+	if (rc != 0)
+		return rc;
+	if (*size != n->claimed_size)
+		return err_set(e, ERR_PROTOCOL, "it has %zu bytes, not %ju", *size, (uintmax_t)n->claimed_size);
+	if (exited != NULL && n->compile_us > exited->wall_us + CLOCK_SLACK_US)
+		return err_set(e, ERR_PROTOCOL, "making it took %ju us, longer than the compiler was there",
+		    (uintmax_t)n->compile_us);
+	return 0;
+}
+
 static void
 compiler_ended(void *arg, const struct proto_exited *exited, const struct err *why)
 {
@@ -314,10 +336,10 @@ compiler_ended(void *arg, const struct proto_exited *exited, const struct err *w
 			compile_later(n); /* someone came after all */
 		return;
 	}
-	if (!n->done)
+	if (!n->done || (exited != NULL && why->code != 0)) /* silent, or it broke the protocol, if only after its answer */
 		remember = blame(n, exited, why);
 	else if (n->why.code == 0) {
-		if (memfd_check(fd, a->limits.artifact_bytes, &size, &n->why) == 0) {
+		if (check_artifact(n, fd, exited, &size, &n->why) == 0) {
 			store_artifact(n, fd);
 			become_cached(n, fd, size, true);
 			return;
@@ -374,7 +396,7 @@ compile_start(struct entry *n, struct err *e)
 		goto fail;
 	}
 	n->state = COMPILING;
-	n->done = n->timed_out = n->abandoned = false;
+	n->ready = n->done = n->timed_out = n->abandoned = false;
 	n->why = (struct err){0};
 	a->compiling++;
 	fds[0] = n->module;

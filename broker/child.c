@@ -160,6 +160,8 @@ child_message(void *arg, struct imsg *m, struct err *e)
 {
 	struct child *c = arg;
 
+	if (m->nfds != 0)
+		return err_set(e, ERR_PROTOCOL, "a jailed process sent a descriptor beside message %u", m->hdr.type);
 	return c->events->message(c->arg, m, e);
 }
 

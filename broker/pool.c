@@ -6,7 +6,8 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/wait.h>
-#include <time.h>
+
+#include "base/monotonic.h"
 
 #define ENGINES 2
 
@@ -14,6 +15,7 @@ struct pool_run {
 	LIST_ENTRY(pool_run) link;
 	struct zygote *zygote;
 	uint64_t run;
+	int64_t started_ms;
 	pool_ended_fn *ended;
 	void *arg;
 };
@@ -26,8 +28,9 @@ struct zygote {
 	bool is_ready;
 	bool retired;       /* starts nothing any more; goes when its runs have */
 	uint64_t forks;
-	time_t born;        /* CLOCK_MONOTONIC */
-	struct err why;     /* from FAILED */
+	int64_t born_ms;    /* monotonic */
+	struct err why;     /* why it has to go, or goes */
+	struct event *unready; /* until it is ready: when it should have been long since */
 	LIST_HEAD(, pool_run) runs;
 };
 
@@ -43,15 +46,6 @@ struct pool {
 	void *arg;
 	uint64_t replaced;
 };
-
-static time_t
-monotonic_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
 
 static void
 tell_ready(struct pool *p, const struct err *why)
@@ -88,6 +82,29 @@ layer_names(uint32_t mask, char *text, size_t size)
 	return text;
 }
 
+/* Has a zygote killed, with all that it holds, and gives it nothing more. Why, is what was said first. */
+static void
+zygote_condemn(struct zygote *z, const struct err *why)
+{
+	if (z->why.code == 0)
+		z->why = *why;
+	if (z->pool->current[z->engine] == z)
+		z->pool->current[z->engine] = NULL;
+	child_kill(z->child);
+}
+
+static void
+on_unready(evutil_socket_t fd, short what, void *arg)
+{
+	struct zygote *z = arg;
+	struct err e = {0};
+
+	(void)fd;
+	(void)what;
+	err_set(&e, ERR_IO, "a zygote was not ready after %u ms", z->pool->limits.ready_ms);
+	zygote_condemn(z, &e);
+}
+
 static int
 zygote_ready(struct zygote *z, const struct proto_ready *r, struct err *e)
 {
@@ -102,6 +119,8 @@ zygote_ready(struct zygote *z, const struct proto_ready *r, struct err *e)
 		    "the jail lacks what is required: %s; `brig doctor` says why and how to get it",
 		    layer_names(missing, names, sizeof(names)));
 	z->is_ready = true;
+	event_free(z->unready);
+	z->unready = NULL;
 	if (z->engine == PROTO_ENGINE_PLAIN) {
 		p->has_ready = true;
 		p->ready_state = *r;
@@ -140,6 +159,16 @@ run_ended(struct pool_run *r, const struct proto_exited *exited, const struct er
 	retire_if_idle(z);
 }
 
+/* Whether a worker, which has one thread, cannot have used so much. Kernel clocks may differ by some. */
+static bool
+is_impossible(const struct pool_run *r, const struct proto_exited *x)
+{
+	uint64_t elapsed_us = (uint64_t)(monotonic_ms() - r->started_ms) * 1000;
+	uint64_t most_us = elapsed_us + elapsed_us / 100 + 100000;
+
+	return x->user_us > most_us || x->system_us > most_us - x->user_us;
+}
+
 static int
 zygote_message(void *arg, struct imsg *m, struct err *e)
 {
@@ -160,20 +189,22 @@ zygote_message(void *arg, struct imsg *m, struct err *e)
 		return e->code;
 	case PROTO_FAILED:
 		err_set(&why, ERR_UNSUPPORTED, "%.*s", (int)m->hdr.length, (const char *)m->payload);
-		if (r != NULL)
+		if (r != NULL) {
 			run_ended(r, NULL, &why); /* this one could not be forked */
-		else
-			z->why = why; /* the zygote itself cannot go on */
-		return 0;
+			return 0;
+		}
+		*e = why; /* the zygote itself cannot go on */
+		return e->code;
 	case PROTO_RUN_EXITED:
 		if (m->hdr.length != sizeof(exited))
 			break;
 		memcpy(&exited, m->payload, sizeof(exited));
-		if (r != NULL) {
-			run_ended(r, &exited, NULL);
-			return 0;
-		}
-		return err_set(e, ERR_PROTOCOL, "a zygote reported a run that it was not given");
+		if (r == NULL)
+			return err_set(e, ERR_PROTOCOL, "a zygote reported a run that it was not given");
+		if (is_impossible(r, &exited))
+			return err_set(e, ERR_PROTOCOL, "a zygote reported more processor time than there was");
+		run_ended(r, &exited, NULL);
+		return 0;
 	default:
 		break;
 	}
@@ -208,6 +239,8 @@ zygote_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	}
 	if (z->engine == PROTO_ENGINE_PLAIN && !z->is_ready)
 		tell_ready(p, &told);
+	if (z->unready != NULL)
+		event_free(z->unready);
 	free(z);
 }
 
@@ -217,6 +250,8 @@ static struct zygote *
 zygote_new(struct pool *p, uint32_t engine, struct err *e)
 {
 	struct proto_spawn spawn = {.kind = PROTO_KIND_ZYGOTE, .engine = engine};
+	struct timeval patience = {
+	    .tv_sec = p->limits.ready_ms / 1000, .tv_usec = (suseconds_t)(p->limits.ready_ms % 1000 * 1000)};
 	struct zygote *z = calloc(1, sizeof(*z));
 
 	if (z == NULL) {
@@ -225,10 +260,16 @@ zygote_new(struct pool *p, uint32_t engine, struct err *e)
 	}
 	z->pool = p;
 	z->engine = engine;
-	z->born = monotonic_s();
+	z->born_ms = monotonic_ms();
 	LIST_INIT(&z->runs);
-	z->child = child_spawn(p->launcher, &spawn, &zygote_events, z, e);
+	z->unready = evtimer_new(p->base, on_unready, z);
+	if (z->unready == NULL || event_add(z->unready, &patience) != 0)
+		err_set(e, ERR_NOMEM, "a zygote");
+	else
+		z->child = child_spawn(p->launcher, &spawn, &zygote_events, z, e);
 	if (z->child == NULL) {
+		if (z->unready != NULL)
+			event_free(z->unready);
 		free(z);
 		return NULL;
 	}
@@ -273,7 +314,7 @@ zygote_for(struct pool *p, uint32_t engine, struct err *e)
 	struct zygote *fresh;
 
 	if (z != NULL && z->forks < p->limits.runs_max &&
-	    (uint64_t)(monotonic_s() - z->born) < p->limits.minutes_max * 60)
+	    (uint64_t)(monotonic_ms() - z->born_ms) < p->limits.minutes_max * 60000)
 		return z;
 	fresh = zygote_new(p, engine, e);
 	if (fresh == NULL)
@@ -300,7 +341,8 @@ pool_start(struct pool *p, uint32_t engine, uint64_t run, const struct proto_run
 
 		rc = z == NULL ? ERR_IO : child_send(z->child, PROTO_RUN, run, limits, sizeof(*limits), &job, 1, e);
 		if (rc == 0) {
-			*r = (struct pool_run){.zygote = z, .run = run, .ended = ended, .arg = arg};
+			*r = (struct pool_run){
+			    .zygote = z, .run = run, .started_ms = monotonic_ms(), .ended = ended, .arg = arg};
 			LIST_INSERT_HEAD(&z->runs, r, link);
 			z->forks++;
 			return r;
@@ -315,18 +357,19 @@ pool_start(struct pool *p, uint32_t engine, uint64_t run, const struct proto_run
 void
 pool_kill(struct pool_run *r)
 {
-	if (child_send(r->zygote->child, PROTO_RUN_KILL, r->run, NULL, 0, NULL, 0, NULL) != 0)
-		pool_condemn(r);
+	struct err e = {0};
+
+	if (child_send(r->zygote->child, PROTO_RUN_KILL, r->run, NULL, 0, NULL, 0, &e) != 0)
+		zygote_condemn(r->zygote, &e);
 }
 
 void
-pool_condemn(struct pool_run *r)
+pool_condemn(struct pool_run *r, const char *reason)
 {
-	struct pool *p = r->zygote->pool;
+	struct err e = {0};
 
-	if (p->current[r->zygote->engine] == r->zygote)
-		p->current[r->zygote->engine] = NULL;
-	child_kill(r->zygote->child);
+	err_set(&e, ERR_IO, "%s", reason);
+	zygote_condemn(r->zygote, &e);
 }
 
 const struct proto_ready *

@@ -17,6 +17,7 @@ struct pool_run;
 struct pool_limits {
 	uint64_t runs_max;      /* forks after which a zygote is replaced */
 	uint64_t minutes_max;   /* age at which it is */
+	unsigned ready_ms;      /* a zygote that is not ready by then is killed */
 	uint32_t layers;        /* enum proto_layer: those that a worker must be under, or nothing starts */
 };
 
@@ -41,8 +42,8 @@ struct pool_run *pool_start(struct pool *p, uint32_t engine, uint64_t run, const
 /* pool_kill - SIGKILL one worker; `ended` follows. */
 void pool_kill(struct pool_run *r);
 
-/* pool_condemn - the zygote of this run no longer answers: kill it with all that it has. `ended` follows. */
-void pool_condemn(struct pool_run *r);
+/* pool_condemn - the zygote of this run does not do what it should: kill it with all that it has. `ended` follows. */
+void pool_condemn(struct pool_run *r, const char *reason);
 
 /* pool_ready - the READY of the plain zygote: layers, filter and engine digests. NULL before it came. */
 const struct proto_ready *pool_ready(const struct pool *p);

@@ -67,6 +67,7 @@ struct run {
 	bool announced;              /* run.started was sent */
 	bool paused;                 /* the worker waits for the client to read */
 	struct rpc_call *input_call; /* run.input that is answered when the worker has taken what was sent */
+	bool is_closed;              /* the worker said its last word, as far as can be seen */
 	bool killed;                 /* by us: cancelled, or for what is in `breach` */
 	struct err breach;           /* of the protocol, by the worker */
 	struct evbuffer *output[2];
@@ -143,6 +144,9 @@ uint32_t run_engine_of(const struct run *run);
 struct run_identity run_identity_of(const struct run *run);
 
 /* --- run_job.c -------------------------------------------------------------------------------------------------- */
+
+/* run_kill - have the worker end, if there is one and that was not asked for yet. Its end follows in any case. */
+void run_kill(struct run *run);
 
 /* runs_schedule - give workers to those whose turn it is. */
 void runs_schedule(struct runs *r);

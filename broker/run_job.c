@@ -15,6 +15,8 @@
 #define BACKLOG_PAUSE   (1024 * 1024)             /* a client this far behind makes its guest wait */
 #define FIXED_OVERHEAD  (64 * 1024 * 1024)        /* RLIMIT_DATA beyond what the guest may have */
 #define BACKSTOP_MS     2000                      /* past the deadline by so much, the zygote itself is at fault */
+#define CLOSED_MS       1000                      /* a worker that has closed its socket is gone long before */
+#define KILL_BACKSTOP_MS 2000                     /* the same, past the order to end a run */
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
@@ -72,6 +74,34 @@ job_denial(struct run *run, const struct imsg *m, struct err *e)
 	return 0;
 }
 
+/* Whether a worker could have used what it says: what it claims is put on record and sent to the client. */
+static int
+check_claims(const struct run *run, const struct proto_result *r, struct err *e)
+{
+	const uint64_t *limits = run->policy->limits;
+	uint64_t fuel = limits[POLICY_LIMIT_fuel] != POLICY_UNSET ? limits[POLICY_LIMIT_fuel] : 0;
+	uint64_t elapsed_us = run_now_us() - run->t_started + 1000;
+	uint64_t calls_left = limits[POLICY_LIMIT_host_calls];
+
+	calls_left += calls_left != UINT64_MAX; /* the one that was refused is counted too */
+	if (r->peak_memory_bytes > limits[POLICY_LIMIT_memory_bytes])
+		return err_set(e, ERR_PROTOCOL, "it claims %ju bytes of memory, more than its limit",
+		    (uintmax_t)r->peak_memory_bytes);
+	if (r->fuel_used > fuel)
+		return err_set(e, ERR_PROTOCOL, "it claims %ju of fuel, more than its limit", (uintmax_t)r->fuel_used);
+	if (r->start_us > elapsed_us || r->guest_us > elapsed_us - r->start_us)
+		return err_set(e, ERR_PROTOCOL, "it claims %ju and %ju us, longer than it has been there",
+		    (uintmax_t)r->start_us, (uintmax_t)r->guest_us);
+	if (r->stdout_bytes < run->received[0] || r->stderr_bytes < run->received[1])
+		return err_set(e, ERR_PROTOCOL, "it claims less output than it sent");
+	for (size_t i = 0; i < PROTO_WASI_CALLS; i++) {
+		if (r->host_calls[i] > calls_left)
+			return err_set(e, ERR_PROTOCOL, "it claims more host calls than its limit");
+		calls_left -= r->host_calls[i];
+	}
+	return 0;
+}
+
 static int
 job_result(struct run *run, const struct imsg *m, struct err *e)
 {
@@ -82,6 +112,10 @@ job_result(struct run *run, const struct imsg *m, struct err *e)
 	if (run->has_result)
 		return err_set(e, ERR_PROTOCOL, "a second result");
 	rc = run_result_parse(m->payload, m->hdr.length, &run->claimed, &text, &frames, e);
+	if (rc == 0 && (rc = check_claims(run, &run->claimed, e)) != 0) {
+		json_decref(frames);
+		run->claimed = (struct proto_result){0};
+	}
 	if (rc != 0)
 		return rc;
 	run->trap_text = strndup(text, run->claimed.text_length);
@@ -95,7 +129,8 @@ job_result(struct run *run, const struct imsg *m, struct err *e)
 static int
 job_failed(struct run *run, const struct imsg *m, struct err *e)
 {
-	(void)e;
+	if (run->failed)
+		return err_set(e, ERR_PROTOCOL, "the worker failed twice");
 	run->failed = true;
 	run->error = RPC_internal_error;
 	err_set(&run->failure, ERR_IO, "the worker could not begin: %.*s",
@@ -131,18 +166,34 @@ run_job_message(void *arg, struct imsg *m, struct err *e)
 	return err_set(e, ERR_PROTOCOL, "the worker sent message %u of %u bytes", m->hdr.type, m->hdr.length);
 }
 
+void
+run_kill(struct run *run)
+{
+	struct timeval soon = {.tv_sec = KILL_BACKSTOP_MS / 1000};
+
+	if (run->worker == NULL || run->killed)
+		return;
+	run->killed = true;
+	event_add(run->backstop, &soon);
+	pool_kill(run->worker);
+}
+
 /* The worker's end is closed: it is about to be reaped, unless it broke the protocol and must be killed. */
 static void
 job_closed(void *arg, const struct err *why)
 {
 	struct run *run = arg;
 
-	if (why->code == ERR_EOF || run->breach.code != 0)
+	struct timeval soon = {.tv_sec = CLOSED_MS / 1000};
+
+	if (run->breach.code != 0)
 		return;
-	run->breach = *why;
-	if (run->worker != NULL && !run->killed) {
-		run->killed = true;
-		pool_kill(run->worker);
+	if (why->code != ERR_EOF) {
+		run->breach = *why;
+		run_kill(run);
+	} else if (run->worker != NULL && !run->killed) {
+		run->is_closed = true;
+		event_add(run->backstop, &soon);
 	}
 }
 
@@ -160,8 +211,14 @@ on_backstop(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (run->worker != NULL)
-		pool_condemn(run->worker);
+	if (run->worker == NULL)
+		return;
+	if (run->is_closed && !run->killed) {
+		err_set(&run->breach, ERR_PROTOCOL, "the worker closed its socket and stayed");
+		run_kill(run);
+	} else {
+		pool_condemn(run->worker, "the zygote did not end a run when it had to");
+	}
 }
 
 /* The module's bytes once more, to be compiled again. */

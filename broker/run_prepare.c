@@ -236,10 +236,8 @@ run_advance(struct run *run)
 		}
 		return;
 	case RUNNING:
-		if (run->cancelled && !run->killed && run->worker != NULL) {
-			run->killed = true;
-			pool_kill(run->worker);
-		}
+		if (run->cancelled)
+			run_kill(run);
 		return;
 	case RECORDING:
 	case ENDED:

@@ -102,9 +102,9 @@ check_numbers(const struct proto_result *r, struct err *e)
 		return err_set(e, ERR_PROTOCOL, "the worker claims status %u", r->status);
 	if (r->status == PROTO_STATUS_TRAPPED ? run_trap_name(r->trap)[0] == '?' : r->trap != 0)
 		return err_set(e, ERR_PROTOCOL, "the worker claims trap %u with status %u", r->trap, r->status);
-	if ((r->status == PROTO_STATUS_LIMIT) != (run_limit_name(r->limit)[0] != '?'))
+	if (r->status == PROTO_STATUS_LIMIT ? run_limit_name(r->limit)[0] == '?' : r->limit != 0)
 		return err_set(e, ERR_PROTOCOL, "the worker claims limit %u with status %u", r->limit, r->status);
-	if ((r->status == PROTO_STATUS_FAILED) != (run_failure_name(r->failure)[0] != '?') ||
+	if ((r->status == PROTO_STATUS_FAILED ? run_failure_name(r->failure)[0] == '?' : r->failure != 0) ||
 	    r->failure == PROTO_FAILURE_lost)
 		return err_set(e, ERR_PROTOCOL, "the worker claims failure %u with status %u", r->failure, r->status);
 	if (r->frame_count > PROTO_FRAMES_MAX)

@@ -1,94 +1,427 @@
-"""A worker that lies: brigd ends it, says why, and goes on serving. tests/scenario/liar.c tells the lies."""
+"""Workers, zygotes and compilers that lie: brigd ends them, says why, and goes on serving. liar.c says what it is told to.
+
+Every message that a worker may send, with every field at its extremes; every message that it may not; floods, halves,
+descriptors, silence. BRIG_LIES_SEED replays the random values.
+"""
 
 import os
-import unittest
+import random
+import struct
 
 import harness
 import wasm
 
+SEED = int(os.environ.get("BRIG_LIES_SEED", "20261121"))
 
-class Liar(harness.Scenario):
-    """Each lie ends its run as `failed` with the reason; the next run, through the same zygote, is told the truth."""
+READY, FAILED, RUN, RUN_EXITED, JOB, OUTPUT, DENIAL, RESULT, COMPILED, LOG_DONE = 10, 11, 12, 14, 20, 22, 23, 24, 31, 51
+TYPES = (1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 30, 31, 40, 41, 42, 43, 44, 45, 46, 47, 50, 51, 52)
+U32, U64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
+CALLS = 46
 
-    LIES = {
-        "unknown-type": "message 999",
-        "of-another-process": "message 51",
-        "short-packet": "malformed packet",
-        "length": "malformed packet",
-        "other-run": "another run",
-        "stream": "stream 3",
-        "empty-output": "without bytes",
-        "too-much-output": "more output than the limit",
-        "descriptor": "sent a descriptor",
-        "many-descriptors": "sent a descriptor",
-        "short-result": "result has",
-        "status": "status 77",
-        "trap": "trap 4000000000",
-        "limit": "limit 0",
-        "text-length": "bytes of text",
-        "frame-count": "frames",
-        "frame-name": "backtrace",
-        "denial": "denial of call 1000",
-        "granted-denial": "granted",
-        "second-result": "after its result",
-        "after-result": "after its result",
-        "silence": "without a result",
-        "exit-code": "exit status 3",
-        "crash": "signal 6",
-    }
+# Structures of base/proto.h: fields and their sizes.
+FIELDS = {
+    "output": [("stream", "I"), ("reserved", "I")],
+    "denial": [("call", "I"), ("capability", "I"), ("count", "Q")],
+    "frame": [("function", "I"), ("name_length", "I"), ("module_offset", "Q")],
+    "result": [("status", "I"), ("exit_code", "I"), ("trap", "I"), ("limit", "I"), ("fuel_used", "Q"),
+               ("peak_memory_bytes", "Q"), ("stdout_bytes", "Q"), ("stderr_bytes", "Q"), ("start_us", "Q"),
+               ("guest_us", "Q")] + [("call%d" % i, "Q") for i in range(CALLS)] +
+              [("text_length", "I"), ("frame_count", "I"), ("failure", "I"), ("reserved", "I")],
+    "exited": [("wait_status", "i"), ("killed", "I"), ("phase", "I"), ("call", "I"), ("user_us", "Q"),
+               ("system_us", "Q"), ("wall_us", "Q"), ("minor_faults", "Q")],
+    "compiled": [("size", "Q"), ("compile_us", "Q")],
+}
+
+
+def pack(kind, **values):
+    fields = FIELDS[kind]
+    return struct.pack("<" + "".join(f for _, f in fields), *[values.get(name, 0) for name, _ in fields])
+
+
+def extremes(form, rng):
+    top = U64 if form == "Q" else U32
+    if form == "i":
+        return [0, 1, -1, 2**31 - 2, 2**31 - 1, -2**31, rng.randrange(-2**31, 2**31)]
+    return [0, 1, top - 1, top, rng.randrange(top), top // 2, top // 2 + 1]
+
+
+# What a worker says is written as acts of liar.c.
+def say(kind, payload=b"", delta=0, fds=0):
+    return "say %d %d %d %s" % (kind, delta, fds, payload.hex())
+
+
+def flood(kind, payload=b"", delta=0, fds=0):
+    return "flood %d %d %d %s" % (kind, delta, fds, payload.hex())
+
+
+def result(**values):
+    return pack("result", **dict({"status": 1}, **values))
+
+
+def output(text, stream=1):
+    return pack("output", stream=stream) + text
+
+
+GOOD = say(RESULT, result())
+TRUTH = [say(OUTPUT, output(b"true\n")), GOOD]
+
+
+class Liar(harness.Hostile):
+    """The liar is in the place of brig-worker. The module is any: what its guest does is in the arguments."""
+
+    stands_in_for = ("brig-worker",)
+    settings = ()
 
     @classmethod
     def setUpClass(cls):
         directory = harness.tempfile.mkdtemp(prefix="brig-liar-")
         os.chmod(directory, 0o711)
         cls.addClassCleanup(harness.shutil.rmtree, directory)
-        for name in ("brig-launcher", "brig-store", "brig-logger", "brig-compiler"):
-            harness.shutil.copy(harness.program(name), directory)
-        harness.shutil.copy(os.path.join(harness.BUILD, "tests", "scenario", "liar"),
-                            os.path.join(directory, "brig-worker"))
-        cls.options = ("--libexec", directory)
+        for name in ("brig-launcher", "brig-store", "brig-logger", "brig-compiler", "brig-worker"):
+            source = "tests/scenario/liar" if name in cls.stands_in_for else name
+            harness.shutil.copy(os.path.join(harness.BUILD, source), os.path.join(directory, name))
+        cls.options = ("--libexec", directory, *harness.Hostile.options, *cls.settings)
         super().setUpClass()
 
-    def tell(self, lie):
-        return self.run_guest(lie, wasm=wasm.module(b""))
+    def warm_up(self):
+        for _ in range(20):
+            self.tell(TRUTH)
+
+    def tell(self, acts, wall_ms=20000, **more):
+        return self.run_guest(*acts, wasm=wasm.module(), limits={"wall_ms": wall_ms, "output_bytes": 1 << 17}, **more)
 
     def assert_still_serving(self):
-        self.assertEqual(self.tell("truth")["stdout"], "true\n")
+        self.assertEqual(self.tell(TRUTH)["stdout"], "true\n")
+
+    def assert_failed(self, told, reason):
+        self.assertEqual(told["status"], "failed", told)
+        self.assertIn(reason, told["reason"])
+
+
+class Workers(Liar):
+    BREACHES = {
+        "type that is in no catalogue": ([say(999)], "message 999"),
+        "message of another process": ([say(LOG_DONE, b"\0" * 40)], "message 51"),
+        "packet shorter than a header": (["raw 16"], "malformed packet"),
+        "empty packet": (["raw "], "closed its socket and stayed"),
+        "closed socket": (["close"], "closed its socket and stayed"),
+        "header without its payload": (["cut %d 60000 " % OUTPUT], "malformed packet"),
+        "half a payload": (["cut %d 100 %s" % (RESULT, "00" * 50)], "malformed packet"),
+        "more payload than the header says": (["cut %d 2 %s" % (OUTPUT, "00" * 50)], "malformed packet"),
+        "length of 2^32-1": (["cut %d 4294967295 " % OUTPUT], "malformed packet"),
+        "result of another run": ([say(RESULT, result(), delta=1)], "another run"),
+        "result of the run before": ([say(RESULT, result(), delta=-1)], "another run"),
+        "output for another run": ([say(OUTPUT, output(b"x"), delta=2**40)], "another run"),
+        "output without its head": ([say(OUTPUT, b"\1")], "without bytes"),
+        "output without bytes": ([say(OUTPUT, output(b""))], "without bytes"),
+        "flood of output": ([flood(OUTPUT, output(b"x" * 8192))], "more output than the limit"),
+        "flood of small output": ([flood(OUTPUT, output(b"x"))], "more output than the limit"),
+        "one descriptor": ([say(RESULT, result(), fds=1)], "sent a descriptor"),
+        "four descriptors": ([say(OUTPUT, output(b"x"), fds=4)], "sent a descriptor"),
+        "flood of descriptors": ([flood(OUTPUT, output(b"x"), fds=4)], "sent a descriptor"),
+        "short result": ([say(RESULT, result()[:-1])], "result has"),
+        "empty result": ([say(RESULT)], "result has"),
+        "long result": ([say(RESULT, result() + b"\0")], "backtrace"),
+        "trap without a trap": ([say(RESULT, result(status=2))], "trap 0"),
+        "limit without a limit": ([say(RESULT, result(status=3))], "limit 0"),
+        "text that is not UTF-8": ([say(RESULT, result(status=4, failure=7, text_length=2) + b"\xff\xfe")], "UTF-8"),
+        "text longer than the message": ([say(RESULT, result(text_length=10) + b"x")], "bytes of text"),
+        "frame without bytes": ([say(RESULT, result(frame_count=1))], "backtrace"),
+        "33 frames": ([say(RESULT, result(frame_count=33) + pack("frame") * 33)], "33 frames"),
+        "frame's name is not UTF-8": ([say(RESULT, result(frame_count=1) + pack("frame", name_length=2) + b"\xff\xfe")],
+                                      "backtrace"),
+        "denial without bytes": ([say(DENIAL)], "denial of 0 bytes"),
+        "denial of no call": ([say(DENIAL, pack("denial", call=1000, capability=1))], "denial of call 1000"),
+        "denial of what is granted": ([say(DENIAL, pack("denial", call=6, capability=1, count=1))], "granted"),
+        "two results": ([GOOD, GOOD], "after its result"),
+        "output after the result": ([GOOD, say(OUTPUT, output(b"x"))], "after its result"),
+        "flood after the result": ([GOOD, flood(OUTPUT, output(b"x"))], "after its result"),
+        "flood of results": ([flood(RESULT, result())], "after its result"),
+        "flood of failures": ([flood(FAILED, b"again")], "failed twice"),
+        "flood of an unknown type": ([flood(999)], "message 999"),
+        "memory beyond the limit": ([say(RESULT, result(peak_memory_bytes=U64))], "of memory, more than its limit"),
+        "fuel where there is none": ([say(RESULT, result(fuel_used=1))], "of fuel, more than its limit"),
+        "longer than it was there": ([say(RESULT, result(guest_us=10**12))], "longer than it has been there"),
+        "sum of times that wraps": ([say(RESULT, result(start_us=1, guest_us=U64))], "longer than it has been there"),
+        "calls beyond the limit": ([say(RESULT, result(call7=10**12))], "more host calls"),
+        "sum of calls that wraps": ([say(RESULT, result(call7=2**63, call8=2**63))], "more host calls"),
+        "less output than it sent": ([say(OUTPUT, output(b"1234")), say(RESULT, result())], "less output"),
+    }
+    ENDS = {
+        "says nothing and exits": ([], "without a result"),
+        "half a run": ([say(OUTPUT, output(b"half"))], "without a result"),
+        "exits with another code": ([GOOD, "exit 3"], "exit status 3"),
+        "crashes": (["abort"], "signal 6"),
+        "crashes after its result": ([GOOD, "abort"], "signal 6"),
+        "closes its socket and exits": (["close"], "without a result"),
+        "leaves one who holds its socket": (["hold", "exit 5"], "exit status 5"),
+    }
+
+    def test_each_breach_ends_its_run_with_the_reason(self):
+        for name, (acts, reason) in self.BREACHES.items():
+            with self.subTest(lie=name):
+                told = self.tell([*acts, "pause"])
+                self.assert_failed(told, reason)
+                self.assertIn("broke the protocol", told["reason"])
+        self.assert_still_serving()
+
+    def test_each_way_to_end_without_a_result_is_told(self):
+        for name, (acts, reason) in self.ENDS.items():
+            with self.subTest(end=name):
+                self.assert_failed(self.tell(acts), reason)
+        self.assert_still_serving()
 
     def test_truth_is_believed(self):
-        result = self.tell("truth")
-        self.assert_exited(result)
-        self.assertEqual(result["stdout"], "true\n")
+        told = self.tell([say(OUTPUT, output(b"true\n")), say(RESULT, result(stdout_bytes=5, exit_code=7, call0=3))])
+        self.assert_exited(told, 7)
+        self.assertEqual(told["stdout"], "true\n")
 
-    def test_each_lie_ends_its_run_with_the_reason(self):
-        for lie, reason in self.LIES.items():
-            with self.subTest(lie=lie):
-                result = self.tell(lie)
-                self.assertEqual(result["status"], "failed", result)
-                self.assertIn(reason, result["reason"])
+    def test_silence_ends(self):
+        """That the deadline is kept is for the zygote to see to, which is the liar here: so it is the backstop's."""
+        for acts in (["pause"], [GOOD, "pause"]):
+            with self.subTest(acts=acts):
+                self.assert_failed(self.tell(acts, wall_ms=50), "did not end a run")
         self.assert_still_serving()
 
-    def test_worker_that_closes_its_socket_and_stays_is_ended(self):
-        result = self.run_guest("closed", wasm=wasm.module(b""), limits={"wall_ms": 100})
-        self.assertIn(result["status"], ("failed", "limit"), result)
+    def test_only_its_own_messages_are_taken_from_a_worker(self):
+        mine = (FAILED, OUTPUT, DENIAL, RESULT)
+        for kind in [0, *TYPES, 53, 100, 65535, U32 - 1, U32]:
+            for payload in (b"", b"\0" * 24, b"\xff" * 72, b"\0" * 65000):
+                with self.subTest(type=kind, bytes=len(payload)):
+                    told = self.tell([say(kind, payload), "exit 0"])
+                    self.assertEqual(told["status"], "failed", told)
+                    if kind not in mine:
+                        self.assertIn("message %d of %d bytes" % (kind, len(payload)), told["reason"])
         self.assert_still_serving()
 
-    def test_impossible_usage_does_no_harm(self):
-        result = self.tell("usage")
-        self.assert_exited(result)
-        self.assertLess(result["usage"]["user_us"], 1000000)  # the kernel's word, not the worker's
+    def extremes_of(self, kind, skip=()):
+        rng = random.Random(SEED)
+        for field, form in FIELDS[kind]:
+            for value in extremes(form, rng):
+                if field not in skip:
+                    yield field, value
 
-    def test_lies_leave_no_descriptor_behind(self):
-        self.tell("truth")
-        before = self.brigd.open_descriptors()
-        for lie in ("descriptor", "many-descriptors", "unknown-type", "silence"):
-            self.tell(lie)
-        harness.wait_until(lambda: self.brigd.open_descriptors() == before, "the descriptors are closed")
+    # Values of a result's fields that are believed; any other of the extremes ends the run as failed.
+    BELIEVED = {"status": (1,), "exit_code": None, "trap": (0,), "limit": (0,), "fuel_used": (0,), "stdout_bytes": None,
+                "peak_memory_bytes": (0, 1), "stderr_bytes": None,
+                "text_length": (0,), "frame_count": (0,), "failure": (0,), "reserved": None}
+
+    def test_every_field_of_a_result_at_its_extremes(self):
+        print("# seed %d" % SEED)
+        few = {"call%d" % i for i in range(CALLS)} - {"call0", "call%d" % (CALLS // 2), "call%d" % (CALLS - 1)}
+        for field, value in self.extremes_of("result", few):
+            with self.subTest(field=field, value=value):
+                told = self.tell([say(RESULT, result(**{field: value})), "exit 0"])
+                believed = self.BELIEVED.get(field, (0, 1))
+                if believed is None or value in believed:
+                    self.assert_exited(told, value if field == "exit_code" else 0)
+                else:
+                    self.assertEqual(told["status"], "failed", told)
+                    self.assertTrue(told["reason"], told)
+        self.assert_still_serving()
+
+    def test_every_field_of_output_frames_and_denials_at_its_extremes(self):
+        for field, value in self.extremes_of("output"):
+            with self.subTest(output=field, value=value):
+                told = self.tell([say(OUTPUT, pack("output", **dict({"stream": 1}, **{field: value})) + b"x"),
+                                  say(RESULT, result(stdout_bytes=1)), "exit 0"])
+                self.assertEqual(told["status"], "exited" if field == "reserved" or value == 1 else "failed", told)
+        for field, value in self.extremes_of("frame"):
+            with self.subTest(frame=field, value=value):
+                told = self.tell([say(RESULT, result(status=2, trap=1, frame_count=1) + pack("frame", **{field: value})),
+                                  "exit 0"])
+                self.assertEqual(told["status"], "failed" if field == "name_length" and value else "trapped", told)
+        for field, value in self.extremes_of("denial"):
+            with self.subTest(denial=field, value=value):
+                told = self.tell([say(DENIAL, pack("denial", **dict({"call": 6, "capability": 1}, **{field: value}))),
+                                  GOOD, "exit 0"])
+                self.assertEqual(told["status"], "failed", told)  # all that denials are for is granted here
+        self.assert_still_serving()
+
+    def test_denials_of_what_is_withheld(self):
+        def denied(acts):
+            return self.run_guest(*acts, wasm=wasm.module(), policy={"clock": "none"})
+        clock = next(c for c in range(1, 16) if denied(
+            [say(DENIAL, pack("denial", call=6, capability=c, count=1)), GOOD, "exit 0"])["status"] == "exited")
+        for count in (0, 1, U64 - 1, U64):
+            with self.subTest(count=count):
+                told = denied([say(DENIAL, pack("denial", call=6, capability=clock, count=count)), GOOD, "exit 0"])
+                self.assert_exited(told)
+                self.assertEqual(len(told["denials"]), 1)
+        one = pack("denial", call=6, capability=clock, count=1)
+        self.assert_exited(denied([say(DENIAL, one)] * 64 + [GOOD, "exit 0"]))
+        self.assert_failed(denied([flood(DENIAL, one)]), "after 64 others")
+        self.assert_still_serving()
 
     def test_both_records_are_there_for_each(self):
-        result = self.tell("status")
-        events = [r for r in self.brigd.audit_log() if result["run_id"] in str(r)]
+        told = self.tell([say(RESULT, result(status=77))])
+        events = [r for r in self.brigd.audit_log() if told["run_id"] in str(r)]
         self.assertEqual(len(events), 2)
+
+
+class Zygotes(Liar):
+    """A worker has its zygote lie: that of the real ones never can, but a hole in the kernel might let it."""
+
+    DIE, HANG, IGNORE, EXIT_AT_RUN, DIE_AT_RUN, HANG_AT_RUN = range(1, 7)
+
+    BREACHES = {
+        "ready twice": ([say(READY, b"\xff" * 72)], "ready twice"),
+        "short ready": ([say(READY, b"\xff" * 71)], "message 10 of 71 bytes"),
+        "a run that nobody has": ([say(RUN_EXITED, pack("exited"), delta=5)], "not given"),
+        "a run that has ended": ([say(RUN_EXITED, pack("exited"), delta=-1)], "not given"),
+        "short end of a run": ([say(RUN_EXITED, pack("exited")[:-1])], "message 14 of 47 bytes"),
+        "more time than there was": ([say(RUN_EXITED, pack("exited", user_us=U64))], "more processor time"),
+        "sum of times that wraps": ([say(RUN_EXITED, pack("exited", user_us=1, system_us=U64))], "more processor time"),
+        "a descriptor": ([say(RUN_EXITED, pack("exited"), fds=1)], "sent a descriptor"),
+        "flood of descriptors": ([flood(READY, b"", fds=4)], "sent a descriptor"),
+        "half a packet": (["raw 0a"], "malformed packet"),
+        "header that lies": (["cut 14 60000 "], "malformed packet"),
+        "cannot go on": ([say(FAILED, b"I give up", delta=2**40)], "I give up"),
+        "cannot go on, and on": ([flood(FAILED, b"again", delta=2**40)], "again"),
+        "flood of ends": ([flood(RUN_EXITED, pack("exited"), delta=9)], "not given"),
+        "orders for a launcher": ([flood(4)], "message 4"),
+    }
+
+    def zygotes(self):
+        return [pid for pid, name in self.brigd.children().items() if name == "brig-worker"]
+
+    def as_zygote(self, acts):
+        return ["zygote " + act for act in acts]
+
+    def test_each_breach_ends_its_runs_with_the_reason_and_it_is_replaced(self):
+        for name, (acts, reason) in self.BREACHES.items():
+            with self.subTest(lie=name):
+                self.assert_failed(self.tell([*self.as_zygote(acts), "pause"]), reason)
+                self.assert_still_serving()
+
+    def test_only_its_own_messages_are_taken_from_a_zygote(self):
+        for kind in [0, *TYPES, 53, U32]:
+            if kind not in (FAILED, RUN_EXITED):
+                with self.subTest(type=kind):
+                    self.assert_failed(self.tell([*self.as_zygote([say(kind, b"\0" * 24)]), "pause"]),
+                                       "message %d of 24 bytes" % kind)
+        self.assert_still_serving()
+
+    def test_every_field_of_a_runs_end_at_its_extremes(self):
+        rng = random.Random(SEED)
+        print("# seed %d" % SEED)
+        for field, form in FIELDS["exited"]:
+            for value in extremes(form, rng):
+                with self.subTest(field=field, value=value):
+                    told = self.tell([*self.as_zygote([say(RUN_EXITED, pack("exited", **{field: value}))]), "exit 0"])
+                    self.assertIn(told["status"], ("failed", "limit"), told)
+                    self.assertTrue(told["reason"], told)
+        self.assert_still_serving()
+
+    def test_run_that_could_not_be_forked_ends_alone(self):
+        self.assert_failed(self.tell([*self.as_zygote([say(FAILED, b"no fork")]), "exit 0"]), "no fork")
+        self.assert_still_serving()
+
+    def test_death_under_a_run_ends_it_and_the_next_one_starts(self):
+        self.assert_failed(self.tell(["order %d" % self.DIE, "pause"]), "the zygote")
+        self.assert_still_serving()
+
+    def test_death_at_a_run_ends_that_one(self):
+        for order, reason in ((self.EXIT_AT_RUN, "the zygote ended"), (self.DIE_AT_RUN, "signal")):
+            with self.subTest(order=order):
+                self.tell(["order %d" % order, GOOD])
+                self.assert_failed(self.tell(TRUTH), reason)
+                self.assert_still_serving()
+
+    def test_runs_that_it_never_answers_end_at_the_backstop(self):
+        for order, reason in ((self.IGNORE, "closed its socket and stayed"), (self.HANG_AT_RUN, "did not end a run")):
+            with self.subTest(order=order):
+                self.tell(["order %d" % order, GOOD])
+                requests = [self.client.start("run", self.params("x", wasm=wasm.module(), limits={"wall_ms": 20}))
+                            for _ in range(4)]
+                for request in requests:
+                    self.assert_failed(self.client.finish(request), reason)
+                self.assert_still_serving()
+
+    def test_cancelling_does_not_wait_for_one_that_hangs(self):
+        request = self.client.start("run", self.params("order %d" % self.HANG, "pause", wasm=wasm.module(), stream=True,
+                                                       limits={"wall_ms": 600000}))
+        run_id = self.client.wait_notification("run.started")["run_id"]
+        self.client.call("run.cancel", {"run_id": run_id})
+        told = self.client.finish(request)
+        self.assertEqual(told["status"], "cancelled", told)
+        self.assert_still_serving()
+
+    def test_killed_one_takes_its_runs_with_it_and_only_those(self):
+        self.tell(["order %d" % self.IGNORE, GOOD])
+        held = [self.client.start("run", self.params("x", wasm=wasm.module(), limits={"wall_ms": 600000}))
+                for _ in range(5)]
+        with self.brigd.client() as other:
+            harness.wait_until(lambda: other.call("server.health")["running"] == 5, "it holds them")
+        if not harness.IS_ROOT:
+            self.skipTest("only root may kill a zygote")
+        for pid in self.zygotes():
+            os.kill(pid, 9)
+        for request in held:
+            self.assert_failed(self.client.finish(request), "signal 9")
+        self.assert_still_serving()
+
+
+class Compilers(Liar):
+    """The compiler says what the module tells it to; the worker is the real one."""
+
+    stands_in_for = ("brig-compiler",)
+    settings = ("--compile-ms", "500", "--module-bytes", "100000")
+
+    DONE = say(COMPILED, pack("compiled", size=64))
+    LIES = {
+        "garbage as an artifact": (64, 1, "garbage", [DONE], None),
+        "empty artifact": (0, 1, "-", [DONE], None),
+        "artifact that is not sealed": (64, 0, "x", [DONE], "seal"),
+        "huge artifact": (1 << 40, 1, "x", [DONE], "bytes"),
+        "two artifacts": (64, 1, "x", [DONE, DONE], "after its last"),
+        "artifact, then failure": (64, 1, "x", [DONE, say(FAILED, b"no")], "after its last"),
+        "failure, then artifact": (64, 1, "x", [say(FAILED, b"no"), DONE], "after its last"),
+        "flood of artifacts": (64, 1, "x", [flood(COMPILED, pack("compiled"))], "after its last"),
+        "another size than it says": (64, 1, "x", [say(COMPILED, pack("compiled", size=U64))], "bytes"),
+        "more time than there was": (64, 1, "x", [say(COMPILED, pack("compiled", size=64, compile_us=U64))], "longer"),
+        "short answer": (64, 1, "x", [say(COMPILED, b"\0" * 15), "pause"], "message 31 of 15 bytes"),
+        "a descriptor": (64, 1, "x", [say(COMPILED, pack("compiled", size=64), fds=1), "pause"], "descriptor"),
+        "half a packet": (64, 1, "x", ["raw 1f", "pause"], "malformed packet"),
+        "header that lies": (64, 1, "x", ["cut 31 60000 ", "pause"], "malformed packet"),
+        "ready twice": (64, 1, "x", [flood(READY, b"\0" * 72)], "message 10"),
+        "orders for a launcher": (64, 1, "x", [say(4), "pause"], "message 4"),
+        "message of a worker": (64, 1, "x", [say(RESULT, result()), "pause"], "message 24"),
+        "no answer": (64, 1, "x", [], "without an answer"),
+        "exits": (64, 1, "x", ["exit 3"], "exit status 3"),
+        "crashes": (64, 1, "x", ["abort"], "compile_memory_bytes"),
+        "never answers": (64, 1, "x", ["pause"], "compile_ms"),
+        "answers and stays": (64, 1, "x", [DONE, "pause"], None),
+        "no reason": (64, 1, "x", [say(FAILED)], ""),
+        "reason of 64 KB that is not text": (64, 1, "x", [say(FAILED, b"\xff\x00\x1b\n" * 400)], ""),
+    }
+
+    def warm_up(self):
+        for name in self.LIES:
+            self.lie(name)
+
+    def lie(self, name):
+        """What comes of running a module whose compiler tells this lie; a result, or the error."""
+        size, sealed, content, acts, _ = self.LIES[name]
+        text = "\n%d %d %s\n%s\n" % (size, sealed, content, "\n".join(acts))
+        module = b"\0asm\1\0\0\0" + wasm.custom("lie", text.encode())
+        try:
+            return self.run_guest("x", wasm=module)
+        except harness.RpcError as e:
+            return e
+
+    def test_each_lie_ends_with_the_reason(self):
+        for name, (_, _, _, _, reason) in self.LIES.items():
+            with self.subTest(lie=name):
+                told = self.lie(name)
+                if isinstance(told, harness.RpcError):
+                    self.assertIn(told.name, ("internal_error", "compile_limit", "module_invalid"), told)
+                    self.assertIn(reason or "", told.message)
+                else:
+                    self.assertIsNone(reason, told)
+                    self.assertEqual(told["status"], "failed", told)
+                    self.assertTrue(told["reason"], told)
+        self.assertEqual(self.client.call("server.health")["compiling"], 0)
 
 
 if __name__ == "__main__":

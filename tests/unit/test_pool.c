@@ -75,9 +75,10 @@ on_ended(void *arg, const struct proto_exited *exited, const struct err *why)
 }
 
 static int
-set_up(void **state)
+set_up_with(void **state, unsigned ready_ms)
 {
-	static const struct pool_limits limits = {.runs_max = RUNS_MAX, .minutes_max = 60, .layers = REQUIRED};
+	const struct pool_limits limits = {
+	    .runs_max = RUNS_MAX, .minutes_max = 60, .ready_ms = ready_ms, .layers = REQUIRED};
 	static struct fixture f;
 	int a[2];
 
@@ -92,6 +93,18 @@ set_up(void **state)
 	f.job = open("/dev/null", O_RDONLY);
 	*state = &f;
 	return 0;
+}
+
+static int
+set_up(void **state)
+{
+	return set_up_with(state, 60000);
+}
+
+static int
+set_up_impatient(void **state)
+{
+	return set_up_with(state, 1);
 }
 
 static int
@@ -219,6 +232,82 @@ jail_that_cannot_be_made_is_told(void **state)
 	zygote_dies(f, &z, true);
 	assert_int_equal(f->refused, 1);
 	assert_string_equal(f->why.msg, "no user namespaces");
+}
+
+static void
+zygote_that_is_never_ready_is_killed(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+
+	event_base_loop(f->base, EVLOOP_ONCE); /* until its time is over */
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	zygote_dies(f, &z, true);
+	assert_int_equal(f->refused, 1);
+	assert_non_null(strstr(f->why.msg, "not ready"));
+}
+
+static void
+zygote_that_goes_on_after_it_failed_is_killed(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+	static struct ended ended = {0};
+
+	zygote_is_ready(f, &z, REQUIRED);
+	start(f, 1, &ended);
+	for (int i = 0; i < 100; i++)
+		imsg_send(z.sock, PROTO_FAILED, 0, "no more", 7, NULL, 0, NULL);
+	turn(f);
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	zygote_dies(f, &z, true);
+	assert_true(ended.count == 1 && strcmp(ended.why.msg, "no more") == 0);
+}
+
+static void
+zygote_that_claims_impossible_usage_is_killed(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+	struct proto_exited exited = {.user_us = UINT64_MAX, .system_us = 1};
+	static struct ended ended = {0};
+
+	zygote_is_ready(f, &z, REQUIRED);
+	start(f, 1, &ended);
+	imsg_send(z.sock, PROTO_RUN_EXITED, 1, &exited, sizeof(exited), NULL, 0, NULL);
+	turn(f);
+	assert_int_equal(ended.count, 0);
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	zygote_dies(f, &z, true);
+	assert_true(ended.count == 1 && strstr(ended.why.msg, "processor time") != NULL);
+}
+
+static void
+zygote_that_sends_a_descriptor_is_killed(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+	struct proto_ready ready = {.child_layers = REQUIRED};
+
+	imsg_send(z.sock, PROTO_READY, 0, &ready, sizeof(ready), &f->job, 1, NULL);
+	turn(f);
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	assert_int_equal(f->ready, 0);
+	close(z.sock);
+}
+
+static void
+condemned_zygote_says_why(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f);
+	static struct ended ended = {0};
+
+	zygote_is_ready(f, &z, REQUIRED);
+	pool_condemn(start(f, 1, &ended), "it hangs");
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	zygote_dies(f, &z, true);
+	assert_true(ended.count == 1 && strcmp(ended.why.msg, "it hangs") == 0);
 }
 
 static void
@@ -365,7 +454,7 @@ condemned_zygote_gets_no_more_runs(void **state)
 	static struct ended first = {0}, second = {0};
 
 	zygote_is_ready(f, &z, REQUIRED);
-	pool_condemn(start(f, 1, &first));
+	pool_condemn(start(f, 1, &first), "it is of no use");
 	expect(f, f->launcher_end, PROTO_KILL, z.token);
 	start(f, 2, &second);
 	next = zygote_starts(f);
@@ -402,6 +491,11 @@ main(void)
 	    T(is_ready_when_its_first_zygote_is),
 	    T(missing_layer_means_nothing_runs),
 	    T(jail_that_cannot_be_made_is_told),
+	    cmocka_unit_test_setup_teardown(zygote_that_is_never_ready_is_killed, set_up_impatient, tear_down),
+	    T(zygote_that_goes_on_after_it_failed_is_killed),
+	    T(zygote_that_claims_impossible_usage_is_killed),
+	    T(zygote_that_sends_a_descriptor_is_killed),
+	    T(condemned_zygote_says_why),
 	    T(run_is_given_to_the_zygote_and_ends),
 	    T(run_that_cannot_be_forked_ends_alone),
 	    T(kill_goes_to_the_zygote),
