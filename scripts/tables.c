@@ -14,6 +14,7 @@
 #include "policy/policy.h"
 #include "runtime/trap.h"
 #include "runtime/wasi/table.h"
+#include "tests/unit/attempts_table.h"
 
 /* The text of a cell: '|' would end it. */
 static void
@@ -87,6 +88,39 @@ layers(void)
 #define X(name, bit, required, text) printf("| `%s` | %s | %s |\n", #name, required ? "yes" : "no", text);
 	PROTO_LAYERS(X)
 #undef X
+}
+
+/* A row for each attempt, a column for each layer: x where it stops the attempt alone. */
+static void
+attempts(void)
+{
+	static const struct {
+		const char *text;
+		const char *why;
+		uint32_t layers;
+	} rows[] = {
+#define X(name, layers, text, why) {text, why, layers},
+	    ATTEMPTS(X)
+#undef X
+	};
+	static const uint32_t columns[] = {
+#define X(name) PROTO_LAYER_##name,
+	    ATTEMPT_LAYERS(X)
+#undef X
+	};
+
+#define X(name) " " #name " |"
+	puts("| attempt |" ATTEMPT_LAYERS(X) " why only one |");
+#undef X
+#define X(name) ":-:|"
+	puts("|---|" ATTEMPT_LAYERS(X) "---|");
+#undef X
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		printf("| %s |", rows[i].text);
+		for (size_t j = 0; j < sizeof(columns) / sizeof(columns[0]); j++)
+			fputs((rows[i].layers & columns[j]) != 0 ? " x |" : "  |", stdout);
+		printf(" %s |\n", rows[i].why);
+	}
 }
 
 static void
@@ -164,6 +198,7 @@ static const struct {
     {"schema", schema},
     {"traps", traps},
     {"layers", layers},
+    {"attempts", attempts},
     {"wasi", wasi},
     {"options", options},
     {"methods", methods},
