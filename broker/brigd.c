@@ -65,6 +65,8 @@ start_recorded(void *arg, struct imsg *m, const struct err *why)
 	const struct config *c = d->broker.config;
 	char socket[QUOTE_SIZE];
 
+	if (d->broker.draining || d->lost_service) /* it has to stop before it could begin */
+		return;
 	if (m == NULL || m->hdr.type != PROTO_LOG_DONE) {
 		struct err e;
 
@@ -74,8 +76,6 @@ start_recorded(void *arg, struct imsg *m, const struct err *why)
 		stop(d, 1);
 		return;
 	}
-	if (d->broker.draining) /* asked to stop before it could begin */
-		return;
 	d->serving = true;
 	d->idle_since_ms = monotonic_ms();
 	evconnlistener_enable(d->listener);

@@ -534,6 +534,11 @@ methods_dispatch(void *arg, struct rpc_call *call, const struct jsonrpc_request 
 	const char *near;
 
 	b->counts.requests++;
+	if (b->stopping) {
+		rpc_fail(&f, RPC_shutting_down, "brigd is stopping");
+		call_fail(call, &f);
+		return;
+	}
 	for (size_t i = 0; i < METHODS; i++) {
 		names[i] = methods[i].name;
 		if (strcmp(names[i], request->method) == 0) {

@@ -247,6 +247,7 @@ static const struct row rows[] = {
     ROW(fcntl64, S, set_fd, "the same on 32-bit machines"),
     ROW(fcntl64, S, dup_fd, "the same on 32-bit machines"),
     ROW(flock, S, any, "one store per directory"),
+    ROW(sysinfo, S, any, "how much memory there is, which sorting a long list asks for"),
     ROW(memfd_create, S, any, "modules go out in sealed memory files"),
     ROW(sendfile, S, any, "from the file into the memory file"),
     ROW(sendfile64, S, any, "the same on 32-bit machines"),
