@@ -198,10 +198,21 @@ $(O)/tests/scenario/liar: $(O)/tests/scenario/liar.o $(call archives,base)
 	@echo "  LD      $(@F)"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_SODIUM)
 
+# brig-worker's own objects, with the attempts of tests/unit/attempts_table.h in the guest's place.
+ATTEMPTS := $(patsubst %.c,$(O)/%.o,$(wildcard tests/unit/attempts_*.c))
+$(O)/tests/scenario/attempt: $(O)/tests/scenario/attempt.o $(O)/runtime/worker_main.o $(ATTEMPTS) \
+	$(call archives,sandbox runtime base) $(ENGINE_WORKER)
+	@echo "  LD      $(@F)"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Wl,--wrap=wasi_begin,--wrap=wasmtime_instance_pre_instantiate -o $@ $^ \
+		$(LIB_SODIUM) $(LIB_ENGINE)
+$(O)/tests/scenario/attempt.o: | $(ENGINE_COMPILER)
+$(O)/tests/scenario/attempts.txt: $(O)/scripts/tables
+	@$< attempt_names >$@
+
 test-unit: unit-tests ## build and run the unit tests
 	@tests/run --build $(O) unit $(T)
 
-check-build: all unit-tests $(O)/scripts/tables $(O)/tests/scenario/liar
+check-build: all unit-tests $(O)/scripts/tables $(addprefix $(O)/tests/scenario/,liar attempt attempts.txt)
 	@scripts/guests.sh $(O)/guests
 
 check: ## all tests: unit, sanitizers, scenarios; installs what they need

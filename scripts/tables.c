@@ -123,6 +123,15 @@ attempts(void)
 	}
 }
 
+/* For tests/scenario/test_attempts.py: whether the filter is among what stops it. */
+static void
+attempt_names(void)
+{
+#define X(name, layers, text, why) puts(((layers) & PROTO_LAYER_seccomp) != 0 ? #name " filter" : #name " other");
+	ATTEMPTS(X)
+#undef X
+}
+
 static void
 wasi(void)
 {
@@ -199,6 +208,7 @@ static const struct {
     {"traps", traps},
     {"layers", layers},
     {"attempts", attempts},
+    {"attempt_names", attempt_names},
     {"wasi", wasi},
     {"options", options},
     {"methods", methods},

@@ -168,8 +168,9 @@ start_sibling(void)
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 		attempt_word = ATTEMPT_SECRET;
-		for (ssize_t n = write(ready[1], "", 1); n == 1;)
-			pause();
+		if (write(ready[1], "", 1) == 1)
+			for (;;)
+				pause();
 		_exit(EXIT_FAILURE);
 	}
 	close(ready[1]);

@@ -1,0 +1,64 @@
+"""Native code in the guest's place, in a worker that a real brigd had started: each attempt ends its run, and only that.
+
+tests/scenario/attempt.c makes the attempts; tests/unit/test_attempts.c shows that they are possible without a jail, and
+which layers stop them.
+"""
+
+import os
+
+import harness
+
+
+def attempts():
+    """name -> whether the filter is among what stops it; written by scripts/tables.c."""
+    with open(os.path.join(harness.BUILD, "tests", "scenario", "attempts.txt"), encoding="ascii") as f:
+        return {name: by == "filter" for name, by in (line.split() for line in f)}
+
+
+class Attempts(harness.Scenario):
+    @classmethod
+    def setUpClass(cls):
+        directory = harness.tempfile.mkdtemp(prefix="brig-attempts-")
+        os.chmod(directory, 0o711)
+        cls.addClassCleanup(harness.shutil.rmtree, directory)
+        for name in ("brig-launcher", "brig-store", "brig-logger", "brig-compiler"):
+            harness.shutil.copy(harness.program(name), directory)
+        harness.shutil.copy(os.path.join(harness.BUILD, "tests", "scenario", "attempt"),
+                            os.path.join(directory, "brig-worker"))
+        cls.options = ("--libexec", directory)
+        super().setUpClass()
+
+    def test_guest_runs_when_nothing_is_attempted(self):
+        result = self.run_guest("args", "no-attempt")
+        self.assert_exited(result)
+        self.assertIn("no-attempt", result["stdout"])
+
+    def test_each_attempt_ends_its_run_with_the_reason(self):
+        names = attempts()
+        self.assertGreater(len(names), 100)
+        for name, filtered in names.items():
+            with self.subTest(name):
+                result = self.run_guest("args", name, limits={"memory_bytes": 1 << 20})
+                self.assertEqual(result["status"], "failed", result)
+                self.assertEqual(result["stdout"], "", result)
+                if filtered:
+                    self.assertIn("killed by the seccomp filter", result["reason"])
+                else:  # refused with an errno; a fault may lead to the engine's handler, and so to the filter
+                    self.assertRegex(result["reason"], r"exit status [1-9]|killed by ")
+                    self.assertNotRegex(result["reason"], r"exit status 25[0-9]")
+        self.assert_exited(self.run_guest("hello"))
+
+    def test_attempt_leaves_other_runs_alone(self):
+        """Even those of the same zygote, which it can name."""
+        request = self.client.start("run", self.params("sleep", 600000, stream=True))
+        self.client.wait_output(b"sleeping\n")
+        run_id = self.client.wait_notification("run.started")["run_id"]
+        with self.brigd.client() as other:
+            for name in ("kill_beside", "kill_zygote", "kill_all", "setpriority_beside", "ptrace_beside"):
+                self.assertEqual(other.call("run", self.params("args", name))["status"], "failed")
+        self.client.call("run.cancel", {"run_id": run_id})
+        self.assertEqual(self.client.finish(request)["status"], "cancelled")
+
+
+if __name__ == "__main__":
+    harness.main()
