@@ -25,7 +25,7 @@ classify(struct run *run, char *reason, size_t size, struct run_facts *f)
 		snprintf(reason, size, "the worker broke the protocol and was killed: %.500s", run->breach.msg);
 		return RUN_failed;
 	}
-	if (run->cancelled && !(run->has_result && run->claimed.status == PROTO_STATUS_EXITED)) {
+	if (run->cancelled && (run->failed || !run->has_result || run->claimed.status != PROTO_STATUS_EXITED)) {
 		snprintf(reason, size, "%s", run->cancel_reason);
 		return run->abandoned ? RUN_failed : RUN_cancelled;
 	}

@@ -1,6 +1,6 @@
 """kill -9 of each of brig's processes, again and again, under load: nothing outlives it, nothing acknowledged is lost.
 
-BRIG_KILLS is how often each is killed (10). BRIG_KILLS_SEED replays the moments, as far as the scheduler lets it.
+BRIG_KILLS is how often each is killed (8). BRIG_KILLS_SEED replays the moments, as far as the scheduler lets it.
 """
 
 import os
@@ -14,7 +14,7 @@ import unittest
 import harness
 import wasm
 
-KILLS = int(os.environ.get("BRIG_KILLS", "10"))
+KILLS = int(os.environ.get("BRIG_KILLS", "8"))
 SEED = int(os.environ.get("BRIG_KILLS_SEED", "20261121"))
 LONG = {"wall_ms": 600000}
 
@@ -228,6 +228,58 @@ class Killed(harness.Scenario):
 
     def test_logger(self):
         self.kill_again_and_again("brig-logger")
+
+
+class Replaced(harness.Hostile):
+    """What brigd replaces: it serves on."""
+
+    policy = Killed.CEILING
+
+    def children_named(self, name):
+        return [p for p, n in self.brigd.children().items() if n == name]
+
+    def test_zygote(self):
+        longest = back = 0.0
+        for _ in range(KILLS):
+            requests = [self.client.start("run", self.params("sleep", 600000, stream=True, limits=LONG)) for _ in range(2)]
+            for request in requests:
+                self.client.wait_notification("run.output", lambda p: "sleeping" in p["data"])
+                self.client.notifications.clear()
+            family = self.children_named("brig-worker")
+            table = harness.processes()
+            zygotes = [p for p in family if table[p][0] not in family]
+            workers = Exits(set(family) - set(zygotes))
+            started = time.monotonic()
+            for zygote in zygotes:
+                os.kill(zygote, signal.SIGKILL)
+            longest = max(longest, workers.wait(started))
+            for request in requests:
+                told = self.client.finish(request)
+                self.assertEqual(told["status"], "failed", told)
+                self.assertIn("zygote was killed by signal 9", told["reason"])
+            self.assert_exited(self.run_guest("hello"))
+            back = max(back, time.monotonic() - started)
+        print("# zygote: %d kills; longest until the last worker was gone %.1f ms, until another served %.0f ms" % (
+            KILLS, longest * 1000, back * 1000))
+
+
+class Compilers(harness.Scenario):
+    policy = Killed.CEILING
+
+    def test_compiler(self):
+        for kill in range(KILLS):
+            module = wasm.module(b"\x01" * 20 + b"\x41\x00\x1a" * 3000, bodies=400,
+                                 extra=wasm.custom("unique", os.urandom(16)))
+            with self.subTest(kill=kill):
+                request = self.client.start("run", self.params(wasm=module))
+                compiler, = harness.wait_until(lambda: [p for p, n in self.brigd.children().items()
+                                                         if n == "brig-compiler"], "it is compiled")
+                os.kill(compiler, signal.SIGKILL)
+                with self.assertRaises(harness.RpcError) as caught:
+                    self.client.finish(request)
+                self.assertEqual(caught.exception.name, "internal_error")
+                self.assertIn("killed by signal 9", caught.exception.message)
+        self.assert_exited(self.run_guest(wasm=module))  # it is not held against the module
 
 
 if __name__ == "__main__":
