@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/memfd.h"
+#include "base/monotonic.h"
 #include "base/proto.h"
 #include "broker/turns.h"
 
@@ -50,14 +51,14 @@ struct entry {
 	bool abandoned;       /* COMPILING: killed, because nobody waited any more */
 	bool ready;           /* COMPILING: READY has come */
 	bool done;            /* COMPILING: COMPILED or FAILED has come */
+	int64_t started_ms;   /* COMPILING: since when */
 	uint64_t claimed_size; /* of the artifact, as the compiler says */
 	uint64_t compile_us;
 	enum rpc_error error;
 	struct err why;
 };
 
-#define BUCKETS        1024
-#define CLOCK_SLACK_US 1000 /* between what two processes measure */
+#define BUCKETS 1024
 
 struct artifacts {
 	struct event_base *base;
@@ -299,7 +300,7 @@ blame(struct entry *n, const struct proto_exited *exited, const struct err *why)
 
 /* Checks what a compiler says that it made: its artifact must be whole, and the time not longer than it was there. */
 static int
-check_artifact(const struct entry *n, int fd, const struct proto_exited *exited, size_t *size, struct err *e)
+check_artifact(const struct entry *n, int fd, size_t *size, struct err *e)
 {
 	int rc = memfd_check(fd, n->artifacts->limits.artifact_bytes, size, e);
 
@@ -307,7 +308,7 @@ check_artifact(const struct entry *n, int fd, const struct proto_exited *exited,
 		return rc;
 	if (*size != n->claimed_size)
 		return err_set(e, ERR_PROTOCOL, "it has %zu bytes, not %ju", *size, (uintmax_t)n->claimed_size);
-	if (exited != NULL && n->compile_us > exited->wall_us + CLOCK_SLACK_US)
+	if (n->compile_us / 1000 > (uint64_t)(monotonic_ms() - n->started_ms))
 		return err_set(e, ERR_PROTOCOL, "making it took %ju us, longer than the compiler was there",
 		    (uintmax_t)n->compile_us);
 	return 0;
@@ -339,7 +340,7 @@ compiler_ended(void *arg, const struct proto_exited *exited, const struct err *w
 	if (!n->done || (exited != NULL && why->code != 0)) /* silent, or it broke the protocol, if only after its answer */
 		remember = blame(n, exited, why);
 	else if (n->why.code == 0) {
-		if (check_artifact(n, fd, exited, &size, &n->why) == 0) {
+		if (check_artifact(n, fd, &size, &n->why) == 0) {
 			store_artifact(n, fd);
 			become_cached(n, fd, size, true);
 			return;
@@ -381,6 +382,7 @@ compile_start(struct entry *n, struct err *e)
 	struct proto_compile job = {.engine = n->engine, .size = n->module_size};
 	struct timeval tv = {.tv_sec = (time_t)(a->limits.compile_ms / 1000),
 	    .tv_usec = (suseconds_t)(a->limits.compile_ms % 1000 * 1000)};
+	int64_t started_ms = monotonic_ms();
 	int fds[2], rc;
 
 	if ((n->fd = memfd_new("brig-artifact", e)) < 0)
@@ -396,6 +398,7 @@ compile_start(struct entry *n, struct err *e)
 		goto fail;
 	}
 	n->state = COMPILING;
+	n->started_ms = started_ms;
 	n->ready = n->done = n->timed_out = n->abandoned = false;
 	n->why = (struct err){0};
 	a->compiling++;
