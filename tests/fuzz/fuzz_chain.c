@@ -36,6 +36,7 @@ static void
 try_line(const struct block *b)
 {
 	const char *text = (const char *)b->data, *version;
+	const json_t *product;
 	struct chain_record r;
 	struct block event;
 	struct chain at;
@@ -44,7 +45,8 @@ try_line(const struct block *b)
 
 	if (chain_parse(text, b->length, &r, NULL) != 0)
 		return;
-	version = json_string_value(json_object_get(json_object_get(json_object_get(r.json, "metadata"), "product"), "version"));
+	product = json_object_get(json_object_get(r.json, "metadata"), "product");
+	version = json_string_value(json_object_get(product, "version"));
 	at = (struct chain){r.sequence, r.previous};
 	MUST(chain_fits(&at, &r));
 	if (strcmp(version, BRIG_VERSION) == 0) {

@@ -69,7 +69,7 @@ must_pass(int sv[2], struct imsg *m, const uint8_t *data, size_t length, int nfd
 	imsg_close_fds(m);
 }
 
-/* A packet of an input: descriptors, length, bytes; those that are missing are zeros, so that a short input can be a long packet. */
+/* A packet of an input: descriptors, length, bytes. Missing ones are zeros: a short input can be a long packet. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

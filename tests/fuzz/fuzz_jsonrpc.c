@@ -104,7 +104,21 @@ try_request(const json_t *message)
 	json_decref(jsonrpc_result(r.id, json_null()));
 }
 
-/* What was read is what it says: written out and read again, it is the same. */
+static void
+must_be_shallow(const json_t *value, unsigned depth)
+{
+	const char *key;
+	json_t *inner;
+	size_t i;
+
+	MUST(depth <= DEPTH_MAX);
+	json_object_foreach((json_t *)(uintptr_t)value, key, inner)
+		must_be_shallow(inner, depth + (json_is_object(inner) || json_is_array(inner)));
+	json_array_foreach(value, i, inner)
+		must_be_shallow(inner, depth + (json_is_object(inner) || json_is_array(inner)));
+}
+
+/* What was read is what it says: not too deep, and written out and read again, it is the same. */
 static void
 must_survive(json_t *message)
 {
@@ -113,6 +127,7 @@ must_survive(json_t *message)
 	json_t *again = NULL;
 
 	MUST(text != NULL);
+	must_be_shallow(message, json_is_object(message) || json_is_array(message));
 	MUST(jsonrpc_parse(text, strlen(text), DEPTH_MAX, &again, &f) == 0);
 	MUST(json_equal(message, again));
 	json_decref(again);

@@ -48,7 +48,7 @@ try_secret(const struct block *file)
 	keys_forget(&key);
 }
 
-/* The first byte: 0 a file; 1 a public and 2 a secret key, written here in the format of the second byte, then damaged. */
+/* The first byte: 0 a file; 1 a public, 2 a secret key, written here in the format of the second byte, then damaged. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

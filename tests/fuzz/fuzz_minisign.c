@@ -56,7 +56,7 @@ check(const struct block *text, const struct keys_secret *key)
 		MUST(rc == ERR_SIGNATURE && e.code == rc && e.msg[0] != '\0');
 }
 
-/* The first byte: 1 for a trusted comment that is signed here, and the text then damaged; else the text itself follows. */
+/* The first byte: 1 for a trusted comment that is signed here, and damage to the text; else the text itself follows. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -90,7 +90,32 @@ must_meet(const struct policy *a, const struct policy *b, const struct policy *c
 	policy_free(right);
 }
 
-/* What a run gets is within each layer, with every limit settled; what is refused is refused by a layer that denies it. */
+/* What withholds a capability is said for just those that the run does not get. */
+static void
+must_explain(const struct policy_layer *layers, size_t count, const struct policy *got, const struct policy *names)
+{
+	const bool withheld[] = {
+	    [POLICY_CAP_SIGNATURE] = got->signature_module == POLICY_SIGNATURE_REQUIRED,
+	    [POLICY_CAP_ARGS] = !got->args,
+	    [POLICY_CAP_CLOCK] = got->clock == POLICY_CLOCK_NONE,
+	    [POLICY_CAP_RANDOM] = got->random == POLICY_RANDOM_NONE,
+	};
+	static const enum policy_capability asked[] = {POLICY_CAP_SIGNATURE, POLICY_CAP_ARGS, POLICY_CAP_CLOCK,
+	    POLICY_CAP_RANDOM};
+	struct policy_denial d;
+
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		int rc = policy_explain(layers, count, asked[i], NULL, &d, NULL);
+
+		MUST(rc == (withheld[asked[i]] ? 0 : ERR_NOTFOUND));
+		MUST(rc != 0 || d.message[0] != '\0');
+	}
+	for (size_t i = 0; i < names->env_count; i++)
+		MUST((policy_explain(layers, count, POLICY_CAP_ENV, names->env[i], &d, NULL) == 0) ==
+		    !policy_env_allowed(got, names->env[i]));
+}
+
+/* What a run gets is within each layer, with every limit settled; and a request within that is let pass, no other. */
 static void
 must_decide(const struct policy *ceiling, const struct policy *signer, const struct policy *request)
 {
@@ -99,23 +124,25 @@ must_decide(const struct policy *ceiling, const struct policy *signer, const str
 	    {POLICY_LAYER_SIGNER, signer},
 	    {POLICY_LAYER_REQUEST, request},
 	};
-	struct policy_ask ask = {.argc = 1, .args_bytes = 5, .env = (const char *const *)request->env,
-	    .envc = request->env_count, .env_bytes = 100, .stdin_bytes = 1000};
+	struct policy_ask ask = {.argc = 1, .env = (const char *const *)request->env, .envc = request->env_count};
 	struct policy_denial denial = {0};
 	struct policy *got = NULL;
+	bool granted;
 
 	MUST(policy_effective(layers, 3, &got, NULL) == 0);
 	MUST(policy_allows(ceiling, got) && policy_allows(signer, got) && policy_allows(request, got));
 	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++)
 		MUST(i == POLICY_LIMIT_fuel || got->limits[i] <= policy_limit_info[i].maximum);
-	if (policy_check_run(layers, 3, &ask, &denial, NULL) == 0) {
-		MUST(got->signature_module == POLICY_SIGNATURE_OPTIONAL && got->args);
-		MUST(ask.stdin_bytes <= got->limits[POLICY_LIMIT_stdin_bytes]);
-		for (size_t i = 0; i < ask.envc; i++)
-			MUST(policy_env_allowed(got, ask.env[i]));
-	} else {
-		MUST(denial.message[0] != '\0');
-	}
+	must_explain(layers, 3, got, request);
+	granted = got->signature_module == POLICY_SIGNATURE_OPTIONAL && got->args;
+	for (size_t i = 0; i < ask.envc; i++)
+		granted &= policy_env_allowed(got, ask.env[i]);
+	ask.args_bytes = got->limits[POLICY_LIMIT_args_bytes];
+	ask.env_bytes = got->limits[POLICY_LIMIT_env_bytes];
+	ask.stdin_bytes = got->limits[POLICY_LIMIT_stdin_bytes];
+	MUST((policy_check_run(layers, 3, &ask, &denial, NULL) == 0) == granted);
+	ask.stdin_bytes++;
+	MUST(policy_check_run(layers, 3, &ask, &denial, NULL) != 0 && denial.message[0] != '\0');
 	policy_free(got);
 }
 

@@ -1,4 +1,4 @@
-/* Fuzz target: the small readers of base/: UTF-8, times, digests, lines; each against what it writes, or another reader. */
+/* Fuzz target: the small readers of base/: UTF-8, times, digests, lines, against what they write, or another reader. */
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -36,6 +36,23 @@ try_utf8(const struct block *b, size_t max)
 	utf8_mend(mended);
 	MUST(strlen(mended) == n && jansson_takes(mended, n));
 	free(mended);
+}
+
+/* What was made safe to show is well-formed, and made safe again it is the same. */
+static void
+try_tame(const struct block *b)
+{
+	char *tamed = malloc(b->length + 1);
+	size_t n;
+
+	memcpy(tamed, b->data, b->length);
+	n = utf8_tame(tamed, b->length);
+	MUST(n <= b->length && jansson_takes(tamed, n));
+	for (size_t i = 0; i < n; i++)
+		MUST((unsigned char)tamed[i] >= 0x20 && tamed[i] != 0x7f);
+	MUST(memmem(tamed, n, "\u202e", 3) == NULL && memmem(tamed, n, "\u2028", 3) == NULL);
+	MUST(utf8_tame(tamed, n) == n);
+	free(tamed);
 }
 
 static void
@@ -85,6 +102,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	try_utf8(&b, max);
 	try_utf8(&b, b.length);
+	try_tame(&b);
 	try_times_and_digests(&b);
 	try_lines(&b);
 	free(b.data);

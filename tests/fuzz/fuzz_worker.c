@@ -1,5 +1,6 @@
 /* Fuzz target: what a worker says of its run (broker/run_job), and what client and log are told of it then. */
 
+#include <sanitizer/asan_interface.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,9 +13,12 @@
 #define NUMBER       UINT64_C(42) /* of the run */
 #define OUTPUT_BYTES 4096
 
-/* An input is: options, then messages: type, flags, length, payload. */
+/*
+ * An input is: options, then messages: type, flags, length, payload. With RESULT the payload is a result whose fields
+ * are given by a byte each, so that an input says the same when the structure changes.
+ */
 enum { OPTION_STREAM = 1, OPTION_NO_CLOCK = 2, OPTION_NO_RANDOM = 4 };
-enum { FLAG_OTHER_RUN = 1, FLAG_DESCRIPTOR = 2 };
+enum { FLAG_OTHER_RUN = 1, FLAG_DESCRIPTOR = 2, FLAG_RESULT = 4 };
 
 static struct policy *
 fixed_policy(void)
@@ -63,6 +67,50 @@ end(struct run *run)
 	free(run->trap_text);
 }
 
+/* Puts a result into the message: its fields, and then text and frames as they come. */
+static void
+put_result(struct imsg *m, struct input *in)
+{
+	struct proto_result r = {0};
+	struct block tail;
+
+	r.status = input_byte(in);
+	r.exit_code = input_byte(in);
+	r.trap = input_byte(in);
+	r.limit = input_byte(in);
+	r.failure = input_byte(in);
+	r.text_length = input_byte(in);
+	r.frame_count = input_byte(in);
+	r.stdout_bytes = r.fuel_used = UINT64_MAX >> input_byte(in) % 64;
+	r.host_calls[input_byte(in) % PROTO_WASI_CALLS] = r.stdout_bytes;
+	tail = input_take(in, sizeof(m->payload) - sizeof(r));
+	memcpy(m->payload, &r, sizeof(r));
+	memcpy(m->payload + sizeof(r), tail.data, tail.length);
+	m->hdr.length = (uint32_t)(sizeof(r) + tail.length);
+	free(tail.data);
+}
+
+/* The next message of the input; the sanitizer watches what is behind its payload. Returns its flags. */
+static uint8_t
+take_message(struct input *in, struct imsg *m)
+{
+	uint8_t type = input_byte(in), flags = input_byte(in);
+	struct block payload = input_take(in, input_u16(in));
+
+	m->hdr = (struct imsg_hdr){.type = type, .run = NUMBER + ((flags & FLAG_OTHER_RUN) != 0)};
+	m->nfds = (flags & FLAG_DESCRIPTOR) != 0;
+	ASAN_UNPOISON_MEMORY_REGION(m->payload, sizeof(m->payload));
+	if ((flags & FLAG_RESULT) != 0) {
+		put_result(m, &(struct input){payload.data, payload.length});
+	} else {
+		m->hdr.length = (uint32_t)(payload.length < sizeof(m->payload) ? payload.length : sizeof(m->payload));
+		memcpy(m->payload, payload.data, m->hdr.length);
+	}
+	ASAN_POISON_MEMORY_REGION(m->payload + m->hdr.length, sizeof(m->payload) - m->hdr.length);
+	free(payload.data);
+	return flags;
+}
+
 /* Hands the messages over until one is refused. */
 static void
 listen_to(struct run *run, struct input *in)
@@ -73,21 +121,11 @@ listen_to(struct run *run, struct input *in)
 	while (rc == 0 && in->left > 0) {
 		bool had_result = run->has_result;
 		struct err e = {0};
-		struct block payload;
-		uint8_t flags;
+		uint8_t flags = take_message(in, &m);
 
-		m.hdr = (struct imsg_hdr){.type = input_byte(in), .run = NUMBER};
-		flags = input_byte(in);
-		m.hdr.run += (flags & FLAG_OTHER_RUN) != 0;
-		m.nfds = (flags & FLAG_DESCRIPTOR) != 0;
-		payload = input_take(in, input_u16(in));
-		m.hdr.length = (uint32_t)payload.length;
-		memset(m.payload, 0xaa, sizeof(m.payload));
-		memcpy(m.payload, payload.data, payload.length);
-		free(payload.data);
 		rc = run_job_message(run, &m, &e);
 		MUST(rc == e.code && (rc == 0 || e.msg[0] != '\0'));
-		MUST(rc != 0 || (!had_result && flags % 4 == 0));
+		MUST(rc != 0 || (!had_result && (flags & (FLAG_OTHER_RUN | FLAG_DESCRIPTOR)) == 0));
 	}
 }
 

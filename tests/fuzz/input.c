@@ -1,4 +1,4 @@
-/* tests/fuzz/input: what fuzz targets share: taking an input apart, damaging what is good, keys, checks. Fuzz targets. */
+/* tests/fuzz/input: what fuzz targets share: inputs taken apart, good data damaged, keys, checks. Fuzz targets. */
 
 #include "tests/fuzz/input.h"
 

@@ -1,4 +1,4 @@
-/* tests/fuzz/input: what fuzz targets share: taking an input apart, damaging what is good, keys, checks. Fuzz targets. */
+/* tests/fuzz/input: what fuzz targets share: inputs taken apart, good data damaged, keys, checks. Fuzz targets. */
 
 #ifndef TESTS_FUZZ_INPUT_H
 #define TESTS_FUZZ_INPUT_H
@@ -36,7 +36,7 @@ struct block {
 	size_t length;
 };
 
-/* input_take - at most `length` of the next bytes. input_rest - all of them. input_text - those up to a NUL byte or the end. */
+/* input_take - at most `length` of the next bytes. input_rest - all of them. input_text - those up to a NUL. */
 struct block input_take(struct input *in, size_t length);
 struct block input_rest(struct input *in);
 struct block input_text(struct input *in);
@@ -45,8 +45,8 @@ struct block input_text(struct input *in);
 char *input_string(struct input *in);
 
 /*
- * input_damage - change `b` as the next bytes say: up to seven bytes inverted in part, put in, left out, or cut off from
- * there. Returns whether it is another block than before.
+ * input_damage - change `b` as the next bytes say: up to seven times a byte changed, put in, or left out, or all from
+ * there on cut off. Returns whether it is another block than before.
  */
 bool input_damage(struct input *in, struct block *b);
 

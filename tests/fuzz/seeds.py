@@ -16,10 +16,12 @@ KEYS = [("5307ce27cc38b12b0bb34061", "5307ce27cc38b12b", "O2onvM62pC1io6jQKm8Nc2
 
 HEADER = b"\0asm\1\0\0\0"
 MODULE = HEADER + bytes.fromhex("010401600000" "03020100" "070a01065f737461727400000a040102000b" "0006046e6f74652a")
+DIGEST = "sha256:" + "0f" * 32
 DELIMITER = b"\0\x14\x13signature_delimiter"
 POLICY = {"version": 1, "limits": {"wall_ms": 100, "memory_bytes": 65536}, "args": True, "env": ["LANG", "LC_*"],
           "clock": "fixed", "clock_fixed_ns": 5, "random": "seeded", "seed": "00" * 32, "output": "end",
-          "signature": {"module": "optional", "source": "required"}, "fs": [], "tools": [], "net": [], "mode": "enforce"}
+          "mode": "enforce", "fs": [], "tools": [], "net": [],
+          "signature": {"module": "optional", "source": "required"}}
 
 
 def compact(value):
@@ -40,8 +42,8 @@ def jsonrpc():
     yield compact(request("run", run))
     yield compact(request("run", {"module": {"descriptor": 0, "signature": "text"}, "stdin": {"base64": "aGk="}}))
     yield compact(request("run", {"module": {"descriptor": 1}}))
-    yield compact(request("run", {"module": {"digest": "sha256:" + "0f" * 32}, "stdin": {"stream": True}, "stream": True}))
-    yield compact([request("run.get", {"run_id": "run-1"}), request("server.info", number=None), request("x", [], "id"), 1, []])
+    yield compact(request("run", {"module": {"digest": DIGEST}, "stdin": {"stream": True}, "stream": True}))
+    yield compact([request("run.get", {"run_id": "run-1"}), request("server.info", number=None), request("x", []), 1])
     yield b'{"jsonrpc":"2.0","method":"run","params":{"module":{"wasm":"="},"nam":1}}'
     yield b'{"jsonrpc":"2.0","id":{},"method":1}'
     yield b'["\\ud83d\\ude00\\u0000\\ud800",1e400,-0,-0.0,0.1,1E5,true,null,9223372036854775808]'
@@ -50,24 +52,42 @@ def jsonrpc():
     yield b"\xff\xfe{} x"
 
 
+def damage(*changes):
+    """As tests/fuzz/input.c reads it: (how, at, value), up to four: 0 flips bits, 1 puts in, 2 leaves out, 3 cuts off."""
+    return (bytes([len(changes)]) + b"".join(struct.pack("<BHB", *c) for c in changes)).ljust(17, b"\0")
+
+
 def signature():
-    damage = b"\1\0\x4c\0\1" + bytes(4)
-    inside, beside, hurt, hurt_beside, given = 1, 2, 4, 8, 16
+    inside, beside, hurt, hurt_beside, given, by_two = 1, 2, 4, 8, 16, 32
+    no_key_id, one_key, revoke_empty = 1, 2, 4
+
+    def head(mode, options=0):
+        return bytes([mode, options])
     for who in range(4):
-        yield bytes([inside | who << 6]) + MODULE
-        yield bytes([beside | who << 6]) + MODULE
-        yield bytes([inside | beside | who << 6]) + MODULE
+        for mode in (inside, beside, inside | beside, inside | beside | by_two):
+            yield head(mode | who << 6) + MODULE
     for at in (0, 8, 9, 11, 12, 21, 24, 27, 59, 60, 61, 62, 74, 75, 76, 139, 140, 190):
-        yield bytes([inside | hurt, 1, 0]) + struct.pack("<H", at) + b"\1" + bytes(4) + MODULE
-        yield bytes([inside | hurt, 1, 1]) + struct.pack("<H", at) + b"\x80" + bytes(4) + MODULE
-    yield bytes([inside | hurt, 1, 3, 145, 0, 0]) + bytes(4) + MODULE
-    yield bytes([beside | hurt_beside]) + damage + MODULE
-    yield bytes([inside | beside | hurt | hurt_beside]) + damage + damage + MODULE
-    yield bytes([given]) + b"untrusted comment: x\nRWQ=\ntrusted comment: y\nAA==\n\0" + MODULE
-    yield bytes([0]) + MODULE
-    yield bytes([inside]) + MODULE + DELIMITER
-    yield bytes([0]) + MODULE[:4] + b"\x0d\0\1\0"
-    yield bytes([0]) + HEADER + b"\0\x0a\x09signature" + MODULE[8:]
+        yield head(inside | hurt) + damage((0, at, 1)) + MODULE
+        yield head(inside | hurt) + damage((1, at, 0x80)) + MODULE
+    yield head(inside | hurt) + damage((3, 145, 0)) + MODULE
+    yield head(inside | hurt) + damage((0, 10, 0x80), (1, 11, 0)) + MODULE  # a size in three bytes
+    # a byte behind the signature
+    yield head(inside | hurt) + damage((1, 140, 0), (0, 9, 3), (0, 25, 1), (0, 60, 0x1f)) + MODULE
+    yield head(beside | hurt_beside) + damage((0, 76, 1)) + MODULE
+    yield head(inside | beside | hurt | hurt_beside) + damage((0, 76, 1)) + damage((0, 76, 1)) + MODULE
+    yield head(given) + b"untrusted comment: x\nRWQ=\ntrusted comment: y\nAA==\n\0" + MODULE
+    yield head(0) + MODULE
+    yield head(inside) + MODULE + DELIMITER
+    yield head(0) + MODULE[:4] + b"\x0d\0\1\0"
+    yield head(0) + HEADER + b"\0\x0a\x09signature" + MODULE[8:]
+    yield head(0) + MODULE + b"\0\x0a\x09signature"
+    yield head(inside) + MODULE + b"\0\x0a\x09signature"
+    for who in range(4):
+        yield head(inside | who << 6, no_key_id) + MODULE
+        yield head(inside | who << 6, no_key_id | one_key) + MODULE
+    yield head(inside, revoke_empty) + HEADER
+    yield head(beside, revoke_empty) + HEADER
+    yield head(0, revoke_empty) + HEADER
 
 
 def minisign():
@@ -87,8 +107,9 @@ def keys():
             yield bytes([what, form, 0])
             for how, at in ((0, 0), (0, 30), (0, 60), (1, 40), (2, 70), (3, 80)):
                 yield bytes([what, form, 1, how]) + struct.pack("<H", at) + b"\1"
-    yield b"\0untrusted comment: minisign public key F7266EECD4F0EACD\nRWTN6vDU7G4m97bZ2QRIn63xLdbIJlTQDSyYICFHUi7NxwSUrVmDdcev\n"
-    yield b"\0RWTN6vDU7G4m97bZ2QRIn63xLdbIJlTQDSyYICFHUi7NxwSUrVmDdcev"
+    line = b"RWTN6vDU7G4m97bZ2QRIn63xLdbIJlTQDSyYICFHUi7NxwSUrVmDdcev"
+    yield b"\0untrusted comment: minisign public key F7266EECD4F0EACD\n" + line + b"\n"
+    yield b"\0" + line
     yield b"\0\1" + bytes(32)
 
 
@@ -109,6 +130,14 @@ def keyring():
     yield b"\0\0" + compact(dict(good, keys=[entry(0, valid_from="2029-01-01T00:00:00Z")]))
     yield b"\0\0" + compact(dict(good, keys=[entry(0, kid=KEYS[1][0])]))
     yield b"\0\0" + compact(dict(good, keys=[], revoked_keys=["x"]))
+    for changed in ({"keys": {}}, {"keys": [1]}, {"expires": 1}, {"version": "1"},
+                    {"revoked_modules": ["sha256:" + i * 64 for i in "210"]}, {"revoked_keys": [k[0] for k in KEYS]}):
+        yield b"\0\0" + compact(dict(good, **changed))
+    for changed in ({"name": ""}, {"name": "a\n"}, {"owner": True}, {"owner": "x" * 129}, {"grant": 1}, {"more": 1},
+                    {"grant": {"version": 2}}, {"valid_to": "2020-01-01T00:00:00Z"}, {"public_key": "AA=="},
+                    {"key_number": "x"}):
+        yield b"\0\0" + compact(dict(good, keys=[entry(0, **changed)]))
+    yield b"\0\0" + compact(dict(good, keys=[entry(0), entry(1, key_number=KEYS[0][1])]))
     yield b"\0\0[]"
 
 
@@ -118,7 +147,7 @@ def policy():
     yield compact(POLICY)
     yield b"\0".join(map(compact, (POLICY, other, {"version": 1})))
     yield b"\0".join(map(compact, (other, dict(POLICY, clock_fixed_ns=6, seed="11" * 32), POLICY)))
-    yield b"\0".join(map(compact, (dict(other, clock="fixed"), dict(other, clock="coarse"), dict(other, random="seeded"))))
+    yield b"\0".join(map(compact, (dict(other, clock="fixed"), dict(other, clock="none"), dict(other, random="none"))))
     yield compact({"limits": {"wall_sm": 1}})
     yield compact({"version": 2})
     yield compact({"env": ["A*B", "="]})
@@ -141,10 +170,9 @@ def worker():
     def message(kind, payload=b"", flags=0):
         return bytes([kind, flags]) + struct.pack("<H", len(payload)) + payload
 
-    def result(status, trap=0, limit=0, text=b"", frames=()):
+    def result(status, trap=0, limit=0, failure=0, text=b"", frames=()):
         tail = b"".join(struct.pack("<IIQ", i, len(name), 9) + name for i, name in enumerate(frames))
-        return message(24, struct.pack("<IIIIQQQQQQ", status, 3, trap, limit, 1, 2, 3, 4, 5, 6) + struct.pack("<46Q", *range(46)) +
-                       struct.pack("<II", len(text), len(frames)) + text + tail)
+        return message(24, bytes([status, 3, trap, limit, failure, len(text), len(frames), 5, 9]) + text + tail, 4)
     out = message(22, struct.pack("<II", 1, 0) + b"hello\n") + message(22, struct.pack("<II", 2, 0) + b"\xff\0")
     denials = b"".join(message(23, struct.pack("<IIQ", call, cap, 1)) for call in (1, 46) for cap in range(5))
     yield b"\0" + out + result(1)
@@ -152,26 +180,31 @@ def worker():
     yield b"\6" + message(23, struct.pack("<IIQ", 5, 3, 1)) + message(23, struct.pack("<IIQ", 37, 4, 1)) + result(1)
     yield b"\6" + denials
     for trap in range(14):
-        yield b"\0" + result(2, trap, 0, b"a trap", (b"main", b"", "f\u20ac".encode(), b"n\0n"))
-    yield b"\0" + result(4, 0, 0, b"why") + message(22)
+        yield b"\0" + result(2, trap, text=b"a trap", frames=(b"main", b"", "f\u20ac".encode(), b"n\0n"))
+    yield b"\0" + result(2, 1, text=b"\xff") + message(22)
+    yield b"\0" + result(2, 1, text=b"x", frames=(b"\xff",))
+    for number in range(12):
+        yield b"\0" + result(4, failure=number, text=b"why")
+        yield b"\0" + out + result(3, limit=number)
     yield b"\0" + result(5)
     yield b"\0" + result(1, 1) + result(1)
     yield b"\0" + message(11, b"it cannot go on \xff" * 60)
     yield b"\0" + message(22, struct.pack("<II", 3, 0) + b"x")
     yield b"\0" + message(22, struct.pack("<II", 1, 0) + bytes(4097))
     yield b"\0" + message(14) + message(24)
-    yield b"\0" + message(22, b"", 1)
-    yield b"\0" + message(22, b"", 2)
+    yield b"\0" + message(22, struct.pack("<II", 1, 0) + b"x", 1)
+    yield b"\0" + message(22, struct.pack("<II", 1, 0) + b"x", 2)
+    yield b"\0" + message(24, bytes([4, 0, 0, 0, 1, 200, 0, 0, 0]) + b"text", 4)
+    yield b"\0" + message(24, bytes([2, 0, 1, 0, 0, 0, 1, 0, 0]) + struct.pack("<IIQ", 1, 200, 9) + b"name", 4)
 
 
 def job():
-    def order(how, kind, args=(b"a",), env=(b"B=c",), stdin=b"xyz", flags=0, engine=0, clock=3, random=2, wall=1000):
+    def order(how, kind, args=(b"a",), env=(b"B=c",), stdin=b"xyz", flags=0, engine=0, clock=3, wall=100, more=0):
         def strings(parts):
             return b"".join(struct.pack("<I", len(p)) + p for p in parts)
         a, b = strings(args), strings(env)
-        head = struct.pack("<4I8Q32s2I3Q", flags, engine, clock, random, wall, 1000, 9 if engine else 0, 65536, 100, 1000,
-                           10, 7, bytes(32), len(args), len(env), len(a), len(b), len(stdin))
-        return bytes([how, kind]) + head + a + b + stdin
+        fields = bytes([flags, engine, clock, 2, wall, 9, len(args), len(env)])
+        return bytes([how | 64, kind]) + fields + struct.pack("<3H", len(a), len(b), len(stdin) + more) + a + b + stdin
     yield order(0, 20)
     yield order(4, 20, flags=8)
     yield order(4, 20)
@@ -186,17 +219,24 @@ def job():
     yield order(0, 20, clock=4)
     yield order(0, 20, wall=0)
     yield order(0, 20, args=(b"a\0b",))
+    yield order(0, 20, more=1)
+    yield order(0, 20, more=-1)
+    yield order(0, 20, env=(b"",), stdin=b"")
     yield order(0, 21)
+    yield bytes([0, 20]) + bytes(144)
 
 
 def chain():
     zero = "sha256:" + "0" * 64
     line = ('{"metadata":{"version":"1.3.0","product":{"name":"brig","vendor_name":"brig","version":"%s"},"log_name":'
             '"brig-audit","logged_time":5,"sequence":0,"previous":"%s"%s},"text":"x"}')
-    version = next(w for w in open(os.path.join(ROOT, "base", "version.h")) if "#define BRIG_VERSION" in w).split('"')[1]
+    with open(os.path.join(ROOT, "base", "version.h"), encoding="utf-8") as f:
+        version = f.read().split("#define BRIG_VERSION")[1].split('"')[1]
     yield b"\0" + (line % (version, zero, "")).encode()
     yield b"\0" + (line % (version, zero, ',"torn":{"bytes":7,"digest":"%s"}' % zero)).encode()
     yield b"\0" + (line % ("9.9", zero, "")).encode()
+    yield b"\0" + (line % (version, zero, "")).encode().replace(b',"product"', b', "product"')
+    yield b"\0" + (line % (version, zero, "")).encode().replace(b'"1.3.0"', b'"1.3.1"')
     yield b'\1{"a":1,"b":{"c":["\xe2\x82\xac"]}}'
     yield b'\1{"metadata":1}'
     yield b'\1{"a":1,"metadata":{}}'
@@ -219,12 +259,11 @@ def log():
 
 
 def store():
-    damage = bytes(17)
     for mode in (0, 1, 4, 5):
-        yield bytes([mode]) + damage + b"content"
-        yield bytes([mode]) + damage
+        yield bytes([mode]) + damage() + b"content"
+        yield bytes([mode]) + damage()
         for how, at in ((0, 0), (0, 8), (0, 38), (1, 0), (1, 39), (2, 7), (3, 0), (3, 7), (3, 20)):
-            yield bytes([mode, 1, how]) + struct.pack("<H", at) + b"\1" + bytes(12) + b"content"
+            yield bytes([mode]) + damage((how, at, 1)) + b"content"
     for mode in (2, 3, 6, 7):
         yield bytes([mode]) + b"content that is long enough to have a trailer of its own"
         yield bytes([mode]) + b"x"
@@ -235,6 +274,7 @@ def config():
     yield b'{"keyring":"k","root_key":"r"}\0--state=x\0--daemon\0'
     yield b'{"keyring":"k"}'
     yield b'{"running_max":0}'
+    yield b'{"running_max":99999}'
     yield b'{"runing_max":1}'
     yield b"[1]"
     yield b"{}\0--help\0"
@@ -244,8 +284,10 @@ def config():
 
 
 def base64():
-    for text in (b"", b"aGk=", b"aGkK", b"aA==", b"aB==", b"aGk", b"aG k=", b"aGk=\n", b"a-_=", b"+/+/", b"=", b"\xe1aGk="):
-        yield b"\2" + text
+    for tried in (b"", b"aGk=", b"aGkK", b"aA==", b"aB==", b"aGk", b"aG k=", b"aGk=\n", b"a-_=", b"+/+/", b"\xe1aGk="):
+        yield b"\2" + tried
+    for byte in range(256):
+        yield bytes([3, ord("A"), byte]) + b"AA"
 
 
 def text():
@@ -254,11 +296,13 @@ def text():
     yield b"\0" + b"2028-02-29T00:00:00Z"
     yield b"\0" + b"2027-02-29T00:00:00Z"
     yield b"\0sha256:" + b"0f" * 32
+    yield b"\0a\xe2\x80\xaeb\xe2\x80\xa8c\x1b[2Jd\xc2\x85e\xff"
     yield b"\1a\nb\tc\n\nd\x7f\n"
 
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TARGETS = (base64, chain, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, signature, store, text, worker)
+TARGETS = (base64, chain, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, signature, store, text,
+           worker)
 
 
 def main():

@@ -9,8 +9,8 @@ import harness
 from harness import b64, brig, guest, must
 
 # (module (memory (export "memory") 1) (func (export "_start")))
-SMALL = bytes.fromhex("0061736d01000000" "010401600000" "03020100" "0503010001" "071302066d656d6f72790200065f737461727400 00"
-                      "0a040102000b")
+SMALL = bytes.fromhex("0061736d01000000" "010401600000" "03020100" "0503010001"
+                      "071302066d656d6f72790200065f73746172740000" "0a040102000b")
 
 
 class Signatures(harness.Scenario):
@@ -109,7 +109,8 @@ class Signatures(harness.Scenario):
         inside, detached = self.keys.sign(SMALL), self.keys.sign(SMALL, detached=True)
         for wasm, extra in ((inside, {}), (SMALL, {"signature": detached})):
             self.assertEqual(self.run_module(dict(extra, wasm=b64(wasm)))["status"], "exited")
-            flipped = [wasm[:i // 8] + bytes([wasm[i // 8] ^ 1 << i % 8]) + wasm[i // 8 + 1:] for i in range(8 * len(wasm))]
+            flipped = [wasm[:i] + bytes([wasm[i] ^ 1 << bit]) + wasm[i + 1:]
+                       for i in range(len(wasm)) for bit in range(8)]
             batch = [{"jsonrpc": "2.0", "id": i, "method": "run", "params": {"module": dict(extra, wasm=b64(f))}}
                      for i, f in enumerate(flipped)]
             answers = []

@@ -466,7 +466,7 @@ takes_the_most_keys_and_revocations_and_no_more(void **state)
 	refused(f, with_many_keys(f, KEYRING_KEYS_MAX + 1), "keys: 1025 entries, at most 1024");
 }
 
-/* Texts of the largest size: full of spaces, nested without end, and one byte too long. Only the last is not even read. */
+/* Texts of the largest size: nested without end, nothing but spaces, and one byte too long. */
 static void
 refuses_a_huge_keyring(void **state)
 {

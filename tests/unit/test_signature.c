@@ -203,8 +203,8 @@ refuses_tampered_modules(void **state)
 }
 
 /*
- * Whether a brigd with the built-in ceiling would run it: what signature_check lets pass as unsigned, because it carries
- * no signature any more, policy refuses.
+ * Whether a brigd with the built-in ceiling would run it: what signature_check lets pass because it carries no
+ * signature any more, policy refuses.
  */
 static bool
 would_run(const uint8_t *wasm, size_t length, const char *beside, size_t beside_length, const struct keyring *ring)
@@ -244,7 +244,7 @@ expect_no_flipped_bit_runs(const uint8_t *wasm, size_t length, const char *besid
 	free(copy);
 }
 
-/* Cuts it at every length, leaves out each byte, and puts one in at each place: each of 256 at the end, some elsewhere. */
+/* Cuts it at every length, leaves out each byte, and puts one in at each place: some of them, and each at the end. */
 static void
 expect_no_other_length_runs(const uint8_t *wasm, size_t length, const char *beside, const struct keyring *ring)
 {
@@ -302,7 +302,7 @@ no_cut_or_extended_module_runs(void **state)
 	keyring_free(ring);
 }
 
-/* The first line is nobody's word, and the last may lack its end: minisign's own rules. All else is signed or fixed. */
+/* The first line is nobody's word, and the last may lack its end: minisign's rules. All else is signed or fixed. */
 static void
 no_flipped_bit_of_a_detached_signature_counts(void **state)
 {
