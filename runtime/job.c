@@ -72,7 +72,8 @@ find_blob(const struct imsg *m, struct job *job, struct err *e)
 		return 0;
 	if ((rc = memfd_map(m->fds[1], size, &job->map, e)) != 0)
 		return rc;
-	job->blob = job->map.data;
+	if (size > 0)
+		job->blob = job->map.data;
 	return 0;
 }
 

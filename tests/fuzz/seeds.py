@@ -53,7 +53,7 @@ def jsonrpc():
 
 
 def damage(*changes):
-    """As tests/fuzz/input.c reads it: (how, at, value), up to four: 0 flips bits, 1 puts in, 2 leaves out, 3 cuts off."""
+    """As tests/fuzz/input.c reads it: up to four times (how, at, value): 0 flips, 1 puts in, 2 leaves out, 3 cuts off."""
     return (bytes([len(changes)]) + b"".join(struct.pack("<BHB", *c) for c in changes)).ljust(17, b"\0")
 
 
@@ -219,6 +219,7 @@ def job():
     yield order(0, 20, clock=4)
     yield order(0, 20, wall=0)
     yield order(0, 20, args=(b"a\0b",))
+    yield order(4, 20, args=(), env=(), stdin=b"", flags=8)
     yield order(0, 20, more=1)
     yield order(0, 20, more=-1)
     yield order(0, 20, env=(b"",), stdin=b"")

@@ -217,6 +217,19 @@ an_artifact_that_could_change_is_refused(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void
+an_empty_blob_beside_the_message_is_a_place_too(void **state)
+{
+	(void)state;
+	order.args_bytes = order.env_bytes = order.stdin_bytes = 0;
+	order.flags = PROTO_JOB_BLOB_FD;
+	m.hdr.length = sizeof(order);
+	m.fds[m.nfds++] = memfd_from("blob", "", 0, &e);
+	assert_int_equal(decode(), 0);
+	assert_int_equal(job.blob_length, 0);
+	assert_non_null(job.blob);
+}
+
 int
 main(void)
 {
@@ -233,6 +246,7 @@ main(void)
 	    TEST(the_number_of_descriptors_must_be_right),
 	    TEST(two_blobs_are_refused),
 	    TEST(an_artifact_that_could_change_is_refused),
+	    TEST(an_empty_blob_beside_the_message_is_a_place_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
