@@ -90,7 +90,8 @@ def main():
             print(line, flush=True)
             if code != 0:
                 bad += 1
-                print("".join("# %s\n" % text for text in output.splitlines()[-60:]), flush=True)
+                told = [text for text in output.splitlines() if not re.match(r"#\d+\t|INFO:", text)]
+                print("".join("# %s\n" % text for text in told[-60:]), flush=True)
     print("%d targets, %d with findings" % (len(targets), bad))
     return 1 if bad else 0
 
