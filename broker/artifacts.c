@@ -19,7 +19,7 @@ enum state {
 	ASKING_STORE, /* someone waits; the store was asked */
 	QUEUED,       /* to be compiled, when a compiler is free */
 	COMPILING,
-	CACHED,       /* fd is open */
+	CACHED,       /* there is a file */
 	FAILED,       /* does not compile: error and why say how */
 };
 
@@ -43,7 +43,8 @@ struct entry {
 	LIST_HEAD(, artifact_wait) waits;
 	int module;           /* the module's memfd while it may have to be compiled; -1 otherwise */
 	size_t module_size;
-	int fd;               /* CACHED: the artifact */
+	int fd;               /* COMPILING: what the compiler writes to; -1 otherwise */
+	struct artifact_file *file; /* CACHED */
 	size_t size;
 	struct child *compiler;
 	struct event *deadline;
@@ -124,6 +125,7 @@ entry_free(struct entry *n)
 	close_module(n);
 	if (n->fd >= 0)
 		close(n->fd);
+	artifact_release(n->file);
 	if (n->deadline != NULL)
 		event_free(n->deadline);
 	free(n);
@@ -170,14 +172,25 @@ tell_all(struct entry *n, const struct artifact *artifact)
 	}
 }
 
+static void become_failed(struct entry *n, enum rpc_error error, const struct err *why, bool remember);
+
+/* Takes the descriptor. */
 static void
 become_cached(struct entry *n, int fd, size_t size, bool compiled)
 {
 	struct artifacts *a = n->artifacts;
-	struct artifact artifact = {fd, size, compiled, compiled ? n->compile_us : 0};
+	struct artifact artifact = {calloc(1, sizeof(*artifact.file)), compiled, compiled ? n->compile_us : 0};
+	struct err e = {0};
 
+	if (artifact.file == NULL) {
+		close(fd);
+		err_set(&e, ERR_NOMEM, "an artifact");
+		become_failed(n, RPC_internal_error, &e, false);
+		return;
+	}
+	*artifact.file = (struct artifact_file){fd, 1, compiled};
 	n->state = CACHED;
-	n->fd = fd;
+	n->file = artifact.file;
 	n->size = size;
 	close_module(n);
 	TAILQ_INSERT_TAIL(&a->cached, n, order);
@@ -204,6 +217,22 @@ become_failed(struct entry *n, enum rpc_error error, const struct err *why, bool
 		trim(a);
 	else
 		leave_cache(n);
+}
+
+struct artifact_file *
+artifact_hold(struct artifact_file *file)
+{
+	file->holders++;
+	return file;
+}
+
+void
+artifact_release(struct artifact_file *file)
+{
+	if (file == NULL || --file->holders > 0)
+		return;
+	close(file->fd);
+	free(file);
 }
 
 /* --- compiling ------------------------------------------------------------------------------------------------ */
@@ -543,7 +572,7 @@ artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint
 	struct err e = {0};
 
 	if (n != NULL && n->state == CACHED) {
-		struct artifact artifact = {n->fd, n->size, false, 0};
+		struct artifact artifact = {n->file, false, 0};
 
 		TAILQ_REMOVE(&a->cached, n, order);
 		TAILQ_INSERT_TAIL(&a->cached, n, order);

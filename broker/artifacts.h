@@ -28,10 +28,16 @@ struct artifacts_limits {
 	size_t failures;           /* modules that do not compile, remembered by digest */
 };
 
-/* An artifact, borrowed: the descriptor is the cache's, good until the callback returns. */
-struct artifact {
+/* An artifact's descriptor, shared by the cache and all who hold it, however many these are. */
+struct artifact_file {
 	int fd;
-	size_t size;
+	unsigned holders;
+	bool proven;         /* it suits this machine: it was compiled here now, or has been loaded by a worker */
+};
+
+/* An artifact, borrowed: its file is the cache's, good until the callback returns; hold it to keep it. */
+struct artifact {
+	struct artifact_file *file;
 	bool compiled;       /* now, for this request or another that waited with it */
 	uint64_t compile_us; /* 0 unless compiled */
 };
@@ -52,6 +58,10 @@ void artifacts_free(struct artifacts *a);
  */
 struct artifact_wait *artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint32_t engine,
     int module, size_t size, artifact_fn *fn, void *arg);
+
+/* artifact_hold - keep a file; returns it. artifact_release - no longer; NULL is fine. */
+struct artifact_file *artifact_hold(struct artifact_file *file);
+void artifact_release(struct artifact_file *file);
 
 /* artifact_cancel - wait no longer; `fn` will not be called. A compilation that nobody waits for is ended. */
 void artifact_cancel(struct artifact_wait *w);

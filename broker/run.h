@@ -56,7 +56,7 @@ struct run {
 	struct modules_wait *module_wait;
 	struct artifact_wait *artifact_wait;
 	bool intent_recorded;
-	int artifact;                /* descriptor, owned; -1 until there is one */
+	struct artifact_file *artifact; /* held; NULL until there is one */
 	enum run_start start;
 	uint64_t compile_us;
 	bool recompiled;             /* the artifact was stale once already */
@@ -102,6 +102,7 @@ struct runs {
 	size_t active_count, ended_count, ended_bytes;
 	size_t held_bytes;           /* modules and input of active runs */
 	unsigned running;
+	int descriptors_max;         /* a module whose descriptor's number is higher finds no room */
 	char abandon_reason[600];    /* once brigd cannot go on */
 };
 
@@ -118,6 +119,9 @@ void run_running(struct run *run, bool is);
 
 /* run_leave - take the run out of `active`, and free what only a living run needs. */
 void run_leave(struct run *run);
+
+/* run_drop_module - let go of the module that came with the request, when it is not needed any more. */
+void run_drop_module(struct run *run);
 
 /* run_shed - release what only a living run needs: its result, its key and its name stay. */
 void run_shed(struct run *run);

@@ -252,8 +252,8 @@ run_again(struct run *run)
 	run->t_started = run->t_ended = 0;
 	free(run->trap_text);
 	run->trap_text = NULL;
-	close(run->artifact);
-	run->artifact = -1;
+	artifact_release(run->artifact);
+	run->artifact = NULL;
 	artifact_drop(b->artifacts, &run->module, run_engine_of(run));
 	run->state = PREPARING;
 	if (m->fd >= 0)
@@ -285,6 +285,8 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 		run->error = RPC_internal_error;
 		run->failure = *why;
 	}
+	if (run->has_result && run->claimed.status != PROTO_STATUS_STALE)
+		run->artifact->proven = true;
 	if (run->has_result && run->claimed.status == PROTO_STATUS_STALE && !run->recompiled && !run->cancelled)
 		run_again(run);
 	else
@@ -318,7 +320,7 @@ send_job(struct run *run, struct err *e)
 	    .env_bytes = q->env_length,
 	    .stdin_bytes = q->stdin_length,
 	};
-	int fds[2] = {run->artifact, -1};
+	int fds[2] = {run->artifact->fd, -1};
 	size_t length = sizeof(job);
 	int nfds = 1, rc;
 

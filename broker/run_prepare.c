@@ -1,6 +1,5 @@
 /* broker/run_prepare: from a request to a run that may start: signature, policy, intent on record, artifact. brigd. */
 
-#include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
 #include <time.h>
@@ -179,10 +178,9 @@ run_artifact_found(void *arg, const struct artifact *a, enum rpc_error error, co
 	if (a != NULL) {
 		run->start = a->compiled ? RUN_START_COLD : RUN_START_CACHED;
 		run->compile_us += a->compile_us;
-		run->artifact = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
-		if (run->artifact < 0)
-			err_sys(&run->failure, ERR_IO, "duplicating a descriptor");
-		run->error = RPC_internal_error;
+		run->artifact = artifact_hold(a->file);
+		if (a->file->proven) /* it will not have to be compiled again */
+			run_drop_module(run);
 	} else {
 		run->failure = *why;
 		run->error = error;

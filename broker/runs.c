@@ -2,10 +2,11 @@
 
 #include "broker/runs.h"
 
-#include <stdio.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -140,7 +141,6 @@ run_new(struct runs *r, struct rpc_call *call)
 	sodium_bin2hex(run->id + 4, sizeof(run->id) - 4, id, sizeof(id));
 	run->runs = r;
 	run->number = ++r->last_number;
-	run->artifact = -1;
 	run->request.module.fd = -1;
 	run->peer = call->peer;
 	run->calls[run->ncalls++] = call;
@@ -191,9 +191,8 @@ run_shed(struct run *run)
 			evbuffer_free(run->output[i]);
 		run->output[i] = NULL;
 	}
-	if (run->artifact >= 0)
-		close(run->artifact);
-	run->artifact = -1;
+	artifact_release(run->artifact);
+	run->artifact = NULL;
 	run_request_shed(&run->request);
 	policy_free(run->policy);
 	run->policy = NULL;
@@ -237,6 +236,17 @@ run_free(struct run *run)
 	free(run);
 }
 
+/* Descriptors are given out from the lowest on: the number of a new one tells how many there are. An eighth is kept. */
+static int
+descriptors_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+		return INT_MAX;
+	return (int)(limit.rlim_cur - limit.rlim_cur / 8);
+}
+
 struct runs *
 runs_new(struct broker *b)
 {
@@ -245,6 +255,7 @@ runs_new(struct broker *b)
 	if (r == NULL)
 		return NULL;
 	r->broker = b;
+	r->descriptors_max = descriptors_max();
 	TAILQ_INIT(&r->active);
 	TAILQ_INIT(&r->ended);
 	turns_init(&r->queue);
@@ -341,6 +352,18 @@ bytes_of(const struct run_request *q)
 	return q->blob_length + (q->module.fd >= 0 ? q->module.size : 0);
 }
 
+void
+run_drop_module(struct run *run)
+{
+	struct module_source *m = &run->request.module;
+
+	if (m->fd < 0)
+		return;
+	module_source_clear(m);
+	m->digest = run->module;
+	run_hold(run, bytes_of(&run->request));
+}
+
 /* Whether there is room for what a request brings. One alone always has it. */
 static int
 admit_bytes(const struct runs *r, uid_t owner, const struct run_request *q, struct rpc_failure *f)
@@ -350,6 +373,10 @@ admit_bytes(const struct runs *r, uid_t owner, const struct run_request *q, stru
 	size_t bytes = bytes_of(q), own = share != NULL ? share->held_bytes : 0;
 	char what[100];
 
+	if (q->module.fd > r->descriptors_max) {
+		snprintf(what, sizeof(what), "%d descriptors are open", q->module.fd);
+		return overloaded(f, "RLIMIT_NOFILE", what);
+	}
 	if (r->held_bytes > 0 && r->held_bytes + bytes > (size_t)c->held_bytes) {
 		snprintf(what, sizeof(what), "modules and input of %zu bytes are held already", r->held_bytes);
 		return overloaded(f, "held_bytes", what);

@@ -22,6 +22,8 @@ struct answer {
 	unsigned count;
 	bool found, compiled;
 	size_t size;
+	bool hold;                  /* set before: keep the file */
+	struct artifact_file *file;
 	enum rpc_error error;
 };
 
@@ -127,7 +129,10 @@ on_answer(void *arg, const struct artifact *a, enum rpc_error error, const struc
 	answer->error = error;
 	if (a != NULL) {
 		answer->compiled = a->compiled;
-		answer->size = a->size;
+		assert_int_equal(memfd_check(a->file->fd, 100, &answer->size, NULL), 0);
+		answer->file = a->file;
+		if (answer->hold)
+			artifact_hold(a->file);
 	} else {
 		assert_non_null(why);
 	}
@@ -223,6 +228,27 @@ stored_artifact_is_taken(void **state)
 	assert_true(second.count == 1 && second.found);
 	expect_nothing(f, f->store_end);
 	expect_nothing(f, f->launcher_end);
+}
+
+static void
+one_descriptor_serves_all_who_hold_it(void **state)
+{
+	struct fixture *f = *state;
+	static struct answer first = {.hold = true}, second = {.hold = true};
+	int fd = memfd_from("artifact", "code", 4, NULL), before;
+
+	get(f, &first);
+	store_answers(f, fd);
+	close(fd);
+	before = open_descriptors();
+	get(f, &second);
+	assert_ptr_equal(first.file, second.file);
+	assert_int_equal(open_descriptors(), before);
+	artifact_drop(f->artifacts, &f->digest, PROTO_ENGINE_PLAIN);
+	expect(f, f->store_end, PROTO_STORE_REMOVE);
+	artifact_release(first.file);
+	assert_int_equal(memfd_check(second.file->fd, 4, &first.size, NULL), 0); /* the cache has forgotten it, we have not */
+	artifact_release(second.file); /* tear_down counts descriptors */
 }
 
 static void
@@ -464,6 +490,7 @@ main(void)
 	    T(cancelled_while_the_store_is_asked),
 	    T(launcher_that_cannot_start_one_is_told),
 	    T(dropped_artifact_is_looked_for_anew),
+	    T(one_descriptor_serves_all_who_hold_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
