@@ -6,10 +6,12 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/io.h"
 
+#define HUGETLBFS 0x958458f6 /* its magic number; linux/magic.h may lack it */
 #define SEALS_ALL (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 int
@@ -70,6 +72,19 @@ memfd_check(int fd, size_t max, size_t *size, struct err *e)
 	if (st.st_size < 0 || (uintmax_t)st.st_size > max)
 		return err_set(e, ERR_LIMIT, "the memory file has %jd bytes, more than %zu", (intmax_t)st.st_size, max);
 	*size = (size_t)st.st_size;
+	return 0;
+}
+
+int
+memfd_check_pages(int fd, struct err *e)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) != 0)
+		return err_sys(e, ERR_IO, "fstatfs");
+	if ((unsigned long)fs.f_type == HUGETLBFS)
+		return err_set(e, ERR_INVAL, "the memory file is of huge pages, of which there may be none left: make it "
+		    "without MFD_HUGETLB");
 	return 0;
 }
 

@@ -27,6 +27,12 @@ int memfd_seal(int fd, struct err *e);
  */
 int memfd_check(int fd, size_t max, size_t *size, struct err *e);
 
+/*
+ * memfd_check_pages - that a memfd is not of huge pages: whoever reads one is killed when these run out. For those that
+ * come from clients. Returns 0, ERR_INVAL with what to do, or ERR_IO.
+ */
+int memfd_check_pages(int fd, struct err *e);
+
 /* A read-only mapping of a whole sealed memfd. */
 struct memfd_map {
 	const uint8_t *data; /* NULL when size is 0 */
