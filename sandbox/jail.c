@@ -349,6 +349,7 @@ int
 jail_limits(const struct proto_run *run, struct err *e)
 {
 	const uint64_t cpu = seconds_up(run->cpu_ms) + 1;
+	const uint64_t space = run->data_bytes + JAIL_WORKER_SPACE;
 	const struct {
 		__rlimit_resource_t resource;
 		uint64_t soft, hard;
@@ -359,6 +360,7 @@ jail_limits(const struct proto_run *run, struct err *e)
 	    {RLIMIT_MEMLOCK, 0, 0},
 	    {RLIMIT_NOFILE, JAIL_WORKER_FDS, JAIL_WORKER_FDS},
 	    {RLIMIT_DATA, run->data_bytes, run->data_bytes},
+	    {RLIMIT_AS, space, space},
 	    {RLIMIT_CPU, cpu, cpu + 1}, /* SIGXCPU says what it was; SIGKILL says nothing */
 	};
 	int rc = 0;

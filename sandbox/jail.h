@@ -64,8 +64,14 @@ int jail_filter(const struct sock_fprog *prog, uint32_t *layers, struct err *e);
 #define JAIL_WORKER_FDS 16
 
 /*
+ * Address space of a worker beside its data: what the engine reserves for a memory (4 GiB) and its guards, and code. It
+ * bounds the page tables that can be had by reading a little here and there in much memory, which is no data.
+ */
+#define JAIL_WORKER_SPACE ((uint64_t)16 << 30)
+
+/*
  * jail_limits - the resource limits of a worker: RLIMIT_CORE, FSIZE, NPROC and MEMLOCK 0, NOFILE JAIL_WORKER_FDS, DATA
- * run->data_bytes; SIGXCPU at run->cpu_ms of CPU time rounded up to a second, plus one, for a worker that did not end
+ * run->data_bytes, AS that and JAIL_WORKER_SPACE; SIGXCPU at run->cpu_ms of CPU time rounded up to a second, plus one, for a worker that did not end
  * itself, and SIGKILL a second later. A hard limit that is lower already stays. Borrows `run`. Returns 0 or ERR_IO.
  */
 int jail_limits(const struct proto_run *run, struct err *e);

@@ -44,6 +44,7 @@
 #define RX        (PROT_READ | PROT_EXEC)
 #define ANONYMOUS (MAP_PRIVATE | MAP_ANONYMOUS)
 #define MUCH      ((size_t)256 << 20) /* bytes; a worker may have less */
+#define VERY_MUCH ((size_t)1 << 40)
 
 static int
 ended(long rc)
@@ -318,7 +319,15 @@ attempt_much_memory(const struct attempt_world *w)
 	return mapped(mmap(NULL, MUCH, RW, ANONYMOUS, -1, 0));
 }
 
-/* RLIMIT_DATA does not count what is shared. */
+/* RLIMIT_DATA does not count what is only read: but page tables are made for it, a page for every 2 MiB. */
+int
+attempt_much_address_space(const struct attempt_world *w)
+{
+	(void)w;
+	return mapped(mmap(NULL, VERY_MUCH, PROT_READ, ANONYMOUS | MAP_NORESERVE, -1, 0));
+}
+
+/* Nor what is shared. */
 int
 attempt_much_shared_memory(const struct attempt_world *w)
 {

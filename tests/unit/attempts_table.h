@@ -194,6 +194,8 @@
 	/* memory */                                                                                              \
 	X(much_memory, AT_RLIM, "more memory than its limit",                                                     \
 	  "the filter does not count; a control group does, where there is one")                                  \
+	X(much_address_space, AT_RLIM, "address space without end, for page tables",                              \
+	  "the filter does not count; a control group does, where there is one")                                  \
 	X(much_shared_memory, AT_S, "the same as shared memory",                                                  \
 	  "RLIMIT_DATA does not count it; a control group does, where there is one")                              \
 	X(much_stack, AT_S, "the same as a stack",                                                                \
