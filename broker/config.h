@@ -43,6 +43,7 @@
 	X(stall_s, 60, 1, 86400, 's', "a client that reads nothing for so long while answers wait is dropped")         \
 	X(module_bytes, 67108864, 1024, 1073741824, 'b', "largest module")                                             \
 	X(store_bytes, 4294967296, 1048576, 1099511627776, 'b', "modules and artifacts on disk")                       \
+	X(store_bytes_per_owner, 1073741824, 1048576, 1099511627776, 'b', "modules on disk, each user")                \
 	X(artifact_cache_bytes, 536870912, 1048576, 68719476736, 'b', "artifacts kept in memory")                      \
 	X(module_cache_bytes, 268435456, 1048576, 68719476736, 'b', "modules kept in memory")                          \
 	X(compilers, 1, 1, 64, 'n', "modules compiled at the same time")                                               \

@@ -239,7 +239,7 @@ start_one(char *const argv[], int *sock, pid_t *pid, struct err *e)
 struct arguments {
 	char *argv[20];
 	int n;
-	char texts[3][24];
+	char texts[4][24];
 };
 
 static void
@@ -282,6 +282,7 @@ services_start(const struct config *c, struct services *s, struct err *e)
 	add(&t, store, NULL);
 	add(&t, "--dir", store_dir);
 	add_number(&t, 0, "--size-max", c->store_bytes);
+	add_number(&t, 3, "--owner-max", c->store_bytes_per_owner);
 	add(&g, logger, NULL);
 	add(&g, "--dir", audit_dir);
 	add(&g, "--durability", c->durability);

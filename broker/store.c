@@ -50,7 +50,9 @@ struct store {
 	uint8_t engine[ENGINE_SIZE];
 	char artifact_dirs[ENGINES][PATH_SIZE];
 	uint64_t size_max;
+	uint64_t owner_max;
 	uint64_t used;
+	uint64_t artifacts_used; /* of `used` */
 	uint64_t last_tmp;
 	size_t leftovers; /* of a crash, removed at the start */
 	LIST_HEAD(, item) buckets[BUCKETS];
@@ -195,6 +197,7 @@ item_insert(struct store *s, struct item *it)
 	LIST_INSERT_HEAD(&s->buckets[bucket_of(&it->digest)], it, chain);
 	TAILQ_INSERT_TAIL(&s->uses, it, use);
 	s->used += item_charge(it);
+	s->artifacts_used += it->kind == PROTO_STORE_ARTIFACT ? item_charge(it) : 0;
 	s->count++;
 }
 
@@ -204,6 +207,7 @@ item_forget(struct store *s, struct item *it)
 	LIST_REMOVE(it, chain);
 	TAILQ_REMOVE(&s->uses, it, use);
 	s->used -= item_charge(it);
+	s->artifacts_used -= it->kind == PROTO_STORE_ARTIFACT ? item_charge(it) : 0;
 	s->count--;
 	item_free(it);
 }
@@ -252,7 +256,28 @@ item_remove(struct store *s, struct item *it, struct err *e)
 	return rc;
 }
 
-/* Makes room for `more` bytes beside what is there, at the cost of what was used longest ago, but not of `keep`. */
+/*
+ * What goes next: of artifacts when they take more than half, else of modules, the one used longest ago. So nobody's
+ * modules go because others have theirs compiled.
+ */
+static struct item *
+next_to_go(const struct store *s, const struct item *keep)
+{
+	bool artifacts = s->artifacts_used > s->size_max / 2;
+	struct item *it, *other = NULL;
+
+	TAILQ_FOREACH(it, &s->uses, use) {
+		if (it == keep)
+			continue;
+		if ((it->kind == PROTO_STORE_ARTIFACT) == artifacts)
+			return it;
+		if (other == NULL)
+			other = it;
+	}
+	return other;
+}
+
+/* Makes room for `more` bytes beside what is there, but not at the cost of `keep`. */
 static int
 make_room(struct store *s, uint64_t more, const struct item *keep, struct err *e)
 {
@@ -262,12 +287,53 @@ make_room(struct store *s, uint64_t more, const struct item *keep, struct err *e
 	if (more > s->size_max || kept > s->size_max - more)
 		return err_set(e, ERR_LIMIT, "it takes %" PRIu64 " bytes, and the whole store has %" PRIu64, more + kept,
 		    s->size_max);
-	while (rc == 0 && s->used > s->size_max - more) {
-		struct item *it = TAILQ_FIRST(&s->uses);
+	while (rc == 0 && s->used > s->size_max - more)
+		rc = item_remove(s, next_to_go(s, keep), e);
+	return rc;
+}
 
-		if (it == keep)
-			it = TAILQ_NEXT(it, use);
-		rc = item_remove(s, it, e);
+/* Drops one owner of several. */
+static int
+drop_owner(struct store *s, struct item *it, uint32_t uid, struct err *e)
+{
+	struct owner *o = owner_find(it, uid);
+	char path[PATH_SIZE];
+	int rc = store_disk_remove(s->dir, owner_path(it, uid, path), e);
+
+	if (rc != 0)
+		return rc;
+	s->used -= charge(o->signature_bytes);
+	*o = it->owners[--it->owner_count];
+	return 0;
+}
+
+/* What a module counts for each of its owners; 0 for who is none. */
+static uint64_t
+owner_charge(const struct item *it, uint32_t uid)
+{
+	const struct owner *o = it->kind == PROTO_STORE_MODULE ? owner_find(it, uid) : NULL;
+
+	return o == NULL ? 0 : charge(it->size) + charge(o->signature_bytes);
+}
+
+/* Makes room for a module `keep` of `more` bytes among an owner's: those that were used longest ago lose this owner. */
+static int
+make_owner_room(struct store *s, uint32_t uid, uint64_t more, const struct item *keep, struct err *e)
+{
+	struct item *it, *next;
+	uint64_t used = 0;
+	int rc = 0;
+
+	if (more > s->owner_max)
+		return err_set(e, ERR_LIMIT, "it takes %" PRIu64 " bytes, and one user may have %" PRIu64, more, s->owner_max);
+	TAILQ_FOREACH(it, &s->uses, use)
+		used += it != keep ? owner_charge(it, uid) : 0;
+	for (it = TAILQ_FIRST(&s->uses); rc == 0 && it != NULL && used > s->owner_max - more; it = next) {
+		next = TAILQ_NEXT(it, use);
+		if (it == keep || owner_charge(it, uid) == 0)
+			continue;
+		used -= owner_charge(it, uid);
+		rc = it->owner_count > 1 ? drop_owner(s, it, uid, e) : item_remove(s, it, e);
 	}
 	return rc;
 }
@@ -477,7 +543,7 @@ make_directories(struct store *s, const char *engine_id, struct err *e)
 }
 
 int
-store_open(int dir, const char *engine_id, uint64_t size_max, struct store **out, struct err *e)
+store_open(int dir, const char *engine_id, uint64_t size_max, uint64_t owner_max, struct store **out, struct err *e)
 {
 	struct store *s = calloc(1, sizeof(*s));
 	int rc;
@@ -487,6 +553,7 @@ store_open(int dir, const char *engine_id, uint64_t size_max, struct store **out
 	s->dir = dir;
 	s->key_fd = -1;
 	s->size_max = size_max;
+	s->owner_max = owner_max;
 	TAILQ_INIT(&s->uses);
 	crypto_generichash(s->engine, sizeof(s->engine), (const unsigned char *)engine_id, strlen(engine_id), NULL, 0);
 	rc = load_key(s, e);
@@ -635,6 +702,8 @@ put_module(struct store *s, const struct proto_store *what, const struct memfd_m
 		return err_set(e, ERR_INVAL, "the module has another digest than the one given");
 	*done = (struct proto_store_done){.size = map->size, .stored_at = o.stored_at,
 	    .existed = it != NULL && owner_find(it, what->owner) != NULL};
+	if ((rc = make_owner_room(s, o.uid, charge(map->size) + charge(o.signature_bytes), it, e)) != 0)
+		return rc;
 	if (it != NULL)
 		return add_owner(s, it, &o, signature, e);
 	if ((it = item_new(PROTO_STORE_MODULE, 0, &digest, map->size)) == NULL)
@@ -819,21 +888,6 @@ out:
 	if (e != NULL)
 		*e = why;
 	return rc;
-}
-
-/* Drops one owner of several. */
-static int
-drop_owner(struct store *s, struct item *it, uint32_t uid, struct err *e)
-{
-	struct owner *o = owner_find(it, uid);
-	char path[PATH_SIZE];
-	int rc = store_disk_remove(s->dir, owner_path(it, uid, path), e);
-
-	if (rc != 0)
-		return rc;
-	s->used -= charge(o->signature_bytes);
-	*o = it->owners[--it->owner_count];
-	return 0;
 }
 
 int

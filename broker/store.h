@@ -28,11 +28,12 @@ struct store;
 
 /*
  * store_open - take up the store in the directory `dir` (borrowed while it is open). `engine_id` names the engine,
- * hexadecimal. All files together take at most `size_max` bytes, each rounded up to STORE_BLOCK. Holds a lock.
+ * hexadecimal. All files together take at most `size_max` bytes, each rounded up to STORE_BLOCK; one owner's modules
+ * and signatures at most `owner_max`, a module with several owners counting for each. Holds a lock.
  * Returns 0 with *out for store_close(); ERR_EXISTS when another process has it; ERR_IO.
  */
 #define STORE_BLOCK 4096
-int store_open(int dir, const char *engine_id, uint64_t size_max, struct store **out, struct err *e);
+int store_open(int dir, const char *engine_id, uint64_t size_max, uint64_t owner_max, struct store **out, struct err *e);
 void store_close(struct store *s);
 
 /* store_leftovers - how many unfinished files or directories of a crash store_open removed. */
@@ -43,10 +44,11 @@ uint64_t store_used(const struct store *s);
 
 /*
  * store_put - keep a module for what->owner, with its detached signature (length 0 for none), or an artifact. `fd` is
- * a sealed memfd, borrowed; a module's SHA-256 must be what->digest. What was used longest ago makes room.
+ * a sealed memfd, borrowed; a module's SHA-256 must be what->digest. What was used longest ago makes room: of the same
+ * owner's modules past `owner_max`; past `size_max` of artifacts, when they take more than half, else of all modules.
  *
  * Returns 0 with *done; ERR_INVAL when the descriptor is not sealed, or the digest another; ERR_LIMIT when it is larger
- * than the whole store; ERR_IO when it could not be written, and then nothing of it is left.
+ * than the whole store, or than one owner's share; ERR_IO when it could not be written, and then nothing of it is left.
  */
 int store_put(struct store *s, const struct proto_store *what, int fd, const void *signature, size_t signature_length,
     struct proto_store_done *done, struct err *e);

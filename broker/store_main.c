@@ -129,20 +129,22 @@ tell_found(const struct store *s, struct err *e)
 int
 main(int argc, char **argv)
 {
-	const char *size = NULL;
-	const struct service_argument extra[] = {{"size-max", &size}};
+	const char *size = NULL, *share = NULL;
+	const struct service_argument extra[] = {{"size-max", &size}, {"owner-max", &share}};
 	struct store *store = NULL;
-	uint64_t size_max = 0;
+	uint64_t size_max = 0, owner_max = 0;
 	struct err e = {0};
-	int dir = service_start(argc, argv, extra, 1, &e);
+	int dir = service_start(argc, argv, extra, 2, &e);
 	int rc = dir < 0 ? dir : 0, status = EXIT_SUCCESS;
 
 	if (rc == 0)
 		rc = service_number("--size-max", size, STORE_BLOCK, INT64_MAX, &size_max, &e);
 	if (rc == 0)
+		rc = service_number("--owner-max", share, STORE_BLOCK, INT64_MAX, &owner_max, &e);
+	if (rc == 0)
 		rc = filter_enter(FILTER_STORE, &e);
 	if (rc == 0)
-		rc = store_open(dir, ENGINE_ID, size_max, &store, &e);
+		rc = store_open(dir, ENGINE_ID, size_max, owner_max, &store, &e);
 	if (rc == 0)
 		rc = tell_found(store, &e);
 	if (rc != 0)

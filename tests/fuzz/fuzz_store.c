@@ -27,7 +27,7 @@ opened(int dir)
 	struct store *s = NULL;
 	struct err e = {0};
 
-	if (store_open(dir, ENGINE, SIZE_MAX_STORE, &s, &e) != 0) {
+	if (store_open(dir, ENGINE, SIZE_MAX_STORE, SIZE_MAX_STORE, &s, &e) != 0) {
 		fprintf(stderr, "%s\n", e.msg);
 		MUST(s != NULL);
 	}

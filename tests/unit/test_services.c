@@ -46,15 +46,18 @@ program_path(const char *name, char path[PATH_MAX])
 }
 
 static void
-exec_service(const char *name, const char *dir, const char *option, const char *value, int sock)
+exec_service(const char *name, const char *dir, const char *const *options, int sock)
 {
 	char program[PATH_MAX], id[16];
-	const char *argv[] = {program, "--dir", dir, option, value, "--uid", id, "--gid", id, NULL};
+	const char *argv[16] = {program, "--dir", dir};
+	size_t n = 3;
 
 	program_path(name, program);
 	snprintf(id, sizeof(id), "%d", OWN_ID);
-	if (geteuid() != 0)
-		argv[5] = NULL;
+	while (*options != NULL)
+		argv[n++] = *options++;
+	if (geteuid() == 0)
+		memcpy(argv + n, (const char *[]){"--uid", id, "--gid", id}, 4 * sizeof(*argv));
 	if (dup2(sock, 100) < 0 || dup2(100, PROTO_SOCKET_FD) < 0)
 		_exit(126);
 	close(100);
@@ -63,7 +66,7 @@ exec_service(const char *name, const char *dir, const char *option, const char *
 }
 
 static void
-start(struct fixture *f, const char *name, const char *option, const char *value)
+start(struct fixture *f, const char *name, const char *const *options)
 {
 	char dir[80];
 	int sv[2];
@@ -74,7 +77,7 @@ start(struct fixture *f, const char *name, const char *option, const char *value
 	f->pid = fork();
 	assert_true(f->pid >= 0);
 	if (f->pid == 0)
-		exec_service(name, dir, option, value, sv[1]);
+		exec_service(name, dir, options, sv[1]);
 	close(sv[1]);
 	f->sock = sv[0];
 }
@@ -133,14 +136,14 @@ teardown(void **state)
 static void
 start_store(struct fixture *f)
 {
-	start(f, "brig-store", "--size-max", "1000000");
+	start(f, "brig-store", (const char *const[]){"--size-max", "1000000", "--owner-max", "500000", NULL});
 	expect(f, PROTO_READY, 0);
 }
 
 static void
 start_logger(struct fixture *f, const char *durability)
 {
-	start(f, "brig-logger", "--durability", durability);
+	start(f, "brig-logger", (const char *const[]){"--durability", durability, NULL});
 	expect(f, PROTO_READY, 0);
 }
 
@@ -237,7 +240,7 @@ a_directory_that_is_open_to_others_is_refused_with_advice(void **state)
 	assert_int_equal(chmod(dir, 0755), 0);
 	if (geteuid() == 0)
 		assert_int_equal(chown(dir, OWN_ID, OWN_ID), 0);
-	start(f, "brig-logger", "--durability", "batch");
+	start(f, "brig-logger", (const char *const[]){"--durability", "batch", NULL});
 	expect(f, PROTO_FAILED, 0);
 	f->m.payload[f->m.hdr.length] = '\0';
 	assert_non_null(strstr((const char *)f->m.payload, "chmod 700"));

@@ -30,14 +30,20 @@ struct fixture {
 };
 
 static void
-open_store(struct fixture *f, const char *engine, uint64_t size_max)
+open_shared(struct fixture *f, const char *engine, uint64_t size_max, uint64_t owner_max)
 {
 	struct err e = {0};
 
 	store_close(f->store);
 	f->store = NULL;
-	if (store_open(f->dir, engine, size_max, &f->store, &e) != 0)
+	if (store_open(f->dir, engine, size_max, owner_max, &f->store, &e) != 0)
 		fail_msg("%s", e.msg);
+}
+
+static void
+open_store(struct fixture *f, const char *engine, uint64_t size_max)
+{
+	open_shared(f, engine, size_max, size_max);
 }
 
 static int
@@ -397,6 +403,50 @@ refuses_what_is_larger_than_the_store_and_keeps_the_rest(void **state)
 }
 
 static void
+an_owner_makes_room_for_itself_only(void **state)
+{
+	struct fixture *f = *state;
+	static char large[5 * STORE_BLOCK];
+
+	memset(large, 'x', sizeof(large) - 1);
+	open_shared(f, ENGINE, BIG, 6 * STORE_BLOCK); /* three small modules with their signatures */
+	assert_int_equal(put_module(f, 1, "of 1", ""), 0);
+	assert_int_equal(put_module(f, 2, "of both", ""), 0);
+	assert_int_equal(put_module(f, 1, "of both", ""), 0);
+	assert_int_equal(put_module(f, 1, "third", ""), 0);
+	assert_int_equal(put_module(f, 1, "fourth", ""), 0);
+	assert_int_equal(get_module(f, 1, "of 1", ""), ERR_NOTFOUND);
+	assert_int_equal(get_module(f, 1, "fourth", ""), 0);
+	assert_int_equal(put_module(f, 1, "fifth", ""), 0);
+	assert_int_equal(get_module(f, 1, "of both", ""), ERR_NOTFOUND);
+	assert_int_equal(get_module(f, 2, "of both", ""), 0); /* the other owner's reference stays */
+	assert_int_equal(put_module(f, 1, large, ""), 0);
+	assert_int_equal(get_module(f, 1, "fifth", ""), ERR_NOTFOUND);
+	assert_int_equal(get_module(f, 2, "of both", ""), 0);
+	open_shared(f, ENGINE, BIG, 5 * STORE_BLOCK);
+	assert_int_equal(put_module(f, 1, large, ""), ERR_LIMIT);
+}
+
+static void
+artifacts_do_not_push_modules_out(void **state)
+{
+	struct fixture *f = *state;
+	char name[16];
+
+	open_store(f, ENGINE, 8 * STORE_BLOCK);
+	assert_int_equal(put_module(f, 1, "module", ""), 0);
+	for (int i = 0; i < 20; i++) {
+		struct proto_store code;
+
+		snprintf(name, sizeof(name), "code %d", i);
+		code = artifact(name, 0);
+		assert_int_equal(put(f, &code, "code", ""), 0);
+		assert_int_equal(get(f, &code, "code", ""), 0);
+	}
+	assert_int_equal(get_module(f, 1, "module", ""), 0);
+}
+
+static void
 a_second_signature_does_not_evict_its_own_module(void **state)
 {
 	struct fixture *f = *state;
@@ -489,7 +539,7 @@ two_processes_cannot_have_one_store(void **state)
 	struct fixture *f = *state;
 	struct store *second = NULL;
 
-	assert_int_equal(store_open(f->dir, ENGINE, BIG, &second, NULL), ERR_EXISTS);
+	assert_int_equal(store_open(f->dir, ENGINE, BIG, BIG, &second, NULL), ERR_EXISTS);
 	assert_null(second);
 }
 
@@ -546,6 +596,8 @@ main(void)
 	    TEST(an_artifact_is_not_taken_for_another_modules_or_engines),
 	    TEST(artifacts_of_another_key_or_engine_are_worth_nothing),
 	    TEST(what_was_used_longest_ago_makes_room),
+	    TEST(an_owner_makes_room_for_itself_only),
+	    TEST(artifacts_do_not_push_modules_out),
 	    TEST(the_order_of_use_survives_a_restart),
 	    TEST(refuses_what_is_larger_than_the_store_and_keeps_the_rest),
 	    TEST(a_second_signature_does_not_evict_its_own_module),
