@@ -11,6 +11,8 @@
 #include "base/io.h"
 #include "tests/fuzz/input.h"
 
+#define RECORDS_MAX 3
+
 static const char event[] = "{\"text\":\"fuzzed\"}";
 
 static void
@@ -90,6 +92,22 @@ must_continue(int dir, const struct block *before)
 	MUST(verified(dir, &two.hash).faults == second.faults);
 }
 
+/* A good log of so many records, made once. */
+static struct block
+good_log(int dir, unsigned count)
+{
+	static struct block logs[RECORDS_MAX + 1];
+	struct log_receipt receipt;
+
+	if (logs[count].data == NULL) {
+		write_log(dir, &(struct block){NULL, 0});
+		for (unsigned i = 0; i < count; i++)
+			MUST(append(dir, &receipt));
+		logs[count] = read_log(dir);
+	}
+	return logs[count];
+}
+
 /* The first byte: so many good records first, damaged when it is 128 or more; then the rest as it is. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -97,13 +115,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input in = {data, size};
 	uint8_t mode = input_byte(&in);
 	int dir = input_directory();
-	struct block log, tail;
-	struct log_receipt receipt;
+	struct block good = good_log(dir, mode % (RECORDS_MAX + 1)), log, tail;
 
-	write_log(dir, &(struct block){NULL, 0});
-	for (int i = 0; i < mode % 4; i++)
-		MUST(append(dir, &receipt));
-	log = read_log(dir);
+	log = input_take(&(struct input){good.data, good.length}, good.length);
 	if (mode >= 128)
 		input_damage(&in, &log);
 	tail = input_rest(&in);
