@@ -43,7 +43,7 @@ withhold(struct policy_denial *d, enum policy_capability capability)
 static void
 begin(struct run *run, uint8_t options)
 {
-	*run = (struct run){.number = NUMBER, .id = "run-fuzzed", .artifact = -1, .request.module.fd = -1};
+	*run = (struct run){.number = NUMBER, .id = "run-fuzzed", .request.module.fd = -1};
 	run->policy = fixed_policy();
 	run->request.stream_output = (options & OPTION_STREAM) != 0;
 	run->denials = json_array();
