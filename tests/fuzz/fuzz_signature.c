@@ -133,7 +133,7 @@ take_length(struct input *in)
 	return length < in->left ? length : in->left;
 }
 
-/* How many custom sections have this name, by other code than what is on trial; *first: whether the first section does. */
+/* How many custom sections have this name, by other code than what is on trial; *first: whether the first one does. */
 static size_t
 count_sections(const struct block *module, const char *name, bool *first)
 {

@@ -53,7 +53,7 @@ def jsonrpc():
 
 
 def damage(*changes):
-    """As tests/fuzz/input.c reads it: up to four times (how, at, value): 0 flips, 1 puts in, 2 leaves out, 3 cuts off."""
+    """As tests/fuzz/input.c reads it: up to four (how, at, value): 0 flips, 1 puts in, 2 leaves out, 3 cuts off."""
     return (bytes([len(changes)]) + b"".join(struct.pack("<BHB", *c) for c in changes)).ljust(17, b"\0")
 
 
@@ -270,6 +270,24 @@ def store():
         yield bytes([mode]) + b"x"
 
 
+def client():
+    def pieces(*lines, size=255):
+        data = b"".join(line + b"\n" for line in lines)
+        return b"".join(bytes([len(data[at:at + size])]) + data[at:at + size] for at in range(0, len(data), size))
+    result = {"status": "exited", "stdout": "aGk=", "encoding": "base64"}
+    answer = compact({"jsonrpc": "2.0", "id": 1, "result": result})
+    error = compact({"id": 1, "error": {"code": -32001, "message": "no", "data": {"name": "x", "advice": "y"}}})
+    yield pieces(answer, error)
+    yield pieces(answer, compact({"jsonrpc": "2.0", "method": "run.output", "params": {}}), size=3)
+    yield pieces(answer)[:-1]
+    yield pieces(compact({"id": 1, "result": {"base64": "aGk="}}), compact({"id": 1, "result": {"base64": "aGk"}}))
+    yield pieces(compact({"id": 1, "result": {"stdout": "text", "encoding": "utf-8"}}))
+    yield pieces(compact({"id": 1, "result": {"stdout": "a\u0000b", "encoding": "x"}}))
+    yield pieces(compact({"id": None, "error": {}}))
+    yield pieces(compact({"id": 2, "result": 1}), compact({"id": 1}), compact({"id": 1, "error": 5}), b"[]", answer)
+    yield pieces(compact({"id": 1, "error": {"message": "\u20ac" * 400, "data": {"name": "\u20ac" * 40}}}))
+
+
 def config():
     yield b'{"socket":"/a","state":"/b","running_max":3,"profile":"container"}\0--queued-max=5\0--durability\0strict\0'
     yield b'{"keyring":"k","root_key":"r"}\0--state=x\0--daemon\0'
@@ -302,8 +320,8 @@ def text():
 
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TARGETS = (base64, chain, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, signature, store, text,
-           worker)
+TARGETS = (base64, chain, client, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, signature, store,
+           text, worker)
 
 
 def main():
