@@ -21,6 +21,7 @@ enum state {
 	COMPILING,
 	CACHED,       /* there is a file */
 	FAILED,       /* does not compile: error and why say how */
+	GIVEN_UP,     /* an attempt ended without an answer: spent_us says what it cost */
 };
 
 struct artifact_wait {
@@ -30,7 +31,10 @@ struct artifact_wait {
 	void *arg;
 };
 
-/* What is known of one (digest, engine). In `table` always; in a list when CACHED or FAILED; in `queue` when QUEUED. */
+/*
+ * What is known of one (digest, engine). In `table` always; in `cached` when CACHED, in `failed` when FAILED or GIVEN_UP, in
+ * `queue` when QUEUED.
+ */
 struct entry {
 	LIST_ENTRY(entry) bucket;
 	TAILQ_ENTRY(entry) order;
@@ -55,6 +59,8 @@ struct entry {
 	int64_t started_ms;   /* COMPILING: since when */
 	uint64_t claimed_size; /* of the artifact, as the compiler says */
 	uint64_t compile_us;
+	uint64_t allowed_ms;  /* COMPILING: how much time it has */
+	uint64_t spent_us;    /* processor time of the attempts that have ended */
 	enum rpc_error error;
 	struct err why;
 };
@@ -131,8 +137,9 @@ entry_free(struct entry *n)
 	free(n);
 }
 
+/* Takes an entry out of the list of what is remembered. */
 static void
-leave_cache(struct entry *n)
+leave_list(struct entry *n)
 {
 	struct artifacts *a = n->artifacts;
 
@@ -140,11 +147,29 @@ leave_cache(struct entry *n)
 		TAILQ_REMOVE(&a->cached, n, order);
 		a->cached_bytes -= n->size;
 		a->cached_count--;
-	} else if (n->state == FAILED) {
+	} else {
 		TAILQ_REMOVE(&a->failed, n, order);
 		a->failed_count--;
 	}
+}
+
+static void
+forget(struct entry *n)
+{
+	leave_list(n);
 	entry_free(n);
+}
+
+/* The oldest of those that cost the least. */
+static struct entry *
+cheapest_failure(struct artifacts *a)
+{
+	struct entry *n, *cheapest = TAILQ_FIRST(&a->failed);
+
+	TAILQ_FOREACH(n, &a->failed, order)
+		if (n->spent_us < cheapest->spent_us)
+			cheapest = n;
+	return cheapest;
 }
 
 /* Makes room by forgetting what was used longest ago; what is in use by a run has a descriptor of its own. */
@@ -153,9 +178,9 @@ trim(struct artifacts *a)
 {
 	while (a->cached_count > 1 &&
 	    (a->cached_count > a->limits.cache_entries || a->cached_bytes > a->limits.cache_bytes))
-		leave_cache(TAILQ_FIRST(&a->cached));
+		forget(TAILQ_FIRST(&a->cached));
 	while (a->failed_count > a->limits.failures)
-		leave_cache(TAILQ_FIRST(&a->failed));
+		forget(cheapest_failure(a));
 }
 
 /* --- answers -------------------------------------------------------------------------------------------------- */
@@ -172,7 +197,7 @@ tell_all(struct entry *n, const struct artifact *artifact)
 	}
 }
 
-static void become_failed(struct entry *n, enum rpc_error error, const struct err *why, bool remember);
+static void become_failed(struct entry *n, enum state state);
 
 /* Takes the descriptor. */
 static void
@@ -180,12 +205,12 @@ become_cached(struct entry *n, int fd, size_t size, bool compiled)
 {
 	struct artifacts *a = n->artifacts;
 	struct artifact artifact = {calloc(1, sizeof(*artifact.file)), compiled, compiled ? n->compile_us : 0};
-	struct err e = {0};
 
 	if (artifact.file == NULL) {
 		close(fd);
-		err_set(&e, ERR_NOMEM, "an artifact");
-		become_failed(n, RPC_internal_error, &e, false);
+		n->error = RPC_internal_error;
+		err_set(&n->why, ERR_NOMEM, "an artifact");
+		become_failed(n, GIVEN_UP);
 		return;
 	}
 	*artifact.file = (struct artifact_file){fd, 1, compiled};
@@ -200,23 +225,28 @@ become_cached(struct entry *n, int fd, size_t size, bool compiled)
 	trim(a);
 }
 
-/* Ends the entry with an error. One that lies in the module itself is remembered; one of ours is not. */
+/* Tells everybody the entry's error, and keeps the entry in `state`. */
 static void
-become_failed(struct entry *n, enum rpc_error error, const struct err *why, bool remember)
+become_failed(struct entry *n, enum state state)
 {
 	struct artifacts *a = n->artifacts;
 
-	n->error = error;
-	n->why = *why;
-	n->state = FAILED;
+	n->state = state;
 	close_module(n);
 	TAILQ_INSERT_TAIL(&a->failed, n, order);
 	a->failed_count++;
 	tell_all(n, NULL);
-	if (remember)
-		trim(a);
+	trim(a);
+}
+
+/* Nobody waits for the entry any more. What was spent on it still counts. */
+static void
+set_aside(struct entry *n)
+{
+	if (n->spent_us == 0)
+		entry_free(n);
 	else
-		leave_cache(n);
+		become_failed(n, GIVEN_UP);
 }
 
 struct artifact_file *
@@ -285,12 +315,28 @@ compiler_message(void *arg, struct imsg *m, struct err *e)
 	return err_set(e, ERR_PROTOCOL, "the compiler sent message %u of %u bytes", m->hdr.type, m->hdr.length);
 }
 
+static uint64_t
+ms_left(const struct entry *n)
+{
+	uint64_t spent = n->spent_us / 1000, all = n->artifacts->limits.compile_ms;
+
+	return spent < all ? all - spent : 0;
+}
+
+static void
+took_too_long(struct entry *n)
+{
+	n->error = RPC_compile_limit;
+	err_set(&n->why, ERR_LIMIT, "compiling it took longer than compile_ms (%llu), all attempts together",
+	    (unsigned long long)n->artifacts->limits.compile_ms);
+}
+
 /* Whether a compiler that was killed had used up its CPU time: to the first process of a namespace SIGXCPU means nothing. */
 static bool
 used_up(const struct entry *n, const struct proto_exited *exited)
 {
 	return exited->killed == PROTO_KILLED_NOT &&
-	    (exited->user_us + exited->system_us) / 1000 >= n->artifacts->limits.compile_ms;
+	    (exited->user_us + exited->system_us) / 1000 >= n->allowed_ms;
 }
 
 /*
@@ -304,12 +350,11 @@ blame(struct entry *n, const struct proto_exited *exited, const struct err *why)
 	int status = exited != NULL ? exited->wait_status : 0;
 	int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
-	n->error = RPC_compile_limit;
 	if (n->timed_out || (sig == SIGKILL && used_up(n, exited))) {
-		err_set(&n->why, ERR_LIMIT, "compiling it took longer than compile_ms (%llu)",
-		    (unsigned long long)l->compile_ms);
+		took_too_long(n);
 		return true;
 	}
+	n->error = RPC_compile_limit;
 	if (sig == SIGABRT || sig == SIGSEGV || sig == SIGILL || sig == SIGTRAP) { /* how it ends when it gets no more */
 		err_set(&n->why, ERR_LIMIT,
 		    "compiling it needed more than compile_memory_bytes (%llu), or more stack than the compiler has",
@@ -317,7 +362,9 @@ blame(struct entry *n, const struct proto_exited *exited, const struct err *why)
 		return true;
 	}
 	n->error = RPC_internal_error;
-	if (exited == NULL)
+	if (n->done && n->why.code != 0 && why->code == 0)
+		err_context(&n->why, "the compiler could not do its work");
+	else if (exited == NULL)
 		err_set(&n->why, ERR_IO, "no compiler could be started: %s", why->msg);
 	else if (sig != 0)
 		err_set(&n->why, ERR_IO, "the compiler was killed by signal %d %s", sig, why->msg);
@@ -343,49 +390,51 @@ check_artifact(const struct entry *n, int fd, size_t *size, struct err *e)
 	return 0;
 }
 
+/* What came of an artifact that the compiler says is done. */
+static void
+take_artifact(struct entry *n, int fd)
+{
+	size_t size;
+
+	if (check_artifact(n, fd, &size, &n->why) == 0) {
+		store_artifact(n, fd);
+		become_cached(n, fd, size, true);
+		return;
+	}
+	close(fd);
+	n->error = RPC_internal_error;
+	err_context(&n->why, "the compiler's artifact");
+	become_failed(n, GIVEN_UP);
+}
+
 static void
 compiler_ended(void *arg, const struct proto_exited *exited, const struct err *why)
 {
 	struct entry *n = arg;
 	struct artifacts *a = n->artifacts;
-	bool remember = true;
-	size_t size = 0;
+	bool answered = n->done && (exited == NULL || why->code == 0); /* and did not break the protocol after it */
 	int fd = n->fd;
 
 	n->compiler = NULL;
 	n->fd = -1;
 	event_free(n->deadline);
 	n->deadline = NULL;
+	n->spent_us += exited != NULL ? exited->user_us + exited->system_us : 0;
 	a->compiling--;
 	event_active(a->kick, 0, 0);
-	if (n->abandoned && !n->done) {
-		close(fd);
-		if (LIST_EMPTY(&n->waits))
-			entry_free(n);
-		else
-			compile_later(n); /* someone came after all */
+	if (answered && n->why.code == 0) {
+		take_artifact(n, fd);
 		return;
 	}
-	if (!n->done || (exited != NULL && why->code != 0)) /* silent, or it broke the protocol, if only after its answer */
-		remember = blame(n, exited, why);
-	else if (n->why.code == 0) {
-		if (check_artifact(n, fd, &size, &n->why) == 0) {
-			store_artifact(n, fd);
-			become_cached(n, fd, size, true);
-			return;
-		}
-		n->error = RPC_internal_error;
-		err_context(&n->why, "the compiler's artifact");
-		remember = false;
-	}
 	close(fd);
-	if (LIST_EMPTY(&n->waits) && !remember) {
-		entry_free(n);
-	} else {
-		struct err copy = n->why;
-
-		become_failed(n, n->error, &copy, remember);
-	}
+	if (answered && exited != NULL && exited->wait_status == 0)
+		become_failed(n, FAILED);
+	else if (n->abandoned && !LIST_EMPTY(&n->waits))
+		compile_later(n); /* someone came after all */
+	else if (n->abandoned)
+		become_failed(n, GIVEN_UP);
+	else
+		become_failed(n, blame(n, exited, why) ? FAILED : GIVEN_UP);
 }
 
 static const struct child_events compiler_events = {compiler_message, compiler_ended};
@@ -406,11 +455,11 @@ static int
 compile_start(struct entry *n, struct err *e)
 {
 	struct artifacts *a = n->artifacts;
-	struct proto_spawn spawn = {.kind = PROTO_KIND_COMPILER, .engine = n->engine, .cpu_ms = a->limits.compile_ms,
+	uint64_t ms = ms_left(n);
+	struct proto_spawn spawn = {.kind = PROTO_KIND_COMPILER, .engine = n->engine, .cpu_ms = ms,
 	    .memory_bytes = a->limits.compile_memory_bytes};
 	struct proto_compile job = {.engine = n->engine, .size = n->module_size};
-	struct timeval tv = {.tv_sec = (time_t)(a->limits.compile_ms / 1000),
-	    .tv_usec = (suseconds_t)(a->limits.compile_ms % 1000 * 1000)};
+	struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 	int64_t started_ms = monotonic_ms();
 	int fds[2], rc;
 
@@ -428,6 +477,7 @@ compile_start(struct entry *n, struct err *e)
 	}
 	n->state = COMPILING;
 	n->started_ms = started_ms;
+	n->allowed_ms = ms;
 	n->ready = n->done = n->timed_out = n->abandoned = false;
 	n->why = (struct err){0};
 	a->compiling++;
@@ -454,10 +504,13 @@ on_kick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	while (a->compiling < a->limits.compilers && (n = turns_take(&a->queue)) != NULL) {
-		struct err e = {0};
-
-		if (compile_start(n, &e) != 0)
-			become_failed(n, RPC_internal_error, &e, false);
+		if (ms_left(n) == 0) {
+			took_too_long(n);
+			become_failed(n, FAILED);
+		} else if (compile_start(n, &n->why) != 0) {
+			n->error = RPC_internal_error;
+			become_failed(n, GIVEN_UP);
+		}
 	}
 }
 
@@ -479,7 +532,7 @@ store_answered(void *arg, struct imsg *m, const struct err *why)
 		close(fd);
 	}
 	if (LIST_EMPTY(&n->waits))
-		entry_free(n);
+		set_aside(n);
 	else
 		compile_later(n); /* not there, damaged, or no store: compiling is always possible */
 }
@@ -541,24 +594,31 @@ artifacts_free(struct artifacts *a)
 	free(a);
 }
 
-/* Makes the entry of a module seen for the first time, with a descriptor of its own. */
+/*
+ * Begins to look for an artifact: `n` is the entry that was given up, or NULL for a module that nothing is known of. NULL
+ * on failure.
+ */
 static struct entry *
-entry_start(struct artifacts *a, uid_t owner, const struct digest *digest, uint32_t engine, int module, size_t size,
-    struct err *e)
+entry_start(struct artifacts *a, struct entry *n, uid_t owner, const struct digest *digest, uint32_t engine, int module,
+    size_t size, struct err *e)
 {
-	struct entry *n = entry_new(a, digest, engine);
+	int copy = fcntl(module, F_DUPFD_CLOEXEC, 0);
 
-	if (n == NULL) {
+	if (copy < 0) {
+		err_sys(e, ERR_IO, "duplicating a descriptor");
+		return NULL;
+	}
+	if (n != NULL)
+		leave_list(n);
+	else if ((n = entry_new(a, digest, engine)) == NULL) {
+		close(copy);
 		err_set(e, ERR_NOMEM, "an artifact's entry");
 		return NULL;
 	}
+	n->module = copy;
 	n->owner = owner;
 	n->module_size = size;
-	if ((n->module = fcntl(module, F_DUPFD_CLOEXEC, 0)) < 0) {
-		err_sys(e, ERR_IO, "duplicating a descriptor");
-		entry_free(n);
-		return NULL;
-	}
+	n->why = (struct err){0};
 	ask_store(n);
 	return n;
 }
@@ -585,8 +645,8 @@ artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint
 	}
 	if ((w = calloc(1, sizeof(*w))) == NULL)
 		err_set(&e, ERR_NOMEM, "waiting for an artifact");
-	else if (n == NULL)
-		n = entry_start(a, owner, digest, engine, module, size, &e);
+	else if (n == NULL || n->state == GIVEN_UP)
+		n = entry_start(a, n, owner, digest, engine, module, size, &e);
 	if (e.code != 0) {
 		free(w);
 		fn(arg, NULL, RPC_internal_error, &e);
@@ -609,7 +669,7 @@ artifact_cancel(struct artifact_wait *w)
 		return;
 	if (n->state == QUEUED) {
 		turns_remove(&a->queue, &n->turn);
-		entry_free(n);
+		set_aside(n);
 	} else if (n->state == COMPILING) {
 		n->abandoned = true;
 		child_kill(n->compiler);
@@ -622,8 +682,8 @@ artifact_drop(struct artifacts *a, const struct digest *digest, uint32_t engine)
 	struct proto_store remove = {.kind = PROTO_STORE_ARTIFACT, .engine = engine, .digest = *digest};
 	struct entry *n = entry_find(a, digest, engine);
 
-	if (n != NULL && (n->state == CACHED || n->state == FAILED))
-		leave_cache(n);
+	if (n != NULL && n->state == CACHED)
+		forget(n);
 	service_ask(a->store, PROTO_STORE_REMOVE, &remove, sizeof(remove), -1, NULL, NULL, NULL);
 }
 

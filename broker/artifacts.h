@@ -22,10 +22,10 @@ struct artifacts_limits {
 	size_t cache_bytes;        /* of artifacts kept open in memory */
 	size_t cache_entries;      /* descriptors kept open */
 	unsigned compilers;        /* at work at the same time */
-	uint64_t compile_ms;       /* wall clock and CPU for one module */
+	uint64_t compile_ms;       /* wall clock and CPU for one module, all attempts together */
 	uint64_t compile_memory_bytes;
 	size_t artifact_bytes;     /* largest artifact */
-	size_t failures;           /* modules that do not compile, remembered by digest */
+	size_t failures;           /* modules that have not compiled, remembered by digest and engine */
 };
 
 /* An artifact's descriptor, shared by the cache and all who hold it, however many these are. */
@@ -49,6 +49,14 @@ typedef void artifact_fn(void *arg, const struct artifact *a, enum rpc_error err
 struct artifacts *artifacts_new(struct event_base *base, struct service_client *store, struct launcher *launcher,
     const struct artifacts_limits *limits);
 void artifacts_free(struct artifacts *a);
+
+/*
+ * What is not tried again. A module that does not compile, or takes too much to compile, is remembered until brigd ends,
+ * and whoever asks for it gets the same error at once. An attempt without an answer (nobody waited any longer; the
+ * compiler was killed, by the kernel's want of memory say) is no verdict, but its processor time counts: all attempts at
+ * one module together get compile_ms, so that a module that keeps a compiler busy does so once, however it is asked for.
+ * `failures` of them are remembered; past that, the one that cost the least is forgotten.
+ */
 
 /*
  * artifact_get - find or make the artifact of the verified module in the sealed memfd `module` (borrowed; duplicated

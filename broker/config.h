@@ -47,8 +47,8 @@
 	X(artifact_cache_bytes, 536870912, 1048576, 68719476736, 'b', "artifacts kept in memory")                      \
 	X(module_cache_bytes, 268435456, 1048576, 68719476736, 'b', "modules kept in memory")                          \
 	X(compilers, 1, 1, 64, 'n', "modules compiled at the same time")                                               \
-	X(compile_ms, 60000, 100, 600000, 'm', "time to compile one module")                                           \
-	X(compile_memory_bytes, 2147483648, 67108864, 68719476736, 'b', "memory to compile one module")                \
+	X(compile_ms, 60000, 100, 600000, 'm', "time to compile one module, all attempts together")                    \
+	X(compile_memory_bytes, 1073741824, 67108864, 68719476736, 'b', "memory to compile one module")                \
 	X(cgroup_memory_bytes, 0, 0, 1125899906842624, 'b', "all runs and compilers, by control group; 0: 3/4 of memory") \
 	X(cgroup_cpu_percent, 0, 0, 1000000, 'n', "the same, in percent of one processor; 0: no bound")                \
 	X(results_kept, 1000, 0, 1000000, 'n', "ended runs kept for run.get")                                          \

@@ -36,7 +36,8 @@
 	X(module_invalid, -32032, "Module does not compile",                                                          \
 	    "It is not a valid core WebAssembly module, or uses a feature that brig does not enable.")                \
 	X(compile_limit, -32033, "Module takes too much to compile",                                                  \
-	    "It ran into compile_ms or compile_memory_bytes: split it, or ask the operator to raise them.")           \
+	    "It ran into compile_ms or compile_memory_bytes, and is not tried again until brigd restarts: split it, or "\
+	    "ask the operator to raise them.")                                                                        \
 	X(bad_descriptor, -32034, "Descriptor refused",                                                               \
 	    "Pass a memfd with F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE, with the line's bytes.")     \
 	X(run_not_found, -32040, "No such run", "Runs are kept for a while after they end, for their owner only.")   \

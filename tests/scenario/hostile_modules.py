@@ -641,3 +641,13 @@ NAMES = [
 GROUPS = {"malformed": MALFORMED, "invalid": INVALID, "features": FEATURES, "many": MANY, "imports": IMPORTS,
           "exports": EXPORTS, "segments": SEGMENTS, "traps": TRAPS, "endless": ENDLESS,
           "errnos": [(n, m, "exited %d" % code) for n, m, code in ERRNOS], "exits": EXITS, "names": NAMES}
+
+# Larger than they look to a compiler.
+BOMBS = {
+    "additions": program(i32(1) + (i32(1) + b"\x6a") * 1000000 + DROP),
+    "calls": program(call(0) * 1000000),
+    "branches": program(b"\x02\x40" + (i32(0) + b"\x0d\0") * 1000000 + END),
+    "nested blocks": nested(b"\x02\x40", 2000000),
+    "constant expression": program(globals=[I32 + b"\0" + i32(1) + (i32(1) + b"\x6a") * 1000000 + END]),
+    "functions": program(functions=[b"\0"] * 1000000, codes=[wasm.body(b"")] * 1000000),
+}

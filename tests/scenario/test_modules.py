@@ -27,17 +27,18 @@ class Unsigned(harness.Hostile):
             self.assertTrue(error.data["advice"])
             return error.name, error.message
         status = result["status"]
-        detail = {"exited": lambda: result["exit_code"], "trapped": lambda: result["trap"]["kind"],
-                  "limit": lambda: result["limit"], "failed": lambda: result["failure"]}[status]()
+        if status == "exited":
+            return "exited %d" % result["exit_code"], ""
         if status == "trapped":
-            self.assertTrue(result["trap"]["meaning"])
-            for frame in result["trap"]["frames"]:
+            trap = result["trap"]
+            self.assertTrue(trap["meaning"])
+            for frame in trap["frames"]:
                 self.assertLessEqual(len(frame.get("name", "").encode()), 256)
                 self.assert_harmless(frame.get("name", ""))
-            return "%s %s" % (status, detail), result["trap"]["message"]
-        if status != "exited":
-            self.assertTrue(result["reason"])
-        return "%s %s" % (status, detail), result.get("reason", "")
+            return "trapped " + trap["kind"], trap["message"]
+        self.assertTrue(result["reason"])
+        detail = {"limit": "limit", "failed": "failure", "cancelled": "status"}[status]
+        return "%s %s" % (status, result[detail]), result["reason"]
 
     def assert_harmless(self, text):
         acting = [c for c in text if unicodedata.category(c) in ("Cc", "Zl", "Zp") or
@@ -62,6 +63,55 @@ class Kinds(Unsigned):
             with self.subTest(name):
                 self.assert_end(request, end)
         self.assert_end(self.client.start("run", self.unsigned(wasm.program())), "exited 0")
+
+
+class Bombs(Unsigned):
+    """Small modules that a compiler would work on for minutes, or fill gigabytes with."""
+
+    options = ("--compile-ms", "1500", "--compile-memory-bytes", str(128 << 20), "--results-kept", "16")
+
+    def bomb(self, name, tag=b""):
+        return self.unsigned(hostile_modules.BOMBS[name] + wasm.custom("tag", tag))
+
+    def assert_bomb(self, request):
+        self.assert_end(self.client.start("run", request), "compile_limit: compile_m")
+
+    def test_bombs_are_bounded(self):
+        for name in hostile_modules.BOMBS:
+            with self.subTest(name):
+                self.assert_bomb(self.bomb(name))
+        self.assert_end(self.client.start("run", self.unsigned(wasm.program())), "exited 0")
+
+    def test_bombs_are_not_tried_again(self):
+        known = next(iter(hostile_modules.BOMBS))
+        self.assert_bomb(self.bomb(known, b"known"))
+        other = self.client.start("run", self.bomb(known, b"other"))  # keeps the only compiler busy
+        self.assert_bomb(self.bomb(known, b"known"))
+        self.assertNotIn(other, self.client.answers)
+        self.assert_end(other, "compile_limit: compile_m")
+
+    def compiler_ticks(self):
+        """Processor time that the compiler at work has used; 0 when there is none."""
+        for pid, name in self.brigd.children().items():
+            if name == "brig-compiler":
+                try:
+                    with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as f:
+                        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+                except FileNotFoundError:
+                    pass
+        return 0
+
+    def test_bombs_that_are_given_up_again_and_again_are_not_tried_for_ever(self):
+        for _ in range(40):  # of 0.1 s and more each, and 1.5 s are to be had
+            request = self.client.start("run", self.bomb("additions", b"given up"))
+            harness.wait_until(lambda: self.client.call("server.health") and (
+                request in self.client.answers or self.compiler_ticks() >= 10), "a compiler has worked, or it was refused")
+            self.client.start("run.cancel", {"request": request})
+            how, _ = self.how(request)
+            if how == "compile_limit":
+                return
+            self.assertIn(how, ("cancelled", "cancelled cancelled"))
+        self.fail("it is tried for ever")
 
 
 def add_tests():

@@ -36,6 +36,7 @@ struct fixture {
 	int module;
 	int compiler;                /* our end of the compiler's socket; -1 while there is none */
 	uint64_t compiler_token, cpu_us;
+	uint64_t compiler_ms;        /* what it was given */
 	int fds_before;
 	struct digest digest;
 	struct imsg m;
@@ -178,8 +179,12 @@ store_answers(struct fixture *f, int fd)
 static void
 compiler_starts(struct fixture *f)
 {
+	struct proto_spawn spawn;
+
 	expect(f, f->launcher_end, PROTO_SPAWN);
 	f->compiler_token = f->m.hdr.run;
+	memcpy(&spawn, f->m.payload, sizeof(spawn));
+	f->compiler_ms = spawn.cpu_ms;
 	f->compiler = imsg_take_fd(&f->m, 0);
 	assert_true(f->compiler >= 0);
 	fcntl(f->compiler, F_SETFL, O_NONBLOCK);
@@ -362,6 +367,94 @@ compiler_that_somebody_kills_is_not_the_modules_fault(void **state)
 	compiler_starts(f);
 }
 
+/* Its own jail failed, say. It says so by PROTO_FAILED too, and exits with an error. */
+static void
+compiler_that_cannot_work_is_not_the_modules_fault(void **state)
+{
+	struct fixture *f = *state;
+	static struct answer first = {0}, second = {0};
+
+	get(f, &first);
+	store_answers(f, -1);
+	compiler_starts(f);
+	imsg_send(f->compiler, PROTO_FAILED, 0, "no memory", 9, NULL, 0, NULL);
+	compiler_exits(f, 1 << 8);
+	assert_true(first.count == 1 && first.error == RPC_internal_error);
+	assert_non_null(get(f, &second)); /* tried anew */
+	store_answers(f, -1);
+	compiler_starts(f);
+}
+
+/* One attempt that is given up after `ms` of processor time. */
+static void
+attempt_given_up(struct fixture *f, uint64_t ms)
+{
+	static struct answer answer;
+	struct artifact_wait *w = get(f, &answer);
+
+	assert_non_null(w);
+	store_answers(f, -1);
+	compiler_starts(f);
+	f->cpu_us = ms * 1000;
+	artifact_cancel(w);
+	turn(f);
+	compiler_exits(f, SIGKILL);
+	assert_int_equal(answer.count, 0);
+}
+
+static void
+attempts_that_are_given_up_share_the_time_of_one(void **state)
+{
+	struct fixture *f = *state;
+	struct answer last = {0}, once_more = {0};
+	struct artifact_wait *w;
+
+	artifacts_free(f->artifacts);
+	f->artifacts = artifacts_new(f->base, f->store, f->launcher,
+	    &(struct artifacts_limits){.compilers = 1, .compile_ms = 1000, .artifact_bytes = 500, .failures = 2});
+	attempt_given_up(f, 10);
+	assert_int_equal(f->compiler_ms, 1000);
+	w = get(f, &last); /* asked for, and given up before it has begun: that changes nothing */
+	artifact_cancel(w);
+	store_answers(f, -1);
+	attempt_given_up(f, 990);
+	assert_int_equal(f->compiler_ms, 990);
+	get(f, &last);
+	store_answers(f, -1);
+	expect_nothing(f, f->launcher_end);
+	assert_true(last.count == 1 && last.error == RPC_compile_limit);
+	assert_null(get(f, &once_more)); /* remembered */
+	assert_true(once_more.count == 1 && once_more.error == RPC_compile_limit);
+	expect_nothing(f, f->store_end);
+}
+
+/* With room for two: of 0, 30, 2 and 3 us, the second and the last stay. */
+static void
+what_cost_most_is_remembered_longest(void **state)
+{
+	struct fixture *f = *state;
+	struct answer answer = {0};
+
+	for (uint8_t i = 0; i < 4; i++) {
+		f->digest.bytes[1] = i;
+		get(f, &answer);
+		store_answers(f, -1);
+		compiler_starts(f);
+		f->cpu_us = i == 1 ? 30 : i;
+		imsg_send(f->compiler, PROTO_FAILED, 0, "bad", 3, NULL, 0, NULL);
+		compiler_exits(f, 0);
+	}
+	assert_int_equal(answer.count, 4);
+	f->digest.bytes[1] = 1;
+	assert_null(get(f, &answer));
+	f->digest.bytes[1] = 3;
+	assert_null(get(f, &answer));
+	f->digest.bytes[1] = 2;
+	assert_non_null(get(f, &answer));
+	store_answers(f, -1);
+	compiler_starts(f);
+}
+
 static void
 unsealed_or_too_large_artifact_is_refused(void **state)
 {
@@ -484,6 +577,9 @@ main(void)
 	    T(compiler_that_runs_out_of_memory_or_time_is_the_modules_fault),
 	    T(compiler_that_breaks_the_protocol_is_not_the_modules_fault),
 	    T(compiler_that_somebody_kills_is_not_the_modules_fault),
+	    T(compiler_that_cannot_work_is_not_the_modules_fault),
+	    T(attempts_that_are_given_up_share_the_time_of_one),
+	    T(what_cost_most_is_remembered_longest),
 	    T(unsealed_or_too_large_artifact_is_refused),
 	    T(compilation_that_nobody_waits_for_is_ended),
 	    T(queued_compilation_that_nobody_waits_for_is_dropped),
