@@ -71,8 +71,9 @@ int jail_filter(const struct sock_fprog *prog, uint32_t *layers, struct err *e);
 
 /*
  * jail_limits - the resource limits of a worker: RLIMIT_CORE, FSIZE, NPROC and MEMLOCK 0, NOFILE JAIL_WORKER_FDS, DATA
- * run->data_bytes, AS that and JAIL_WORKER_SPACE; SIGXCPU at run->cpu_ms of CPU time rounded up to a second, plus one, for a worker that did not end
- * itself, and SIGKILL a second later. A hard limit that is lower already stays. Borrows `run`. Returns 0 or ERR_IO.
+ * run->data_bytes, AS that and JAIL_WORKER_SPACE; SIGXCPU at run->cpu_ms of CPU time rounded up to a second, plus one,
+ * for a worker that did not end itself, and SIGKILL a second later. A hard limit that is lower already stays. Borrows
+ * `run`. Returns 0 or ERR_IO.
  */
 int jail_limits(const struct proto_run *run, struct err *e);
 
@@ -87,8 +88,9 @@ int jail_worker(int job_socket, const struct proto_run *run, struct err *e);
 
 /*
  * jail_try - apply one single layer of PROTO_LAYERS to the calling process, as jail_enter would, for brig doctor and
- * tests, in a throw-away child. Returns 0; ERR_UNSUPPORTED with the reason when the kernel lacks it; ERR_IO with the
- * reason when it fails; ERR_INVAL for a layer that only a launcher can give.
+ * tests, in a throw-away child; no_user_ns in a user namespace of its own only, or it is the machine's. Returns 0;
+ * ERR_UNSUPPORTED with the reason when the kernel lacks it; ERR_IO with the reason when it fails; ERR_INVAL for a layer
+ * that only a launcher can give.
  */
 int jail_try(enum proto_layer layer, struct err *e);
 

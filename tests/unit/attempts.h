@@ -3,6 +3,7 @@
 #ifndef TESTS_UNIT_ATTEMPTS_H
 #define TESTS_UNIT_ATTEMPTS_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -55,6 +56,20 @@ int attempt_leave_open(const struct attempt_world *w);
 #define ATTEMPT_UNFIT   250 /* this kernel or machine has not what it takes */
 #define ATTEMPT_FAULT   251 /* the test itself did not work */
 #define ATTEMPT_NOT     252 /* not refused, but the aim was missed */
+
+/* ended - a system call's result, as an attempt ends. */
+static inline int
+ended(long rc)
+{
+	return rc >= 0 ? ATTEMPT_THROUGH : errno;
+}
+
+/* got_to - the same of a call with an argument that nobody could have; finding that out comes after the permission. */
+static inline int
+got_to(int found_out, long rc)
+{
+	return rc >= 0 || errno == found_out ? ATTEMPT_THROUGH : errno;
+}
 
 typedef int attempt_fn(const struct attempt_world *w);
 

@@ -1,4 +1,4 @@
-/* tests/unit/attempts_kernel: attempts on the jail itself, on code pages and on the kernel. Test processes, jailed or not. */
+/* tests/unit/attempts_kernel: attempts on the jail, on code pages, on the kernel. Test processes, jailed or not. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,12 +45,6 @@
 #define ANONYMOUS (MAP_PRIVATE | MAP_ANONYMOUS)
 #define MUCH      ((size_t)256 << 20) /* bytes; a worker may have less */
 #define VERY_MUCH ((size_t)1 << 40)
-
-static int
-ended(long rc)
-{
-	return rc >= 0 ? ATTEMPT_THROUGH : errno;
-}
 
 /* The kernel was built without it. */
 static int
@@ -446,7 +440,7 @@ attempt_set_clock(const struct attempt_world *w)
 	struct timex t = {.modes = ADJ_TICK, .tick = 1};
 
 	(void)w;
-	return adjtimex(&t) < 0 && errno == EINVAL ? ATTEMPT_THROUGH : errno;
+	return got_to(EINVAL, adjtimex(&t));
 }
 
 /* The same: a wrong magic number, no module, no device. */
@@ -454,7 +448,7 @@ int
 attempt_reboot(const struct attempt_world *w)
 {
 	(void)w;
-	return ended(syscall(SYS_reboot, 0, 0, 0, NULL)) == EINVAL ? ATTEMPT_THROUGH : errno;
+	return got_to(EINVAL, syscall(SYS_reboot, 0, 0, 0, NULL));
 }
 
 int
@@ -488,7 +482,7 @@ int
 attempt_syslog(const struct attempt_world *w)
 {
 	(void)w;
-	return ended(syscall(SYS_syslog, 8, NULL, 99)) == EINVAL ? ATTEMPT_THROUGH : errno; /* no such level */
+	return got_to(EINVAL, syscall(SYS_syslog, 8, NULL, 99)); /* no such level */
 }
 
 int

@@ -29,13 +29,6 @@
 
 #include "tests/unit/attempts.h"
 
-/* A system call's result, as an attempt ends. */
-static int
-ended(long rc)
-{
-	return rc >= 0 ? ATTEMPT_THROUGH : errno;
-}
-
 /* --- files by name --------------------------------------------------------------------------------------------- */
 
 int
@@ -177,7 +170,8 @@ attempt_write_inherited(const struct attempt_world *w)
 int
 attempt_exec_inherited(const struct attempt_world *w)
 {
-	char *const argv[] = {(char *)(uintptr_t)"program", NULL}, *const envp[] = {NULL};
+	static char name[] = "program";
+	char *const argv[] = {name, NULL}, *const envp[] = {NULL};
 
 	(void)w;
 	return ended(syscall(SYS_execveat, ATTEMPT_FD_PROGRAM, "", argv, envp, AT_EMPTY_PATH));
@@ -388,7 +382,7 @@ int
 attempt_umount(const struct attempt_world *w)
 {
 	(void)w;
-	return ended(umount2("/", MNT_DETACH | MNT_EXPIRE)) == EINVAL ? ATTEMPT_THROUGH : errno; /* flags that exclude each other */
+	return got_to(EINVAL, umount2("/", MNT_DETACH | MNT_EXPIRE)); /* flags that exclude each other */
 }
 
 int
@@ -418,5 +412,5 @@ int
 attempt_pivot_root(const struct attempt_world *w)
 {
 	(void)w;
-	return ended(syscall(SYS_pivot_root, "/", "/")) == EBUSY ? ATTEMPT_THROUGH : errno; /* it would do so elsewhere */
+	return got_to(EBUSY, syscall(SYS_pivot_root, "/", "/")); /* it would do so elsewhere */
 }

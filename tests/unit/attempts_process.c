@@ -1,4 +1,4 @@
-/* tests/unit/attempts_process: attempts on other processes, and to become more than one. Test processes, jailed or not. */
+/* tests/unit/attempts_process: attempts on other processes, and to be more than one. Test processes. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,12 +18,6 @@
 #include <unistd.h>
 
 #include "tests/unit/attempts.h"
-
-static int
-ended(long rc)
-{
-	return rc >= 0 ? ATTEMPT_THROUGH : errno;
-}
 
 /* --- more processes -------------------------------------------------------------------------------------------- */
 
@@ -53,7 +47,8 @@ CLONES(clone_net, CLONE_NEWNET)
 CLONES(clone_ipc, CLONE_NEWIPC)
 CLONES(clone_uts, CLONE_NEWUTS)
 CLONES(clone_cgroup, CLONE_NEWCGROUP)
-CLONES(clone_all, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+CLONES(clone_all,
+    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 int
 attempt_vfork(const struct attempt_world *w)
@@ -130,7 +125,8 @@ attempt_setns(const struct attempt_world *w)
 int
 attempt_execve(const struct attempt_world *w)
 {
-	char *const argv[] = {(char *)(uintptr_t)"program", NULL}, *const envp[] = {NULL};
+	static char name[] = "program";
+	char *const argv[] = {name, NULL}, *const envp[] = {NULL};
 
 	return ended(execve(w->program, argv, envp));
 }
@@ -139,10 +135,10 @@ attempt_execve(const struct attempt_world *w)
 int
 attempt_setuid_program(const struct attempt_world *w)
 {
-	char *const argv[] = {(char *)(uintptr_t)"test", (char *)(uintptr_t)"-r", (char *)(uintptr_t)"/etc/shadow", NULL};
-	char *const envp[] = {NULL};
+	static char name[] = "test", option[] = "-r", file[] = "/etc/shadow";
+	char *const argv[] = {name, option, file, NULL}, *const envp[] = {NULL};
 
-	if (syscall(SYS_geteuid) == 0 && access(argv[2], R_OK) == 0)
+	if (syscall(SYS_geteuid) == 0 && access(file, R_OK) == 0)
 		return ATTEMPT_UNFIT; /* is root already */
 	return ended(execve(w->setuid, argv, envp));
 }
@@ -154,7 +150,7 @@ trace(pid_t pid)
 {
 	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) != 0)
 		return errno;
-	return ended(ptrace(PTRACE_DETACH, pid, NULL, NULL)) == ESRCH ? ATTEMPT_THROUGH : errno; /* it was not stopped */
+	return got_to(ESRCH, ptrace(PTRACE_DETACH, pid, NULL, NULL)); /* it was not stopped */
 }
 
 static int

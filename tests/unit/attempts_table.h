@@ -1,4 +1,4 @@
-/* tests/unit/attempts_table: the attempts and the layers that stop each. Unit tests, and the table in docs/security.md. */
+/* tests/unit/attempts_table: attempts, and the layers that stop each. Unit tests, and the table in docs/security.md. */
 
 #ifndef TESTS_UNIT_ATTEMPTS_TABLE_H
 #define TESTS_UNIT_ATTEMPTS_TABLE_H

@@ -182,9 +182,12 @@ give_away(struct attempt_world *w, uid_t uid, struct err *e)
 	for (size_t i = 0; i < sizeof(theirs) / sizeof(theirs[0]); i++)
 		if (chown(theirs[i], uid, uid) != 0)
 			return err_sys(e, ERR_IO, "%s", theirs[i]);
-	if (w->shm >= 0 && (shmctl(w->shm, IPC_STAT, &ds) != 0 || (ds.shm_perm.uid = uid, shmctl(w->shm, IPC_SET, &ds)) != 0))
+	if (w->shm < 0)
+		return 0; /* a kernel without them */
+	if (shmctl(w->shm, IPC_STAT, &ds) != 0)
 		return err_sys(e, ERR_IO, "the segment");
-	return 0;
+	ds.shm_perm.uid = uid;
+	return shmctl(w->shm, IPC_SET, &ds) == 0 ? 0 : err_sys(e, ERR_IO, "the segment");
 }
 
 /* A key in the keyring of its user, for as long as a test may take. */
@@ -208,7 +211,8 @@ make_outsider(struct attempt_world *w, uid_t uid, struct err *e)
 		return err_sys(e, ERR_IO, "fork");
 	if (w->outsider == 0) {
 		attempt_word = ATTEMPT_SECRET;
-		if (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0 || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0)
+		if (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0 ||
+		    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0)
 			_exit(EXIT_FAILURE);
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 		leave_key();
