@@ -60,6 +60,7 @@ struct run {
 	enum run_start start;
 	uint64_t compile_us;
 	bool recompiled;             /* the artifact was stale once already */
+	bool module_dropped;         /* what came with the request was let go, so that it cannot be compiled again */
 
 	struct channel *job;
 	struct pool_run *worker;

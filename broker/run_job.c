@@ -254,7 +254,6 @@ run_again(struct run *run)
 	run->trap_text = NULL;
 	artifact_release(run->artifact);
 	run->artifact = NULL;
-	artifact_drop(b->artifacts, &run->module, run_engine_of(run));
 	run->state = PREPARING;
 	if (m->fd >= 0)
 		run->artifact_wait = artifact_get(b->artifacts, run->peer.uid, &run->module, run_engine_of(run), m->fd, m->size,
@@ -268,10 +267,12 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 {
 	struct run *run = arg;
 	struct runs *r = run->runs;
+	bool stale;
 
 	run->worker = NULL;
 	run->t_ended = run_now_us();
 	channel_drain(run->job); /* what it said before it ended */
+	stale = run->has_result && run->claimed.status == PROTO_STATUS_STALE;
 	channel_free(run->job);
 	run->job = NULL;
 	run_answer_input(run);
@@ -285,9 +286,11 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 		run->error = RPC_internal_error;
 		run->failure = *why;
 	}
-	if (run->has_result && run->claimed.status != PROTO_STATUS_STALE)
+	if (run->has_result && !stale)
 		run->artifact->proven = true;
-	if (run->has_result && run->claimed.status == PROTO_STATUS_STALE && !run->recompiled && !run->cancelled)
+	if (stale)
+		artifact_drop(r->broker->artifacts, &run->module, run_engine_of(run));
+	if (stale && !run->recompiled && !run->cancelled && !run->module_dropped)
 		run_again(run);
 	else
 		run_record_outcome(run);

@@ -360,7 +360,7 @@ run_drop_module(struct run *run)
 	if (m->fd < 0)
 		return;
 	module_source_clear(m);
-	m->digest = run->module;
+	run->module_dropped = true;
 	run_hold(run, bytes_of(&run->request));
 }
 
