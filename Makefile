@@ -209,10 +209,16 @@ $(O)/tests/scenario/attempt.o: | $(ENGINE_COMPILER)
 $(O)/tests/scenario/attempts.txt: $(O)/scripts/tables
 	@$< attempt_names >$@
 
+# Preloaded by tests/scenario/test_faults.py.
+$(O)/tests/scenario/faults.so: tests/scenario/faults.c
+	@mkdir -p $(@D)
+	@echo "  LD      $(@F)"
+	@$(CC) -D_GNU_SOURCE $(filter-out -fPIE -pie -flto,$(ALL_CFLAGS)) -U_FILE_OFFSET_BITS -fPIC -shared -o $@ $< -ldl
+
 test-unit: unit-tests ## build and run the unit tests
 	@tests/run --build $(O) unit $(T)
 
-check-build: all unit-tests $(O)/scripts/tables $(addprefix $(O)/tests/scenario/,liar attempt attempts.txt)
+check-build: all unit-tests $(O)/scripts/tables $(addprefix $(O)/tests/scenario/,liar faults.so attempt attempts.txt)
 	@scripts/guests.sh $(O)/guests
 
 check: ## all tests: unit, sanitizers, scenarios; installs what they need

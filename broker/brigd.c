@@ -519,7 +519,7 @@ warn_of_reload(const struct broker *b)
 static int
 serve(struct config *c)
 {
-	struct brigd d = {.broker.config = c, .broker.started_at = time(NULL)};
+	struct brigd d = {.broker.config = c, .broker.started_ms = monotonic_ms()};
 	struct err e = {0};
 	int rc = services_prepare(c, &d.services, &e);
 

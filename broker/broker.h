@@ -49,7 +49,7 @@ struct broker {
 	bool stopping;                 /* starts none of what waits either */
 	bool log_failed;               /* the audit log could not be written last time */
 	bool reload_failed;            /* the last reload, so that what was in force still is */
-	time_t started_at;             /* wall clock */
+	int64_t started_ms;            /* monotonic */
 };
 
 /*

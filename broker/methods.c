@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/memfd.h"
+#include "base/monotonic.h"
 #include "base/nearest.h"
 #include "base/proto.h"
 #include "base/version.h"
@@ -506,7 +507,7 @@ method_server_health(struct broker *b, struct rpc_call *call, const json_t *para
 	call_result(call, json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:b}", "status", status,
 	    "running", (int)runs_running(b->runs), "queued", (int)runs_queued(b->runs),
 	    "compiling", (int)artifacts_compiling(b->artifacts), "connections", (int)b->connections,
-	    "zygotes", (int)pool_zygotes(b->pool), "uptime_s", (json_int_t)(time(NULL) - b->started_at),
+	    "zygotes", (int)pool_zygotes(b->pool), "uptime_s", (json_int_t)((monotonic_ms() - b->started_ms) / 1000),
 	    "runs", (json_int_t)b->counts.runs, "requests", (json_int_t)b->counts.requests,
 	    "refused", (json_int_t)b->counts.refused, "reloads", (json_int_t)b->counts.reloads,
 	    "reload_failed", b->reload_failed));

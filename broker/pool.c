@@ -331,6 +331,7 @@ pool_start(struct pool *p, uint32_t engine, uint64_t run, const struct proto_run
     void *arg, struct err *e)
 {
 	struct pool_run *r = calloc(1, sizeof(*r));
+	int64_t started_ms = monotonic_ms();
 	int rc = ERR_EOF;
 
 	if (r == NULL)
@@ -341,8 +342,7 @@ pool_start(struct pool *p, uint32_t engine, uint64_t run, const struct proto_run
 
 		rc = z == NULL ? ERR_IO : child_send(z->child, PROTO_RUN, run, limits, sizeof(*limits), &job, 1, e);
 		if (rc == 0) {
-			*r = (struct pool_run){
-			    .zygote = z, .run = run, .started_ms = monotonic_ms(), .ended = ended, .arg = arg};
+			*r = (struct pool_run){.zygote = z, .run = run, .started_ms = started_ms, .ended = ended, .arg = arg};
 			LIST_INSERT_HEAD(&z->runs, r, link);
 			z->forks++;
 			return r;

@@ -233,12 +233,12 @@ class Brigd:
 
     running = set()  # pids
 
-    def __init__(self, directory, keys=None, policy=None, options=()):
+    def __init__(self, directory, keys=None, policy=None, options=(), prefix=()):
         self.directory = directory
         self.socket = os.path.join(directory, "run", "s")  # brigd makes the directory, so that it can tidy it
         self.state = os.path.join(directory, "state")
         self.log_path = os.path.join(directory, "brigd.stderr")
-        args = [program("brigd"), "--socket", self.socket, "--state", self.state]
+        args = [*prefix, program("brigd"), "--socket", self.socket, "--state", self.state]
         if keys:
             args += ["--keyring", keys.keyring, "--root-key", keys.root + ".pub"]
         if policy is not None:
