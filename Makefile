@@ -232,6 +232,11 @@ fuzz: ## fuzz every decoder for TIME seconds (60), or those in FUZZ="jsonrpc ims
 	@scripts/deps.sh build check fuzz
 	@$(MAKE) $(JOBS) O=$(O)-fuzz FUZZER=1 fuzz-targets
 	@tests/fuzz/run.py --build $(O)-fuzz --time $(TIME) $(FUZZ)
+	@$(if $(FUZZ),,$(MAKE) $(JOBS) O=$(O) fuzz-modules)
+
+MUTANTS ?= 100000
+fuzz-modules: all ## run MUTANTS (100000) mutated modules in the jail; SEED=N for the same again
+	@BRIG_BUILD=$(O) python3 tests/scenario/test_mutants.py --seed $(or $(SEED),$(shell date +%s)) --count $(MUTANTS)
 
 # --- trying, measuring, installing -----------------------------------------------------------------------------------
 
@@ -285,7 +290,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 FORCE:
-.PHONY: all engine unit-tests test-unit check-build check fuzz-targets fuzz deps deps-check demo bench benches docs install clean help FORCE
+.PHONY: all engine unit-tests test-unit check-build check fuzz-targets fuzz fuzz-modules deps deps-check demo bench benches docs install clean help FORCE
 .SECONDARY:
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
