@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -17,6 +18,7 @@
 #define READ_CHUNK      (64 * 1024)
 #define READS_PER_EVENT 4
 #define LONG_LINE       (32 * 1024) /* from here on, with its descriptors' files, a line is taken in by the thread */
+#define LONG_ANSWER     (256 * 1024) /* from here on an answer is made into text by the thread */
 #define KEPT_FDS        (CONN_FDS_MAX + 1) /* of one line: one too many says that there were too many */
 #define UID_OVERFLOW    65534     /* a peer from a user namespace that maps to nobody here */
 
@@ -30,6 +32,17 @@ struct pending_fd {
 struct rpc_batch {
 	struct evbuffer *answers; /* the array's text so far; empty, or without its closing bracket */
 	size_t open;              /* calls not yet ended, plus one while the batch is being dispatched */
+};
+
+/* An answer while the thread makes it into text. */
+struct long_answer {
+	struct offload_job job;   /* first */
+	LIST_ENTRY(long_answer) link;
+	struct conn *conn;        /* NULL once it is gone */
+	struct rpc_batch *batch;  /* the answer's, which waits for it; or NULL */
+	json_t *message;
+	size_t size;              /* about */
+	char *text;
 };
 
 struct conn {
@@ -47,6 +60,8 @@ struct conn {
 	size_t nfds;
 	struct intake *intake;   /* a line that the thread takes in; until then no other is read */
 	struct rpc_call *calls;
+	LIST_HEAD(, long_answer) long_answers;
+	size_t long_bytes;       /* of them, about */
 	bool eof;                /* the client sends no more */
 	bool busy;               /* inside a handler: do not free */
 	bool dead;               /* to be freed when no longer busy */
@@ -89,7 +104,13 @@ intake_abandon(struct conn *c)
 static void
 conn_free(struct conn *c)
 {
+	struct long_answer *a;
+
 	intake_abandon(c);
+	while ((a = LIST_FIRST(&c->long_answers)) != NULL) {
+		LIST_REMOVE(a, link);
+		a->conn = NULL; /* the thread may have it: it is freed when done */
+	}
 	if (c->owner->closed != NULL)
 		c->owner->closed(c->owner->arg, c);
 	*c->link = c->next;
@@ -135,11 +156,18 @@ conn_close(struct conn *c)
 		conn_free(c);
 }
 
+/* Whether a client still waits for an answer, or has not read one. */
+static bool
+is_busy(const struct conn *c)
+{
+	return c->calls != NULL || c->intake != NULL || !LIST_EMPTY(&c->long_answers) || evbuffer_get_length(c->out) > 0;
+}
+
 /* Closes a connection whose client has ended its side, once everything it asked for has been delivered. */
 static void
 close_if_done(struct conn *c)
 {
-	if (c->eof && !c->dead && c->calls == NULL && c->intake == NULL && evbuffer_get_length(c->out) == 0)
+	if (c->eof && !c->dead && !is_busy(c))
 		conn_close(c);
 }
 
@@ -166,7 +194,7 @@ conn_unfinished(const struct conn_owner *owner)
 	size_t n = 0;
 
 	for (const struct conn *c = owner->conns; c != NULL; c = c->next)
-		n += c->calls != NULL || c->intake != NULL || evbuffer_get_length(c->out) > 0;
+		n += is_busy(c);
 	return n;
 }
 
@@ -233,13 +261,20 @@ lose(struct conn *c)
 	event_active(c->read_event, EV_READ, 0);
 }
 
+/* Whether what waits for a client to read, `more` included, is past what may wait. */
+static bool
+is_too_much(const struct conn *c, size_t more)
+{
+	return evbuffer_get_length(c->out) + c->long_bytes + more > c->owner->backlog_bytes;
+}
+
 /* Sends what was just queued, or has the event loop send it. A client too slow for its answers is dropped. */
 static void
 send_queued(struct conn *c, bool was_empty)
 {
 	struct timeval stall = {.tv_sec = c->owner->stall_s};
 
-	if ((was_empty && flush_some(c) != 0) || evbuffer_get_length(c->out) > c->owner->backlog_bytes) {
+	if ((was_empty && flush_some(c) != 0) || is_too_much(c, 0)) {
 		lose(c);
 	} else if (evbuffer_get_length(c->out) > 0 && !c->out_waiting) {
 		c->out_waiting = true;
@@ -248,22 +283,28 @@ send_queued(struct conn *c, bool was_empty)
 	}
 }
 
-/* Queues one message (taken) as a line. */
+/* Queues one message's text as a line. */
+static void
+send_text(struct conn *c, const char *text)
+{
+	bool was_empty = evbuffer_get_length(c->out) == 0;
+
+	if (c->dead || c->lost)
+		return;
+	if (text == NULL || evbuffer_add(c->out, text, strlen(text)) != 0 || evbuffer_add(c->out, "\n", 1) != 0)
+		lose(c);
+	else
+		send_queued(c, was_empty);
+}
+
+/* The same for a message (taken). */
 static void
 send_message(struct conn *c, json_t *message)
 {
 	char *text = message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
-	bool was_empty = evbuffer_get_length(c->out) == 0;
 
 	json_decref(message);
-	if (text == NULL)
-		lose(c);
-	else if (!c->dead && !c->lost) {
-		if (evbuffer_add(c->out, text, strlen(text)) != 0 || evbuffer_add(c->out, "\n", 1) != 0)
-			lose(c);
-		else
-			send_queued(c, was_empty);
-	}
+	send_text(c, text);
 	free(text);
 }
 
@@ -284,19 +325,27 @@ batch_leave(struct conn *c, struct rpc_batch *batch)
 	free(batch);
 }
 
-/* Adds an answer (taken) to its batch. Answers that wait for the others count like those that wait to be read. */
+/* Adds the text of an answer to its batch. Answers that wait for the others count like those that wait to be read. */
+static void
+batch_add_text(struct conn *c, struct rpc_batch *batch, const char *text)
+{
+	struct evbuffer *out = batch->answers;
+
+	if (c == NULL || c->dead || c->lost)
+		return;
+	if (text == NULL || evbuffer_add(out, evbuffer_get_length(out) == 0 ? "[" : ",", 1) != 0 ||
+	    evbuffer_add(out, text, strlen(text)) != 0 || is_too_much(c, evbuffer_get_length(out)))
+		lose(c);
+}
+
+/* The same for an answer (taken). */
 static void
 batch_add(struct conn *c, struct rpc_batch *batch, json_t *message)
 {
-	struct evbuffer *out = batch->answers;
-	bool wanted = c != NULL && !c->dead && !c->lost;
-	char *text = wanted && message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
+	char *text = message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
 
 	json_decref(message);
-	if (wanted && (text == NULL || evbuffer_add(out, evbuffer_get_length(out) == 0 ? "[" : ",", 1) != 0 ||
-	    evbuffer_add(out, text, strlen(text)) != 0 ||
-	    evbuffer_get_length(out) + evbuffer_get_length(c->out) > c->owner->backlog_bytes))
-		lose(c);
+	batch_add_text(c, batch, text);
 	free(text);
 }
 
@@ -313,6 +362,74 @@ answer(struct conn *c, struct rpc_batch *batch, json_t *message)
 }
 
 static void
+dump(struct offload_job *job)
+{
+	struct long_answer *a = (struct long_answer *)job;
+
+	a->text = json_dumps(a->message, JSON_COMPACT);
+}
+
+static void
+dumped(struct offload_job *job)
+{
+	struct long_answer *a = (struct long_answer *)job;
+	struct conn *c = a->conn;
+
+	if (c != NULL) {
+		LIST_REMOVE(a, link);
+		c->long_bytes -= a->size;
+	}
+	json_decref(a->message);
+	if (a->batch != NULL) {
+		batch_add_text(c, a->batch, a->text);
+		batch_leave(c, a->batch);
+	} else if (c != NULL) {
+		send_text(c, a->text);
+	}
+	free(a->text);
+	free(a);
+	if (c != NULL)
+		close_if_done(c);
+}
+
+/* About how much text there is in a message: of strings, where those that can be long are. */
+static size_t
+text_in(const json_t *json, int depth)
+{
+	const char *name;
+	json_t *value;
+	size_t total = 0;
+
+	if (json_is_string(json) || depth == 0)
+		return json_string_length(json);
+	json_object_foreach((json_t *)(uintptr_t)json, name, value)
+		total += text_in(value, depth - 1);
+	return total;
+}
+
+/*
+ * Has the thread make an answer (taken) into text if it is long. What it holds may be shared: neither it nor the loop
+ * changes that any more. Returns whether it did; the batch is to be left when it has.
+ */
+static bool
+answer_later(struct conn *c, struct rpc_batch *batch, json_t *message)
+{
+	size_t size = c != NULL && c->owner->offload != NULL ? text_in(message, 3) : 0;
+	struct long_answer *a;
+
+	if (size < LONG_ANSWER || c->dead || c->lost || (a = calloc(1, sizeof(*a))) == NULL)
+		return false;
+	*a = (struct long_answer){.job = {.work = dump, .done = dumped}, .conn = c, .batch = batch, .message = message,
+	    .size = size};
+	LIST_INSERT_HEAD(&c->long_answers, a, link);
+	c->long_bytes += size;
+	if (is_too_much(c, 0))
+		lose(c);
+	offload_add(c->owner->offload, &a->job, c->peer.uid);
+	return true;
+}
+
+static void
 call_end(struct rpc_call *call, json_t *message)
 {
 	struct conn *c = call->conn;
@@ -322,12 +439,14 @@ call_end(struct rpc_call *call, json_t *message)
 		if (call->next != NULL)
 			call->next->link = call->link;
 	}
-	if (call->id != NULL)
-		answer(c, call->batch, message);
-	else
-		json_decref(message);
-	if (call->batch != NULL)
-		batch_leave(c, call->batch);
+	if (call->id == NULL || !answer_later(c, call->batch, message)) {
+		if (call->id != NULL)
+			answer(c, call->batch, message);
+		else
+			json_decref(message);
+		if (call->batch != NULL)
+			batch_leave(c, call->batch);
+	}
 	close_fds(call->fds, call->nfds);
 	if (call->prepared != NULL)
 		call->discard(call->prepared);

@@ -954,6 +954,88 @@ long_line_that_is_not_json_is_answered_by_the_thread(void **state)
 	expect_error(f, -32700, "null");
 }
 
+#define BIG(id) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"big\",\"params\":[1000000]}"
+
+/* The next line, however long it takes; the length of its result, and its id. */
+static size_t
+next_length(struct fixture *f, json_int_t *id)
+{
+	json_t *got = NULL;
+	size_t length;
+
+	while (got == NULL)
+		got = next_line(f);
+	*id = json_integer_value(json_object_get(got, "id"));
+	length = json_string_length(json_object_get(got, "result"));
+	json_decref(got);
+	return length;
+}
+
+static void
+long_answers_come_whole(void **state)
+{
+	struct fixture *f = *state;
+	json_int_t id, sum = 0;
+
+	for (int i = 0; i < 3; i++)
+		sem_post(&f->go);
+	say(f, BIG("1") "\n" CALL("echo", "2") "\n" BIG("4") "\n");
+	for (int i = 0; i < 3; i++) {
+		size_t length = next_length(f, &id);
+
+		assert_int_equal(length, id == 2 ? 0 : 1000000);
+		sum += id;
+	}
+	assert_int_equal(sum, 7);
+	assert_int_equal(conn_unfinished(&f->owner), 0);
+}
+
+static void
+batch_waits_for_its_long_answer(void **state)
+{
+	struct fixture *f = *state;
+	json_t *got = NULL;
+
+	sem_post(&f->go);
+	say(f, "[" CALL("echo", "2") "," BIG("1") "]\n");
+	shutdown(f->client, SHUT_WR);
+	while (got == NULL)
+		got = next_line(f);
+	assert_int_equal(json_array_size(got), 2);
+	assert_int_equal(json_string_length(json_object_get(json_array_get(got, 1), "result")), 1000000);
+	json_decref(got);
+	while (f->closed == 0)
+		turn(f);
+}
+
+static void
+client_may_go_while_its_answer_is_made(void **state)
+{
+	struct fixture *f = *state;
+
+	sem_post(&f->go);
+	sem_post(&f->go);
+	say(f, BIG("1") "\n[" BIG("2") "]\n");
+	while (f->requests < 2)
+		turn(f);
+	conn_close(f->conn);
+	assert_int_equal(f->closed, 1);
+}
+
+static void
+long_answers_count_as_backlog(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 20 && f->conn != NULL; i++) {
+		sem_post(&f->go);
+		say(f, BIG("1") "\n");
+	}
+	while (f->closed == 0)
+		turn(f);
+	assert_true(f->requests < 20);
+}
+
 int
 main(void)
 {
@@ -994,6 +1076,10 @@ main(void)
 	    THREAD(client_may_go_while_its_line_is_taken_in),
 	    THREAD(half_closed_client_gets_the_answer_to_a_long_line),
 	    THREAD(long_line_that_is_not_json_is_answered_by_the_thread),
+	    THREAD(long_answers_come_whole),
+	    THREAD(batch_waits_for_its_long_answer),
+	    THREAD(client_may_go_while_its_answer_is_made),
+	    THREAD(long_answers_count_as_backlog),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
