@@ -161,8 +161,8 @@ fail_runs(struct brigd *d, const char *reason)
 }
 
 /*
- * Without the launcher, the store or the logger there is no safe way to go on. What is under way fails, is put on record
- * if that can be, and its clients are told.
+ * Without the launcher, the store or the logger there is no safe way to go on. What is under way fails, is put on
+ * record if that can be, and its clients are told.
  */
 static void
 lost(struct brigd *d, const char *name, const struct err *why)

@@ -1,5 +1,5 @@
 /*
- * tests/scenario/liar: stands in for brig-worker, or as brig-compiler for that, and lies to brigd as the test tells it to.
+ * tests/scenario/liar: stands in for brig-worker, or for brig-compiler, and lies to brigd as the test tells it to.
  *
  * It does what a zygote does (READY, fork for each RUN, RUN_EXITED), without jail or engine. Its "guests" do what the
  * arguments of the job say, one after the other, as the tables below have it; test_liar.py writes them. Test only.

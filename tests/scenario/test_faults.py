@@ -1,7 +1,7 @@
-"""Calls that fail, full disks, no memory, no descriptors, no processes, a clock that jumps: refused work, never lost work.
+"""Calls that fail, full disks, no memory, descriptors or processes, a clock that jumps: refused work, never lost work.
 
-A preloaded library (faults.c) has the Nth call of a function fail in one of brig's programs, while runs, compilations and
-the store are at work. BRIG_FAULTS_SEED replays the choice of N; BRIG_FAULTS_ROUNDS is how often each is tried (1).
+A preloaded library (faults.c) has the Nth call of a function fail in one of brig's programs, while runs, compilations
+and the store are at work. BRIG_FAULTS_SEED replays the choice of N; BRIG_FAULTS_ROUNDS is how often each is tried (1).
 """
 
 import ctypes
@@ -35,7 +35,8 @@ FAULTS = [
     ("brig-store", "sendmsg", "ENOBUFS"), ("brig-store", "recvmsg", "EIO"), ("brig-store", "malloc", "ENOMEM"),
     ("brig-logger", "write", "ENOSPC"), ("brig-logger", "write", "EIO"), ("brig-logger", "fdatasync", "EIO"),
     ("brig-logger", "sendmsg", "ENOBUFS"), ("brig-logger", "recvmsg", "EIO"), ("brig-logger", "malloc", "ENOMEM"),
-    ("brig-launcher", "clone", "EAGAIN"), ("brig-launcher", "clone", "ENOMEM"), ("brig-launcher", "socketpair", "EMFILE"),
+    ("brig-launcher", "clone", "EAGAIN"), ("brig-launcher", "clone", "ENOMEM"),
+    ("brig-launcher", "socketpair", "EMFILE"),
     ("brig-launcher", "sendmsg", "ENOBUFS"), ("brig-launcher", "recvmsg", "EIO"), ("brig-launcher", "malloc", "ENOMEM"),
 ]
 
@@ -82,7 +83,7 @@ class Preloaded(harness.Scenario):
         return wasm.module(extra=wasm.custom("unique", b"%d" % self.unique))
 
     def work(self, client):
-        """One of each kind of work. Each is answered, or the connection ends: then None. Else the answers, errors too."""
+        """One of each kind of work. Returns the answers, errors too, and whether the connection lasted."""
         module, big = self.unlike_others(), "x" * 100000
         ask = {"version": 1, "signature": {"module": "optional"}}
         told = []
@@ -113,7 +114,8 @@ class Preloaded(harness.Scenario):
                 if isinstance(answer, dict) and method == "run":
                     self.assertIn(answer["audit"]["hash"], hashes)
                 elif isinstance(answer, dict) and method == "module.put":
-                    self.assertEqual(client.call("module.get", {"digest": answer["digest"]})["digest"], answer["digest"])
+                    kept = client.call("module.get", {"digest": answer["digest"]})
+                    self.assertEqual(kept["digest"], answer["digest"])
 
     def connected(self, brigd):
         """A client of a brigd that may be about to stop; None when it has."""

@@ -1,4 +1,4 @@
-"""Workers, zygotes and compilers that lie: brigd ends them, says why, and goes on serving. liar.c says what it is told to.
+"""Workers, zygotes and compilers that lie: brigd ends them, says why, and goes on serving. liar.c speaks for them.
 
 Every message that a worker may send, with every field at its extremes; every message that it may not; floods, halves,
 descriptors, silence. BRIG_LIES_SEED replays the random values.
@@ -228,8 +228,8 @@ class Workers(Liar):
                 self.assertEqual(told["status"], "exited" if field == "reserved" or value == 1 else "failed", told)
         for field, value in self.extremes_of("frame"):
             with self.subTest(frame=field, value=value):
-                told = self.tell([say(RESULT, result(status=2, trap=1, frame_count=1) + pack("frame", **{field: value})),
-                                  "exit 0"])
+                trapped = result(status=2, trap=1, frame_count=1)
+                told = self.tell([say(RESULT, trapped + pack("frame", **{field: value})), "exit 0"])
                 self.assertEqual(told["status"], "failed" if field == "name_length" and value else "trapped", told)
         for field, value in self.extremes_of("denial"):
             with self.subTest(denial=field, value=value):
