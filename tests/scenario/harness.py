@@ -442,6 +442,7 @@ class Traces:
 
     RSS_TOLERANCE = 1.05
     GROWING = ("log.jsonl", "brigd.stderr")  # by what is written there, and nothing is taken out again
+    KEPT = ".cwasm"                          # whole artifacts: the store's to keep
 
     def __init__(self, brigd):
         family = dict(brigd.children())
@@ -451,7 +452,7 @@ class Traces:
         for pid, name in family.items():
             self.descriptors[name] += self._descriptors(pid)
         self.files = {os.path.join(d, n) for d, _, names in os.walk(brigd.directory) for n in names
-                      if n not in self.GROWING}
+                      if n not in self.GROWING and not n.endswith(self.KEPT)}
         with open("/proc/%d/statm" % brigd.process.pid, encoding="ascii") as f:
             self.rss = int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024  # KiB
 

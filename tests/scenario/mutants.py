@@ -1,4 +1,4 @@
-"""Mutated modules: mutant(seed, number) is always the same. Bytes changed blindly, and changed with respect to structure.
+"""Mutated modules: mutant(seed, number) is always the same. Bytes changed blindly, or with respect to structure.
 
     python3 tests/scenario/mutants.py SEED NUMBER >mutant.wasm
 """
