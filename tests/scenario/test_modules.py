@@ -105,7 +105,7 @@ class Bombs(Unsigned):
         for _ in range(40):  # of 0.1 s and more each, and 1.5 s are to be had
             request = self.client.start("run", self.bomb("additions", b"given up"))
             harness.wait_until(lambda: self.client.call("server.health") and (
-                request in self.client.answers or self.compiler_ticks() >= 10), "a compiler has worked, or it is refused")
+                request in self.client.answers or self.compiler_ticks() >= 10), "a compiler worked, or it is refused")
             self.client.start("run.cancel", {"request": request})
             how, _ = self.how(request)
             if how == "compile_limit":
