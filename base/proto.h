@@ -166,7 +166,8 @@ enum proto_random { PROTO_RANDOM_NONE = 0, PROTO_RANDOM_SEEDED = 1, PROTO_RANDOM
 
 /*
  * What to run. The blob is argc arguments, envc "NAME=value" strings, each as a uint32_t length and that many bytes
- * (no NUL inside), and then stdin_bytes bytes of input. All limits are already the effective ones, never 0 for none.
+ * (no NUL inside), then mountc times proto_mount, filec times proto_file, and stdin_bytes bytes of input. All limits are
+ * already the effective ones, never 0 for none, except those of the filesystem.
  */
 struct proto_job {
 	uint32_t flags;          /* enum proto_job_flags */
@@ -187,6 +188,41 @@ struct proto_job {
 	uint64_t args_bytes;     /* in the blob, length words included */
 	uint64_t env_bytes;
 	uint64_t stdin_bytes;
+	uint64_t fs_bytes;       /* what the guest may write to files, with names and all; 0: nothing */
+	uint64_t fs_nodes;       /* files, directories and links, those that the job brings included */
+	uint32_t open_files;     /* descriptors, 0, 1 and 2 included */
+	uint32_t mountc;
+	uint32_t filec;
+	uint32_t reserved;
+	uint64_t mounts_bytes;   /* in the blob, with all that belongs to them */
+	uint64_t files_bytes;
+};
+
+#define PROTO_MOUNTS_MAX 64
+#define PROTO_PATH_MAX   4095 /* bytes of a guest's path */
+
+/* What may be done with files (in proto_mount and proto_rule). */
+enum proto_fs_right { PROTO_FS_READ = 1, PROTO_FS_WRITE = 2, PROTO_FS_CREATE = 4, PROTO_FS_DELETE = 8, PROTO_FS_ALL = 15 };
+
+/* A directory that the guest finds preopened; its path follows, and then the rules. */
+struct proto_mount {
+	uint32_t rights;      /* enum proto_fs_right, or-ed */
+	uint32_t path_length;
+	uint32_t rule_count;
+	uint32_t reserved;
+};
+
+/* Other rights from a path on, which follows: relative to the mount, no "." or ".." in it, no slash at either end. */
+struct proto_rule {
+	uint32_t rights;
+	uint32_t path_length;
+};
+
+/* A file that is there from the start; its path follows, as in proto_rule, and then its bytes. */
+struct proto_file {
+	uint32_t mount;       /* index */
+	uint32_t path_length;
+	uint64_t size;
 };
 
 struct proto_output {
@@ -194,7 +230,9 @@ struct proto_output {
 	uint32_t reserved;
 };
 
-/* A host call that policy withheld; sent once per distinct (call, capability, target), at most 64 a run. */
+#define PROTO_TARGET_MAX 512 /* bytes of a denial's target */
+
+/* A host call that policy withheld; sent once per distinct (call, capability, target), those with a target at most 64. */
 struct proto_denial {
 	uint32_t call;       /* index in the WASI table + 1 */
 	uint32_t capability; /* enum wasi_capability */
@@ -323,7 +361,10 @@ _Static_assert(sizeof(struct proto_spawned) == 8, "wire size");
 _Static_assert(sizeof(struct proto_exited) == 48, "wire size");
 _Static_assert(sizeof(struct proto_ready) == 72, "wire size");
 _Static_assert(sizeof(struct proto_run) == 24, "wire size");
-_Static_assert(sizeof(struct proto_job) == 144, "wire size");
+_Static_assert(sizeof(struct proto_job) == 192, "wire size");
+_Static_assert(sizeof(struct proto_mount) == 16, "wire size");
+_Static_assert(sizeof(struct proto_rule) == 8, "wire size");
+_Static_assert(sizeof(struct proto_file) == 16, "wire size");
 _Static_assert(sizeof(struct proto_output) == 8, "wire size");
 _Static_assert(sizeof(struct proto_denial) == 16, "wire size");
 _Static_assert(sizeof(struct proto_frame) == 16, "wire size");

@@ -49,6 +49,20 @@ check_order(const struct proto_job *o, enum proto_engine engine, struct err *e)
 	return check_limits(o, e);
 }
 
+/* Whether the parts of the blob are `size` bytes together. */
+static bool
+parts_fill(const struct proto_job *o, size_t size)
+{
+	const uint64_t parts[] = {o->args_bytes, o->env_bytes, o->mounts_bytes, o->files_bytes, o->stdin_bytes};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (parts[i] > size)
+			return false;
+		size -= parts[i];
+	}
+	return size == 0;
+}
+
 /* Finds the blob, behind the order or in the second descriptor, and checks that its parts fill it. */
 static int
 find_blob(const struct imsg *m, struct job *job, struct err *e)
@@ -63,8 +77,7 @@ find_blob(const struct imsg *m, struct job *job, struct err *e)
 		if ((rc = memfd_check(m->fds[1], BLOB_SIZE_MAX, &size, e)) != 0)
 			return err_context(e, "the job's blob");
 	}
-	if (o->args_bytes > size || o->env_bytes > size - o->args_bytes ||
-	    o->stdin_bytes != size - o->args_bytes - o->env_bytes)
+	if (!parts_fill(o, size))
 		return err_set(e, ERR_PROTOCOL, "the parts of the job's blob do not fill its %zu bytes", size);
 	job->blob_length = size;
 	job->blob = m->payload + sizeof(*o);

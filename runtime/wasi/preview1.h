@@ -5,6 +5,7 @@
 
 #include "runtime/wasi/clock.h"
 #include "runtime/wasi/fd.h"
+#include "runtime/wasi/fs.h"
 #include "runtime/wasi/memory.h"
 #include "runtime/wasi/random.h"
 #include "runtime/wasi/stream.h"
@@ -24,6 +25,17 @@ struct wasi_slot {
 	uint32_t call; /* enum wasi_call */
 };
 
+/* Something by path that policy withheld. */
+struct wasi_refusal {
+	enum wasi_call call;
+	enum wasi_capability capability;
+	uint64_t count;
+	size_t length;
+	char target[PROTO_TARGET_MAX]; /* the guest's path, its end when it is longer */
+};
+
+#define WASI_REFUSALS_MAX 64 /* different ones that are kept; the others are counted in the last */
+
 struct wasi {
 	/* Written by the signal handler. */
 	volatile sig_atomic_t stop; /* enum proto_limit, or 0 */
@@ -40,6 +52,8 @@ struct wasi {
 	uint64_t calls[WASI_CALL_COUNT];
 	uint64_t denied[WASI_CALL_COUNT][WASI_CAP_COUNT];
 	uint32_t granted; /* bits 1 << enum wasi_capability */
+	struct wasi_refusal *refusals; /* WASI_REFUSALS_MAX, or NULL: none yet */
+	uint32_t refusal_count;
 	volatile struct proto_shared *shared;
 
 	/* The guest's memory: of the run, and as it is during this call. */
@@ -50,6 +64,8 @@ struct wasi {
 	/* What the guest can reach. */
 	struct wasi_strings args;
 	struct wasi_strings environment;
+	struct wasi_fs fs;
+	struct wasi_rule *rules; /* of all mounts */
 	struct wasi_fds fds;
 	struct wasi_clock clock;
 	struct wasi_random random;
@@ -66,11 +82,38 @@ struct wasi {
  */
 bool wasi_allows(struct wasi *w, enum wasi_call call, enum wasi_capability capability);
 
+/*
+ * wasi_checked - pass on what a function of runtime/wasi/fs returned, and note it as a denial against `call` when it was
+ * policy that said no.
+ */
+enum wasi_errno wasi_checked(struct wasi *w, enum wasi_call call, enum wasi_errno error);
+
 /* wasi_interrupted - whether the run was asked to stop; if so it has ended. Asked once per 64 KiB or less of work. */
 bool wasi_interrupted(struct wasi *w);
 
 /* wasi_settle - turn a stream's status into an errno, ending the run where it must end. */
 enum wasi_errno wasi_settle(struct wasi *w, enum wasi_stream_status status);
+
+#define WASI_CHUNK 65536 /* bytes of work between two looks at `stop` */
+
+/* Preview 1's file types. */
+enum { FILETYPE_UNKNOWN = 0, FILETYPE_DIRECTORY = 3, FILETYPE_REGULAR_FILE = 4, FILETYPE_SYMBOLIC_LINK = 7 };
+
+/* preview1_filetype - that of a node. */
+uint8_t preview1_filetype(const struct wasi_node *n);
+
+/* preview1_put_filestat - write a node's `filestat` to `at`, or EFAULT. */
+enum wasi_errno preview1_put_filestat(struct wasi *w, const struct wasi_node *n, uint64_t at);
+
+/* Atim, mtim and fstflags as the functions that set times have them. */
+struct preview1_times {
+	uint64_t accessed, modified;
+	uint64_t flags;
+};
+
+/* preview1_check_times - EINVAL for flags that there are not or that contradict. preview1_set_times - do it. */
+enum wasi_errno preview1_check_times(const struct preview1_times *t);
+void preview1_set_times(struct wasi *w, struct wasi_node *n, const struct preview1_times *t);
 
 /*
  * A handler. `a` are the parameters, i32 zero-extended. Returns the errno for the guest; when it ended the run (w->end)

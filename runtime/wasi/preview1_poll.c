@@ -126,6 +126,7 @@ look(struct poll *p)
 	return p->seen;
 }
 
+/* A file can always be read: at its end, nothing is read at once. */
 static void
 poll_read(struct poll *p, const struct subscription *s)
 {
@@ -136,13 +137,15 @@ poll_read(struct poll *p, const struct subscription *s)
 	error = wasi_fds_need(&p->w->fds, s->target, WASI_RIGHT_FD_READ | WASI_RIGHT_POLL_FD_READWRITE, &f);
 	if (error != WASI_ESUCCESS)
 		emit(p, s, error, 0, 0);
+	else if (f->kind == WASI_FD_FILE)
+		emit(p, s, WASI_ESUCCESS, f->node->file.size > f->offset ? f->node->file.size - f->offset : 0, 0);
 	else if (look(p) == WASI_STREAM_AGAIN)
 		p->input = true;
 	else
 		emit(p, s, wasi_settle(p->w, p->seen), in->left, in->left == 0 ? READWRITE_HANGUP : 0);
 }
 
-/* Output never waits for the guest's sake: it is buffered, and sent or cut. */
+/* Output never waits for the guest's sake: it is buffered, and sent or cut. Nor does a file. */
 static void
 poll_write(struct poll *p, const struct subscription *s)
 {

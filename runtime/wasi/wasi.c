@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/trap.h"
+#include "runtime/wasi/mounts.h"
 #include "runtime/wasi/preview1.h"
 
 #define MODULE "wasi_snapshot_preview1"
@@ -43,9 +44,23 @@ wasi_new(struct wasi **w, struct err *e)
 	return 0;
 }
 
+/* Closes and forgets all files. */
+static void
+end_files(struct wasi *w)
+{
+	wasi_fds_end(&w->fds);
+	wasi_fs_end(&w->fs);
+	free(w->rules);
+	w->rules = NULL;
+}
+
 void
 wasi_free(struct wasi *w)
 {
+	if (w == NULL)
+		return;
+	end_files(w);
+	free(w->refusals);
 	free(w);
 }
 
@@ -76,6 +91,62 @@ wasi_allows(struct wasi *w, enum wasi_call call, enum wasi_capability capability
 		return true;
 	w->denied[call][capability]++;
 	return false;
+}
+
+/* The capability for one of the filesystem's rights: of several that are missing, the lowest. */
+static enum wasi_capability
+capability_of(uint32_t rights)
+{
+	static const struct {
+		uint32_t right;
+		enum wasi_capability capability;
+	} list[] = {
+		{WASI_FS_READ, WASI_CAP_FS_READ},
+		{WASI_FS_WRITE, WASI_CAP_FS_WRITE},
+		{WASI_FS_CREATE, WASI_CAP_FS_CREATE},
+	};
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		if ((rights & list[i].right) != 0)
+			return list[i].capability;
+	return WASI_CAP_FS_DELETE;
+}
+
+/* Counts a refusal with those of its kind. */
+static void
+note_refusal(struct wasi *w, const struct wasi_refusal *r)
+{
+	uint32_t i = 0;
+
+	if (w->refusals == NULL && (w->refusals = calloc(WASI_REFUSALS_MAX, sizeof(*w->refusals))) == NULL)
+		return;
+	while (i < w->refusal_count && (w->refusals[i].call != r->call || w->refusals[i].capability != r->capability ||
+	    w->refusals[i].length != r->length || memcmp(w->refusals[i].target, r->target, r->length) != 0))
+		i++;
+	if (i == WASI_REFUSALS_MAX)
+		i--;
+	if (i == w->refusal_count) {
+		w->refusals[i] = *r;
+		w->refusal_count++;
+	}
+	w->refusals[i].count++;
+}
+
+enum wasi_errno
+wasi_checked(struct wasi *w, enum wasi_call call, enum wasi_errno error)
+{
+	const struct wasi_path *path = &w->fs.refused_path;
+	struct wasi_refusal r;
+	size_t cut;
+
+	if (error != WASI_ENOTCAPABLE || w->fs.refused == 0)
+		return error;
+	cut = path->length > sizeof(r.target) ? path->length - sizeof(r.target) : 0;
+	r = (struct wasi_refusal){.call = call, .capability = capability_of(w->fs.refused), .length = path->length - cut};
+	memcpy(r.target, path->text + path->start + cut, r.length);
+	note_refusal(w, &r);
+	w->fs.refused = 0;
+	return error;
 }
 
 bool
@@ -280,28 +351,82 @@ granted_by(const struct proto_job *job)
 	return granted;
 }
 
-/* Checks the blob and finds its three parts. */
+/* The parts of a job's blob. */
+struct parts {
+	struct wasi_strings args, environment;
+	struct wasi_mounts_blob files;
+	const uint8_t *input;
+};
+
+/* Checks the blob and finds its parts. */
 static int
-read_blob(const struct wasi_config *config, struct wasi_strings *args, struct wasi_strings *environment,
-    const uint8_t **input, struct err *e)
+read_blob(const struct wasi_config *config, struct parts *p, struct err *e)
 {
 	const struct proto_job *job = config->job;
+	const uint64_t sizes[] = {job->args_bytes, job->env_bytes, job->mounts_bytes, job->files_bytes, job->stdin_bytes};
+	const uint8_t *at = config->blob;
 	uint64_t left = config->blob_length;
 	int rc;
 
-	if (job->args_bytes > left || job->env_bytes > left - job->args_bytes ||
-	    job->stdin_bytes != left - job->args_bytes - job->env_bytes)
-		return err_set(e, ERR_PROTOCOL, "the job's blob has %llu bytes, which is not what its parts add up to",
-		    (unsigned long long)left);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		if (sizes[i] > left)
+			return err_set(e, ERR_PROTOCOL, "the job's blob is shorter than its parts");
+		left -= sizes[i];
+	}
+	if (left != 0)
+		return err_set(e, ERR_PROTOCOL, "the job's blob is longer than its parts");
 	if (job->clock > PROTO_CLOCK_REAL || job->random > PROTO_RANDOM_REAL)
 		return err_set(e, ERR_PROTOCOL, "the job's clock %u or random %u is none that there is", job->clock,
 		    job->random);
-	rc = read_strings("arguments", config->blob, job->args_bytes, job->argc, args, e);
-	if (rc == 0)
-		rc = read_strings("environment", config->blob + job->args_bytes, job->env_bytes, job->envc,
-		    environment, e);
-	if (rc == 0)
-		*input = config->blob + job->args_bytes + job->env_bytes;
+	if ((rc = read_strings("arguments", at, job->args_bytes, job->argc, &p->args, e)) != 0)
+		return rc;
+	at += job->args_bytes;
+	if ((rc = read_strings("environment", at, job->env_bytes, job->envc, &p->environment, e)) != 0)
+		return rc;
+	at += job->env_bytes;
+	p->files = (struct wasi_mounts_blob){at, at + job->mounts_bytes, job->mounts_bytes, job->files_bytes, job->mountc,
+	    job->filec};
+	p->input = at + job->mounts_bytes + job->files_bytes;
+	return 0;
+}
+
+/* Opens the mounts, from 3 on. What is opened through them has the rights that it asks for and policy grants. */
+static int
+preopen(struct wasi *w, struct err *e)
+{
+	for (uint32_t i = 0; i < w->fs.mount_count; i++) {
+		const struct wasi_mount *m = &w->fs.mounts[i];
+		struct wasi_fd f = {
+			.kind = WASI_FD_DIR,
+			.rights = WASI_RIGHTS_DIR,
+			.inheriting = WASI_RIGHTS_DIR | WASI_RIGHTS_FILE,
+			.node = m->top,
+			.preopened = m,
+		};
+		uint32_t number;
+
+		if ((m->rights & WASI_FS_READ) == 0)
+			f.rights &= ~(uint64_t)WASI_RIGHT_FD_READDIR;
+		if (wasi_fds_reserve(&w->fds, &number) != WASI_ESUCCESS)
+			return err_set(e, ERR_LIMIT, "%u mounts need more descriptors: grant more open_files", w->fs.mount_count);
+		wasi_node_open(m->top);
+		wasi_fds_set(&w->fds, number, &f);
+	}
+	return 0;
+}
+
+static int
+begin_files(struct wasi *w, const struct proto_job *job, const struct wasi_mounts_blob *blob, struct err *e)
+{
+	int rc;
+
+	wasi_fs_begin(&w->fs, job->fs_bytes, job->fs_nodes, &w->clock);
+	if (wasi_fds_begin(&w->fds, job->open_files, &w->fs.tree) != WASI_ESUCCESS)
+		rc = err_set(e, ERR_NOMEM, "a table of descriptors");
+	else if ((rc = wasi_mounts_read(blob, &w->fs, &w->rules, e)) == 0)
+		rc = preopen(w, e);
+	if (rc != 0)
+		end_files(w);
 	return rc;
 }
 
@@ -309,25 +434,25 @@ int
 wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *e)
 {
 	const struct proto_job *job = config->job;
-	struct wasi_strings args, environment;
-	const uint8_t *input;
-	int rc = read_blob(config, &args, &environment, &input, e);
+	struct parts parts;
+	int rc = read_blob(config, &parts, e);
 
 	if (rc != 0)
 		return rc;
-	w->args = args;
-	w->environment = environment;
+	w->clock.kind = (enum proto_clock)job->clock;
+	w->clock.fixed_ns = job->clock_fixed_ns;
+	if ((rc = begin_files(w, job, &parts.files, e)) != 0)
+		return rc;
+	w->args = parts.args;
+	w->environment = parts.environment;
 	w->granted = granted_by(job);
 	w->calls_left = job->host_calls;
 	w->shared = config->shared;
 	w->port = (struct wasi_port){config->socket, config->run, &w->stop};
-	w->clock.kind = (enum proto_clock)job->clock;
-	w->clock.fixed_ns = job->clock_fixed_ns;
 	wasi_random_begin(&w->random, (enum proto_random)job->random, job->seed);
-	wasi_fds_begin(&w->fds);
 	wasi_output_begin(&w->out[0], 1, job->output_bytes, job->flags);
 	wasi_output_begin(&w->out[1], 2, job->output_bytes, job->flags);
-	wasi_input_begin(&w->in, input, (size_t)job->stdin_bytes, (job->flags & PROTO_JOB_STREAM_INPUT) != 0);
+	wasi_input_begin(&w->in, parts.input, (size_t)job->stdin_bytes, (job->flags & PROTO_JOB_STREAM_INPUT) != 0);
 	return 0;
 }
 
@@ -391,24 +516,24 @@ wasi_report(const struct wasi *w, struct proto_result *result)
 	return false;
 }
 
-/* Sends one message for what policy withheld; a sent one is forgotten. */
+/* Sends one message for what policy withheld, once. */
 static enum wasi_stream_status
-send_denial(struct wasi *w, uint32_t call, uint32_t capability)
+send_denial(const struct wasi *w, const struct proto_denial *denial, const char *target, size_t length)
 {
 	struct {
 		struct imsg_hdr hdr;
 		struct proto_denial denial;
+		char target[PROTO_TARGET_MAX];
 	} packet = {
-		.hdr = {PROTO_DENIAL, sizeof(packet.denial), w->port.run},
-		.denial = {call + 1, capability, w->denied[call][capability]},
+		.hdr = {PROTO_DENIAL, (uint32_t)(sizeof(packet.denial) + length), w->port.run},
+		.denial = *denial,
 	};
 
-	if (packet.denial.count == 0)
+	if (denial->count == 0)
 		return WASI_STREAM_OK;
-	if (wasi_port_send(&w->port, &packet, sizeof(packet), true) != WASI_STREAM_OK)
-		return WASI_STREAM_BROKEN;
-	w->denied[call][capability] = 0;
-	return WASI_STREAM_OK;
+	if (length > 0)
+		memcpy(packet.target, target, length);
+	return wasi_port_send(&w->port, &packet, sizeof(packet.hdr) + packet.hdr.length, true);
 }
 
 static enum wasi_stream_status
@@ -416,9 +541,21 @@ send_denials(struct wasi *w)
 {
 	enum wasi_stream_status s = WASI_STREAM_OK;
 
-	for (uint32_t call = 0; call < WASI_CALL_COUNT; call++)
-		for (uint32_t capability = 0; capability < WASI_CAP_COUNT && s == WASI_STREAM_OK; capability++)
-			s = send_denial(w, call, capability);
+	for (uint32_t call = 0; call < WASI_CALL_COUNT; call++) {
+		for (uint32_t capability = 0; capability < WASI_CAP_COUNT && s == WASI_STREAM_OK; capability++) {
+			const struct proto_denial denial = {call + 1, capability, w->denied[call][capability]};
+
+			s = send_denial(w, &denial, NULL, 0);
+			w->denied[call][capability] = 0;
+		}
+	}
+	for (uint32_t i = 0; i < w->refusal_count && s == WASI_STREAM_OK; i++) {
+		const struct wasi_refusal *r = &w->refusals[i];
+		const struct proto_denial denial = {r->call + 1, r->capability, r->count};
+
+		s = send_denial(w, &denial, r->target, r->length);
+	}
+	w->refusal_count = 0;
 	return s;
 }
 

@@ -27,7 +27,8 @@
  * host call that ends the run returns the trap `interrupt` to the engine; wasi_report then tells why: ask it before the
  * trap.
  *
- * From wasi_begin on only these system calls are made: read, write, ppoll, clock_gettime, getrandom.
+ * From wasi_begin on only these system calls are made: read, write, ppoll, clock_gettime, getrandom, and those by which
+ * the C library gets memory and gives it back.
  */
 struct wasi;
 
@@ -58,8 +59,9 @@ void wasi_free(struct wasi *w);
 int wasi_link(struct wasi *w, wasmtime_linker_t *linker, struct err *e);
 
 /*
- * wasi_begin - take the job: arguments, environment, input, clock, randomness, limits.
- * Returns 0, or ERR_PROTOCOL when the blob is not what the job says, with `w` unchanged.
+ * wasi_begin - take the job: arguments, environment, mounts, files, input, clock, randomness, limits.
+ * Returns 0; ERR_PROTOCOL when the blob is not what the job says, ERR_LIMIT when its files do not fit the limits,
+ * ERR_NOMEM; it may then be called again.
  */
 int wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *e);
 

@@ -515,13 +515,40 @@ real_bytes_differ_and_no_randomness_is_refused(void **state)
 
 /* --- descriptors ----------------------------------------------------------------------------------------------- */
 
+static const struct wasi_clock no_clock = {.kind = PROTO_CLOCK_NONE};
+static struct wasi_tree tree;
+
+/* Room for 20 descriptors. */
+static void
+begin(struct wasi_fds *fds)
+{
+	wasi_tree_begin(&tree, 0, 10, &no_clock);
+	assert_int_equal(wasi_fds_begin(fds, 20, &tree), WASI_ESUCCESS);
+}
+
+/* Opens a new file. Returns its number, or an errno as a negative number. */
+static int
+open_one(struct wasi_fds *fds)
+{
+	struct wasi_fd f = {.kind = WASI_FD_FILE};
+	enum wasi_errno error;
+	uint32_t number;
+
+	if ((error = wasi_fds_reserve(fds, &number)) != WASI_ESUCCESS)
+		return -(int)error;
+	f.node = wasi_node_new(&tree, WASI_NODE_FILE, 0);
+	assert_non_null(f.node);
+	wasi_fds_set(fds, number, &f);
+	return (int)number;
+}
+
 static void
 descriptors_close_once(void **state)
 {
 	struct wasi_fds fds;
 
 	(void)state;
-	wasi_fds_begin(&fds);
+	begin(&fds);
 	for (uint32_t fd = 0; fd < 3; fd++) {
 		assert_int_equal(wasi_fds_close(&fds, fd), WASI_ESUCCESS);
 		assert_int_equal(wasi_fds_close(&fds, fd), WASI_EBADF);
@@ -529,6 +556,51 @@ descriptors_close_once(void **state)
 	}
 	assert_int_equal(wasi_fds_close(&fds, 3), WASI_EBADF);
 	assert_int_equal(wasi_fds_close(&fds, UINT32_MAX), WASI_EBADF);
+	wasi_fds_end(&fds);
+}
+
+static void
+the_lowest_free_number_is_taken(void **state)
+{
+	struct wasi_fds fds;
+
+	(void)state;
+	begin(&fds);
+	assert_int_equal(open_one(&fds), 3);
+	assert_int_equal(open_one(&fds), 4);
+	assert_int_equal(open_one(&fds), 5);
+	assert_int_equal(wasi_fds_close(&fds, 4), WASI_ESUCCESS);
+	assert_int_equal(wasi_fds_close(&fds, 1), WASI_ESUCCESS);
+	assert_int_equal(open_one(&fds), 1);
+	assert_int_equal(open_one(&fds), 4);
+	assert_int_equal(open_one(&fds), 6);
+	assert_int_equal(wasi_fds_renumber(&fds, 3, 5), WASI_ESUCCESS);
+	assert_int_equal(open_one(&fds), 3);
+	assert_int_equal(open_one(&fds), 7);
+	wasi_fds_end(&fds);
+	assert_int_equal(tree.nodes, 0);
+}
+
+static void
+descriptors_end_at_their_limit(void **state)
+{
+	struct wasi_fds fds;
+
+	(void)state;
+	begin(&fds);
+	tree.nodes_max = 1000;
+	for (int i = 3; i < 20; i++)
+		assert_int_equal(open_one(&fds), i);
+	assert_int_equal(open_one(&fds), -WASI_EMFILE);
+	assert_int_equal(wasi_fds_close(&fds, 19), WASI_ESUCCESS);
+	assert_int_equal(open_one(&fds), 19);
+	assert_int_equal(open_one(&fds), -WASI_EMFILE);
+	wasi_fds_end(&fds);
+	assert_int_equal(wasi_fds_begin(&fds, 0, &tree), WASI_ESUCCESS); /* never fewer than the streams */
+	assert_non_null(wasi_fds_get(&fds, 2));
+	assert_int_equal(open_one(&fds), -WASI_EMFILE);
+	wasi_fds_end(&fds);
+	assert_int_equal(tree.nodes, 0);
 }
 
 static void
@@ -537,7 +609,7 @@ renumbering_moves_one_open_descriptor_onto_another(void **state)
 	struct wasi_fds fds;
 
 	(void)state;
-	wasi_fds_begin(&fds);
+	begin(&fds);
 	assert_int_equal(wasi_fds_renumber(&fds, 2, 2), WASI_ESUCCESS);
 	assert_int_equal(wasi_fds_get(&fds, 2)->kind, WASI_FD_STDERR);
 	assert_int_equal(wasi_fds_renumber(&fds, 2, 1), WASI_ESUCCESS);
@@ -546,6 +618,52 @@ renumbering_moves_one_open_descriptor_onto_another(void **state)
 	assert_int_equal(wasi_fds_renumber(&fds, 1, 2), WASI_EBADF);
 	assert_int_equal(wasi_fds_renumber(&fds, 2, 1), WASI_EBADF);
 	assert_int_equal(wasi_fds_renumber(&fds, 1, 3), WASI_EBADF);
+	assert_int_equal(open_one(&fds), 2);
+	assert_int_equal(wasi_fds_renumber(&fds, 1, 2), WASI_ESUCCESS); /* closes the file */
+	assert_int_equal(tree.nodes, 0);
+	assert_int_equal(wasi_fds_get(&fds, 2)->kind, WASI_FD_STDERR);
+	wasi_fds_end(&fds);
+}
+
+/* What kinds never have, asked for one by one. */
+static void
+what_a_kind_cannot_do_has_an_errno_of_its_own(void **state)
+{
+	static const struct {
+		uint64_t right;
+		enum wasi_errno stream, file, dir;
+	} cases[] = {
+	    {WASI_RIGHT_FD_DATASYNC, WASI_EINVAL, 0, 0},
+	    {WASI_RIGHT_FD_READ, 0, 0, WASI_EISDIR},
+	    {WASI_RIGHT_FD_SEEK, WASI_ESPIPE, 0, WASI_EISDIR},
+	    {WASI_RIGHT_FD_FDSTAT_SET_FLAGS, 0, 0, 0},
+	    {WASI_RIGHT_FD_SYNC, WASI_EINVAL, 0, 0},
+	    {WASI_RIGHT_FD_TELL, WASI_ESPIPE, 0, WASI_EISDIR},
+	    {WASI_RIGHT_FD_WRITE, WASI_EBADF, 0, WASI_EISDIR},
+	    {WASI_RIGHT_FD_ADVISE, WASI_ESPIPE, 0, 0},
+	    {WASI_RIGHT_FD_ALLOCATE, WASI_ESPIPE, 0, WASI_EISDIR},
+	    {WASI_RIGHT_PATH_OPEN, WASI_ENOTDIR, WASI_ENOTDIR, 0},
+	    {WASI_RIGHT_PATH_UNLINK_FILE, WASI_ENOTDIR, WASI_ENOTDIR, 0},
+	    {WASI_RIGHT_FD_READDIR, WASI_ENOTDIR, WASI_ENOTDIR, 0},
+	    {WASI_RIGHT_FD_FILESTAT_GET, 0, 0, 0},
+	    {WASI_RIGHT_FD_FILESTAT_SET_SIZE, WASI_EINVAL, 0, WASI_EISDIR},
+	    {WASI_RIGHT_FD_FILESTAT_SET_TIMES, WASI_ENOTSUP, 0, 0},
+	    {WASI_RIGHT_POLL_FD_READWRITE, 0, 0, 0},
+	    {WASI_RIGHT_SOCK_SHUTDOWN, WASI_ENOTSOCK, WASI_ENOTSOCK, WASI_ENOTSOCK},
+	};
+	struct wasi_fds fds;
+	struct wasi_fd *f;
+
+	(void)state;
+	begin(&fds);
+	fds.table[3] = (struct wasi_fd){.kind = WASI_FD_FILE, .rights = WASI_RIGHTS_FILE};
+	fds.table[4] = (struct wasi_fd){.kind = WASI_FD_DIR, .rights = WASI_RIGHTS_DIR};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(wasi_fds_need(&fds, 0, cases[i].right, &f), cases[i].stream);
+		assert_int_equal(wasi_fds_need(&fds, 3, cases[i].right, &f), cases[i].file);
+		assert_int_equal(wasi_fds_need(&fds, 4, cases[i].right, &f), cases[i].dir);
+	}
+	wasi_fds_end(&fds);
 }
 
 static void
@@ -555,7 +673,7 @@ wrong_end_and_lost_right_are_told_apart(void **state)
 	struct wasi_fd *f = NULL;
 
 	(void)state;
-	wasi_fds_begin(&fds);
+	begin(&fds);
 	assert_int_equal(wasi_fds_need(&fds, 0, WASI_RIGHT_FD_WRITE, &f), WASI_EBADF);
 	assert_int_equal(wasi_fds_need(&fds, 1, WASI_RIGHT_FD_READ, &f), WASI_EBADF);
 	fds.table[1].rights = 0;
@@ -563,6 +681,7 @@ wrong_end_and_lost_right_are_told_apart(void **state)
 	assert_null(f);
 	assert_int_equal(wasi_fds_need(&fds, 0, WASI_RIGHT_FD_READ, &f), WASI_ESUCCESS);
 	assert_ptr_equal(f, &fds.table[0]);
+	wasi_fds_end(&fds);
 }
 
 #define STREAM(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -597,6 +716,9 @@ main(void)
 		cmocka_unit_test(another_seed_gives_other_bytes),
 		cmocka_unit_test(real_bytes_differ_and_no_randomness_is_refused),
 		cmocka_unit_test(descriptors_close_once),
+		cmocka_unit_test(the_lowest_free_number_is_taken),
+		cmocka_unit_test(descriptors_end_at_their_limit),
+		cmocka_unit_test(what_a_kind_cannot_do_has_an_errno_of_its_own),
 		cmocka_unit_test(renumbering_moves_one_open_descriptor_onto_another),
 		cmocka_unit_test(wrong_end_and_lost_right_are_told_apart),
 	};

@@ -174,6 +174,9 @@ host_set_up(void **state)
 		.clock = PROTO_CLOCK_REAL,
 		.random = PROTO_RANDOM_REAL,
 		.output_bytes = 1 << 20,
+		.fs_bytes = 1 << 20,
+		.fs_nodes = 1000,
+		.open_files = 64,
 		.host_calls = 1000,
 	};
 	assert_int_equal(wasi_new(&host->wasi, NULL), 0);

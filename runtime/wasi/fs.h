@@ -1,0 +1,119 @@
+/* runtime/wasi/fs: mounts, and what POSIX's calls do to the names in them. Knows no guest memory. Runs in the worker. */
+
+#ifndef RUNTIME_WASI_FS_H
+#define RUNTIME_WASI_FS_H
+
+#include "runtime/wasi/walk.h"
+
+/* What policy grants below a path. */
+enum wasi_fs_right {
+	WASI_FS_READ = 1,   /* read files, list directories, read links */
+	WASI_FS_WRITE = 2,  /* change what a file holds, and times */
+	WASI_FS_CREATE = 4, /* new names: files (which may then be written), directories, links, targets of a rename */
+	WASI_FS_DELETE = 8, /* take names away: also sources of a rename, and targets that exist */
+};
+#define WASI_FS_ALL 15u
+
+/* Other rights from a path inside a mount on. The longest path that holds a place decides. */
+struct wasi_rule {
+	const char *path; /* "src/gen": no slash at either end, no "." or ".."; borrowed */
+	size_t length;
+	uint32_t rights;
+};
+
+struct wasi_mount {
+	const char *path; /* as the guest knows it: "/workspace"; borrowed */
+	size_t length;
+	uint32_t rights;
+	const struct wasi_rule *rules; /* borrowed */
+	uint32_t rule_count;
+	struct wasi_node *top;
+};
+
+#define WASI_MOUNTS_MAX 64
+
+/* The guest's path of a place, cut in front when it is longer. */
+struct wasi_path {
+	char text[WASI_PATH_MAX + 1];
+	size_t start, length; /* text + start, `length` bytes, not NUL-terminated */
+};
+
+/* All that a run can reach by paths. */
+struct wasi_fs {
+	struct wasi_tree tree;
+	struct wasi_mount mounts[WASI_MOUNTS_MAX];
+	uint32_t mount_count;
+
+	/* The last ENOTCAPABLE that came from policy: what was missing; 0 when it was for another reason. */
+	uint32_t refused;
+	struct wasi_path refused_path;
+};
+
+/* wasi_fs_begin - no mounts yet. Borrows the clock. wasi_fs_end frees all; every descriptor must be closed. */
+void wasi_fs_begin(struct wasi_fs *fs, uint64_t bytes_max, uint64_t nodes_max, const struct wasi_clock *clock);
+void wasi_fs_end(struct wasi_fs *fs);
+
+/* wasi_fs_mount - add an empty mount as mount->path says; sets its top. ENOSPC when there are too many. */
+enum wasi_errno wasi_fs_mount(struct wasi_fs *fs, const struct wasi_mount *mount);
+
+/*
+ * wasi_fs_put - put a file with these bytes, borrowed, at a path inside a mount, and make the directories on the way;
+ * policy is not asked. EEXIST when there is something already, else as wasi_walk and wasi_fs_open.
+ */
+enum wasi_errno wasi_fs_put(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t length,
+    const uint8_t *data, uint64_t size);
+
+/* wasi_fs_path - the guest's path of a name in a directory; of `dir` itself when `length` is 0. */
+void wasi_fs_path(const struct wasi_fs *fs, const struct wasi_node *dir, const char *name, size_t length,
+    struct wasi_path *path);
+
+/* wasi_fs_rights - what policy grants for a directory and all that it does not say otherwise of. */
+uint32_t wasi_fs_rights(const struct wasi_fs *fs, const struct wasi_node *dir);
+
+/*
+ * What follows is POSIX's function of that name with its errors, below `base`, a directory; paths as wasi_walk has them.
+ * Facts come before policy: what is missing is ENOENT and what exists EEXIST, whatever is granted. Where the operation
+ * would be possible but is not granted it is ENOTCAPABLE, and fs->refused says what was missing. Nothing has then
+ * changed; nor has it on any other error.
+ *
+ * A name never moves to where policy grants more, neither by rename nor by link; a directory that has rules inside does
+ * not move at all.
+ */
+
+enum wasi_open_flag {
+	WASI_OPEN_FOLLOW = 1,
+	WASI_OPEN_CREATE = 2,
+	WASI_OPEN_EXCLUSIVE = 4, /* with CREATE only */
+	WASI_OPEN_DIRECTORY = 8, /* not with CREATE */
+	WASI_OPEN_TRUNCATE = 16,
+	WASI_OPEN_READ = 32,
+	WASI_OPEN_WRITE = 64,
+};
+
+/* wasi_fs_open - the file or directory, opened (wasi_node_open); *rights: what is granted there. */
+enum wasi_errno wasi_fs_open(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length,
+    uint32_t flags, struct wasi_node **node, uint32_t *rights);
+
+/* wasi_fs_find - what the path names, borrowed; the link itself unless `follow`. `needs`: enum wasi_fs_right, or 0. */
+enum wasi_errno wasi_fs_find(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length, bool follow,
+    uint32_t needs, struct wasi_node **node);
+
+enum wasi_errno wasi_fs_mkdir(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length);
+enum wasi_errno wasi_fs_unlink(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length);
+enum wasi_errno wasi_fs_rmdir(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length);
+
+/* wasi_fs_symlink - an absolute target is ENOTCAPABLE: nothing could ever follow it. */
+enum wasi_errno wasi_fs_symlink(struct wasi_fs *fs, const char *target, size_t target_length, struct wasi_node *base,
+    const char *path, size_t length);
+
+/* A path with the directory where it starts. */
+struct wasi_from {
+	struct wasi_node *base;
+	const char *path;
+	size_t length;
+};
+
+enum wasi_errno wasi_fs_link(struct wasi_fs *fs, const struct wasi_from *old, bool follow, const struct wasi_from *new);
+enum wasi_errno wasi_fs_rename(struct wasi_fs *fs, const struct wasi_from *old, const struct wasi_from *new);
+
+#endif

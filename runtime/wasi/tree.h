@@ -1,0 +1,124 @@
+/* runtime/wasi/tree: files, directories and symbolic links in memory. Knows no guest memory. Runs in the worker. */
+
+#ifndef RUNTIME_WASI_TREE_H
+#define RUNTIME_WASI_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/wasi/clock.h"
+#include "runtime/wasi/errno.h"
+#include "runtime/wasi/file.h"
+
+#define WASI_NAME_MAX 255  /* bytes of one name */
+#define WASI_PATH_MAX 4095 /* bytes of a path, and of a link's target */
+
+enum wasi_node_kind { WASI_NODE_FILE, WASI_NODE_DIR, WASI_NODE_LINK };
+
+/* A name in a directory. */
+struct wasi_entry {
+	struct wasi_entry *next; /* with the same bucket */
+	struct wasi_node *node;
+	uint64_t cookie;         /* grows from entry to entry; 1 and 2 are left for "." and ".." */
+	uint32_t hash;
+	uint8_t length;
+	char name[];             /* not NUL-terminated */
+};
+_Static_assert(WASI_NAME_MAX <= UINT8_MAX, "length");
+
+#define WASI_COOKIE_FIRST 3u
+
+/* Entries by cookie (an array with gaps) and by name (a hash table). */
+struct wasi_dir {
+	struct wasi_node *parent;        /* NULL at the top, and when the directory has been removed */
+	const struct wasi_entry *self;   /* its own name there */
+	struct wasi_dir_slot {
+		uint64_t cookie;
+		struct wasi_entry *entry; /* NULL: removed */
+	} *slots;
+	uint32_t slot_count, slot_room;
+	struct wasi_entry **buckets;     /* a power of two, or none */
+	uint32_t bucket_count;
+	uint32_t live;                   /* entries */
+	uint32_t inside;                 /* directories among them */
+};
+
+struct wasi_target {
+	char *text; /* owned; not NUL-terminated */
+	uint32_t length;
+};
+
+/* It lives as long as it has a name or is open. */
+struct wasi_node {
+	enum wasi_node_kind kind;
+	uint16_t mount; /* which; a rename or link between two is EXDEV */
+	uint32_t names; /* entries that stand for it; the top of a mount has one too */
+	uint32_t opens;
+	uint64_t inode;
+	uint64_t accessed, modified, changed; /* nanoseconds since 1970 by the run's clock; 0 when it has none */
+	union {
+		struct wasi_file file;
+		struct wasi_dir dir;
+		struct wasi_target link;
+	};
+};
+
+/* All nodes of a run. A node costs one of nodes_max; names, targets and blocks are charged to `room`. */
+struct wasi_tree {
+	struct wasi_room room;
+	uint64_t nodes, nodes_max;
+	uint64_t next_inode, next_cookie;
+	const struct wasi_clock *clock;
+};
+
+/* wasi_tree_begin - an empty tree; borrows the clock. */
+void wasi_tree_begin(struct wasi_tree *t, uint64_t bytes_max, uint64_t nodes_max, const struct wasi_clock *clock);
+
+/* wasi_tree_now - the time that changes are marked with. */
+uint64_t wasi_tree_now(const struct wasi_tree *t);
+
+/* wasi_node_new - a node without a name, open once; free it with wasi_node_close. NULL when there are too many. */
+struct wasi_node *wasi_node_new(struct wasi_tree *t, enum wasi_node_kind kind, uint16_t mount);
+
+/* wasi_node_aim - set a new link's target, copied. ENOSPC. */
+enum wasi_errno wasi_node_aim(struct wasi_tree *t, struct wasi_node *link, const char *text, size_t length);
+
+/* wasi_node_open, wasi_node_close - one more or one less holds the node; the last one frees it if it has no name. */
+void wasi_node_open(struct wasi_node *n);
+void wasi_node_close(struct wasi_tree *t, struct wasi_node *n);
+
+/* wasi_node_links - what POSIX calls st_nlink: names; of a directory 2, and 1 for each directory inside. */
+uint64_t wasi_node_links(const struct wasi_node *n);
+
+/* wasi_dir_removed - whether the directory has lost its name, so that nothing can be put into it any more. */
+bool wasi_dir_removed(const struct wasi_node *dir);
+
+/* wasi_dir_find - the entry of that name, or NULL. Takes as long in a large directory as in a small one. */
+struct wasi_entry *wasi_dir_find(const struct wasi_node *dir, const char *name, size_t length);
+
+/*
+ * wasi_dir_next - the first entry whose cookie is greater than `after`, or NULL.
+ *
+ * Whoever goes on from the cookie of the entry last seen meets every entry that was there all the time exactly once,
+ * whatever else was added or removed meanwhile.
+ */
+struct wasi_entry *wasi_dir_next(const struct wasi_node *dir, uint64_t after);
+
+/*
+ * wasi_dir_add - give `node` the name, which must be free and at most WASI_NAME_MAX long; marks both as changed.
+ * ENOSPC when there is no room, EMLINK for the 2^32nd name.
+ */
+enum wasi_errno wasi_dir_add(struct wasi_tree *t, struct wasi_node *dir, const char *name, size_t length,
+    struct wasi_node *node);
+
+/* wasi_dir_remove - take the name away; frees the node when that was its last one and nobody has it open. */
+void wasi_dir_remove(struct wasi_tree *t, struct wasi_node *dir, struct wasi_entry *entry);
+
+/* wasi_dir_replace - let the name stand for another node, keeping its cookie. */
+void wasi_dir_replace(struct wasi_tree *t, struct wasi_node *dir, struct wasi_entry *entry, struct wasi_node *node);
+
+/* wasi_dir_clear - remove all that is below `dir`, in any depth. */
+void wasi_dir_clear(struct wasi_tree *t, struct wasi_node *dir);
+
+#endif
