@@ -226,13 +226,49 @@ host_give(const char *const *args, const char *const *env, const char *input)
 	memcpy(host->blob + at, input, strlen(input));
 }
 
+static void
+put_in_blob(const void *data, size_t length)
+{
+	size_t at = host->job.mounts_bytes + host->job.files_bytes;
+
+	assert_true(length <= sizeof(host->blob) - at);
+	memcpy(host->blob + at, data, length);
+}
+
+void
+host_mount(const char *path, uint32_t rights)
+{
+	const struct proto_mount m = {.rights = rights, .path_length = (uint32_t)strlen(path)};
+
+	put_in_blob(&m, sizeof(m));
+	host->job.mounts_bytes += sizeof(m);
+	put_in_blob(path, strlen(path));
+	host->job.mounts_bytes += strlen(path);
+	host->job.mountc++;
+}
+
+void
+host_file(uint32_t mount, const char *path, const char *data)
+{
+	const struct proto_file f = {.mount = mount, .path_length = (uint32_t)strlen(path), .size = strlen(data)};
+
+	put_in_blob(&f, sizeof(f));
+	host->job.files_bytes += sizeof(f);
+	put_in_blob(path, strlen(path));
+	host->job.files_bytes += strlen(path);
+	put_in_blob(data, strlen(data));
+	host->job.files_bytes += strlen(data);
+	host->job.filec++;
+}
+
 int
 host_begin(void)
 {
 	struct wasi_config config = {
 		.job = &host->job,
 		.blob = host->blob,
-		.blob_length = host->job.args_bytes + host->job.env_bytes + host->job.stdin_bytes,
+		.blob_length = host->job.args_bytes + host->job.env_bytes + host->job.mounts_bytes + host->job.files_bytes +
+		    host->job.stdin_bytes,
 		.socket = host->socket,
 		.run = RUN,
 		.shared = &host->shared,
