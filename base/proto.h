@@ -33,6 +33,9 @@
 	X(PROTO_OUTPUT,        22) /* worker -> brigd      struct proto_output, bytes                        */ \
 	X(PROTO_DENIAL,        23) /* worker -> brigd      struct proto_denial, text: the target             */ \
 	X(PROTO_RESULT,        24) /* worker -> brigd      struct proto_result, trap text, frames            */ \
+	X(PROTO_CHANGE,        25) /* worker -> brigd      struct proto_change, path, link's target          */ \
+	X(PROTO_CONTENT,       26) /* worker -> brigd      bytes of the last CHANGE's file                   */ \
+	X(PROTO_CHANGES,       27) /* worker -> brigd      struct proto_changes: no more follow              */ \
 	X(PROTO_COMPILE,       30) /* brigd -> compiler    struct proto_compile   module, empty memfd        */ \
 	X(PROTO_COMPILED,      31) /* compiler -> brigd    struct proto_compiled (the memfd is now sealed)   */ \
 	X(PROTO_STORE_PUT,     40) /* brigd -> store       struct proto_store, text: signature    memfd      */ \
@@ -166,7 +169,7 @@ enum proto_random { PROTO_RANDOM_NONE = 0, PROTO_RANDOM_SEEDED = 1, PROTO_RANDOM
 
 /*
  * What to run. The blob is argc arguments, envc "NAME=value" strings, each as a uint32_t length and that many bytes
- * (no NUL inside), then mountc times proto_mount, filec times proto_file, and stdin_bytes bytes of input. All limits are
+ * (no NUL inside), then stdin_bytes bytes of input, filec times proto_file, and mountc times proto_mount. All limits are
  * already the effective ones, never 0 for none, except those of the filesystem.
  */
 struct proto_job {
@@ -194,8 +197,9 @@ struct proto_job {
 	uint32_t mountc;
 	uint32_t filec;
 	uint32_t reserved;
-	uint64_t mounts_bytes;   /* in the blob, with all that belongs to them */
-	uint64_t files_bytes;
+	uint64_t files_bytes;    /* in the blob, with all that belongs to them */
+	uint64_t mounts_bytes;
+	uint64_t changes_bytes;  /* of what changed files hold may be sent back */
 };
 
 #define PROTO_MOUNTS_MAX 64
@@ -218,10 +222,10 @@ struct proto_rule {
 	uint32_t path_length;
 };
 
-/* A file that is there from the start; its path follows, as in proto_rule, and then its bytes. */
+/* A file that is there from the start; its path follows, inside one of the mounts, and then its bytes. */
 struct proto_file {
-	uint32_t mount;       /* index */
 	uint32_t path_length;
+	uint32_t reserved;
 	uint64_t size;
 };
 
@@ -237,6 +241,27 @@ struct proto_denial {
 	uint32_t call;       /* index in the WASI table + 1 */
 	uint32_t capability; /* enum wasi_capability */
 	uint64_t count;
+};
+
+/* What a run did to a name, and what that names now, or named when it was deleted. */
+enum proto_change_kind { PROTO_CHANGE_CREATED = 0, PROTO_CHANGE_MODIFIED = 1, PROTO_CHANGE_DELETED = 2 };
+enum proto_node_kind { PROTO_NODE_FILE = 0, PROTO_NODE_DIRECTORY = 1, PROTO_NODE_LINK = 2 };
+
+#define PROTO_CHANGES_MAX 4096 /* of one run; more are only counted */
+
+/* One change of a run that came to its own end; in no order. Nothing says so of a run that was ended. */
+struct proto_change {
+	uint32_t change;        /* enum proto_change_kind */
+	uint32_t kind;          /* enum proto_node_kind */
+	uint64_t size;          /* bytes, of a file that is there */
+	uint32_t has_content;   /* 1: `size` bytes follow as PROTO_CONTENT */
+	uint32_t path_length;
+	uint32_t target_length; /* of a link */
+	uint32_t reserved;
+};
+
+struct proto_changes {
+	uint64_t omitted; /* changes that were not told */
 };
 
 enum proto_status {
@@ -361,10 +386,12 @@ _Static_assert(sizeof(struct proto_spawned) == 8, "wire size");
 _Static_assert(sizeof(struct proto_exited) == 48, "wire size");
 _Static_assert(sizeof(struct proto_ready) == 72, "wire size");
 _Static_assert(sizeof(struct proto_run) == 24, "wire size");
-_Static_assert(sizeof(struct proto_job) == 192, "wire size");
+_Static_assert(sizeof(struct proto_job) == 200, "wire size");
 _Static_assert(sizeof(struct proto_mount) == 16, "wire size");
 _Static_assert(sizeof(struct proto_rule) == 8, "wire size");
 _Static_assert(sizeof(struct proto_file) == 16, "wire size");
+_Static_assert(sizeof(struct proto_change) == 32, "wire size");
+_Static_assert(sizeof(struct proto_changes) == 8, "wire size");
 _Static_assert(sizeof(struct proto_output) == 8, "wire size");
 _Static_assert(sizeof(struct proto_denial) == 16, "wire size");
 _Static_assert(sizeof(struct proto_frame) == 16, "wire size");

@@ -53,7 +53,7 @@ check_order(const struct proto_job *o, enum proto_engine engine, struct err *e)
 static bool
 parts_fill(const struct proto_job *o, size_t size)
 {
-	const uint64_t parts[] = {o->args_bytes, o->env_bytes, o->mounts_bytes, o->files_bytes, o->stdin_bytes};
+	const uint64_t parts[] = {o->args_bytes, o->env_bytes, o->stdin_bytes, o->files_bytes, o->mounts_bytes};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		if (parts[i] > size)

@@ -121,10 +121,28 @@ send_result(struct worker *w)
 	return EXIT_SUCCESS;
 }
 
+/* Sends what the run did to its files, if it came to its own end. Returns false when brigd is gone. */
+static bool
+send_changes(struct worker *w)
+{
+	struct proto_result *r = &w->result.numbers;
+	int rc = 0;
+
+	if (r->status == PROTO_STATUS_EXITED || r->status == PROTO_STATUS_TRAPPED)
+		rc = wasi_send_changes(w->wasi);
+	if (rc == ERR_LIMIT) {
+		r->exit_code = r->trap = 0;
+		set_limit(w, wasi_stopped(w->wasi));
+	}
+	return rc != ERR_EOF;
+}
+
 /* Sends what is buffered, then the result. */
 static int
 finish(struct worker *w)
 {
+	if (!send_changes(w))
+		return EXIT_FAILURE;
 	if (wasi_finish(w->wasi) != 0)
 		return EXIT_FAILURE;
 	fill_usage(w);

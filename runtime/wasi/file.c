@@ -238,6 +238,7 @@ wasi_file_write(struct wasi_file *f, struct wasi_room *room, uint64_t at, const 
 	}
 	if (written == 0)
 		return WASI_ENOSPC;
+	f->written = true;
 	if (at + written > f->size)
 		f->size = at + written;
 	*done = written;
@@ -252,6 +253,7 @@ wasi_file_resize(struct wasi_file *f, struct wasi_room *room, uint64_t size)
 	if (size > WASI_FILE_SIZE_MAX)
 		return WASI_EFBIG;
 	if (size < f->size) {
+		f->written = true;
 		f->size = size;
 		wasi_file_trim(f, room);
 		/* What is extended later reads as zero. */
@@ -260,6 +262,7 @@ wasi_file_resize(struct wasi_file *f, struct wasi_room *room, uint64_t size)
 		if (f->lower_size > size)
 			f->lower_size = size;
 	}
+	f->written = f->written || size != f->size;
 	f->size = size;
 	return WASI_ESUCCESS;
 }

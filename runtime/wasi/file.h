@@ -33,6 +33,7 @@ struct wasi_file {
 	uint64_t lower_size;
 	void *root;           /* a block when height is 0, else an inner node; NULL: nothing written */
 	unsigned height;
+	bool written;         /* since it began: it may hold something else now */
 };
 
 /* wasi_file_begin - a file that has the bytes of `lower`, borrowed as long as the file is there; may be NULL and 0. */

@@ -2,6 +2,7 @@
 
 #include "runtime/wasi/fs.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* --- mounts ---------------------------------------------------------------------------------------------------- */
@@ -12,11 +13,17 @@ wasi_fs_begin(struct wasi_fs *fs, uint64_t bytes_max, uint64_t nodes_max, const 
 	wasi_tree_begin(&fs->tree, bytes_max, nodes_max, clock);
 	fs->mount_count = 0;
 	fs->refused = 0;
+	fs->originals = NULL;
+	fs->original_count = fs->original_room = 0;
 }
 
 void
 wasi_fs_end(struct wasi_fs *fs)
 {
+	while (fs->original_count > 0)
+		wasi_node_close(&fs->tree, fs->originals[--fs->original_count].node);
+	free(fs->originals);
+	fs->originals = NULL;
 	while (fs->mount_count > 0) {
 		struct wasi_node *top = fs->mounts[--fs->mount_count].top;
 
@@ -244,34 +251,47 @@ must_be_there(const struct wasi_place *place)
 	return place->slash && place->node->kind != WASI_NODE_DIR ? WASI_ENOTDIR : WASI_ESUCCESS;
 }
 
+/* Makes an original; a directory may be there already. */
+static enum wasi_errno
+put(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t length, enum wasi_node_kind kind,
+    struct wasi_node **node)
+{
+	struct wasi_original *larger;
+	struct wasi_place place;
+	enum wasi_errno error = wasi_walk(mount->top, path, length, WASI_WALK_NAME, &place);
+
+	if (error == WASI_ESUCCESS && place.node != NULL && kind == WASI_NODE_DIR)
+		return WASI_ESUCCESS;
+	if (error == WASI_ESUCCESS)
+		error = must_be_free(&place);
+	if (error != WASI_ESUCCESS)
+		return error;
+	if (fs->original_count == fs->original_room) {
+		size_t room = fs->original_room * 2 + 16;
+
+		if ((larger = reallocarray(fs->originals, room, sizeof(*larger))) == NULL)
+			return WASI_ENOSPC;
+		fs->originals = larger;
+		fs->original_room = room;
+	}
+	if ((error = make(fs, &place, kind, node)) == WASI_ESUCCESS)
+		fs->originals[fs->original_count++] = (struct wasi_original){*node, mount, path, length};
+	return error;
+}
+
 enum wasi_errno
 wasi_fs_put(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t length, const uint8_t *data,
     uint64_t size)
 {
-	struct wasi_place place;
 	struct wasi_node *node;
 	enum wasi_errno error;
 
-	for (size_t n = 1; n < length; n++) {
-		if (path[n] != '/')
-			continue;
-		error = wasi_walk(mount->top, path, n, WASI_WALK_NAME, &place);
-		if (error == WASI_ESUCCESS && place.node == NULL &&
-		    (error = make(fs, &place, WASI_NODE_DIR, &node)) == WASI_ESUCCESS)
-			wasi_node_close(&fs->tree, node);
-		if (error != WASI_ESUCCESS)
+	for (size_t n = 1; n < length; n++)
+		if (path[n] == '/' && (error = put(fs, mount, path, n, WASI_NODE_DIR, &node)) != WASI_ESUCCESS)
 			return error;
-	}
-	error = wasi_walk(mount->top, path, length, WASI_WALK_NAME, &place);
-	if (error == WASI_ESUCCESS)
-		error = must_be_free(&place);
-	if (error == WASI_ESUCCESS)
-		error = make(fs, &place, WASI_NODE_FILE, &node);
-	if (error != WASI_ESUCCESS)
-		return error;
-	wasi_file_begin(&node->file, data, size);
-	wasi_node_close(&fs->tree, node);
-	return WASI_ESUCCESS;
+	if ((error = put(fs, mount, path, length, WASI_NODE_FILE, &node)) == WASI_ESUCCESS)
+		wasi_file_begin(&node->file, data, size);
+	return error;
 }
 
 enum wasi_errno

@@ -38,9 +38,19 @@ struct wasi_path {
 	size_t start, length; /* text + start, `length` bytes, not NUL-terminated */
 };
 
+/* What was put there before the run began, held open. */
+struct wasi_original {
+	struct wasi_node *node;
+	const struct wasi_mount *mount;
+	const char *path; /* in the mount; borrowed */
+	size_t length;
+};
+
 /* All that a run can reach by paths. */
 struct wasi_fs {
 	struct wasi_tree tree;
+	struct wasi_original *originals;
+	size_t original_count, original_room;
 	struct wasi_mount mounts[WASI_MOUNTS_MAX];
 	uint32_t mount_count;
 
@@ -57,8 +67,9 @@ void wasi_fs_end(struct wasi_fs *fs);
 enum wasi_errno wasi_fs_mount(struct wasi_fs *fs, const struct wasi_mount *mount);
 
 /*
- * wasi_fs_put - put a file with these bytes, borrowed, at a path inside a mount, and make the directories on the way;
- * policy is not asked. EEXIST when there is something already, else as wasi_walk and wasi_fs_open.
+ * wasi_fs_put - put a file with these bytes at a path inside a mount, both borrowed, and make the directories on the
+ * way; policy is not asked. All are noted as originals. EEXIST when there is something already, else as wasi_walk and
+ * wasi_fs_open.
  */
 enum wasi_errno wasi_fs_put(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t length,
     const uint8_t *data, uint64_t size);

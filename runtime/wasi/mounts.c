@@ -129,22 +129,44 @@ read_mounts(const struct wasi_mounts_blob *blob, struct wasi_fs *fs, struct wasi
 	return 0;
 }
 
+/* The mount that holds a path, the longest; *inside: the rest of the path. */
+static const struct wasi_mount *
+mount_of(const struct wasi_fs *fs, const char *path, size_t length, size_t *inside)
+{
+	const struct wasi_mount *found = NULL;
+
+	for (uint32_t i = 0; i < fs->mount_count; i++) {
+		const struct wasi_mount *m = &fs->mounts[i];
+		size_t end = m->length == 1 ? 0 : m->length; /* "/" ends with the slash */
+
+		if (length > end + 1 && memcmp(path, m->path, end) == 0 && path[end] == '/' &&
+		    (found == NULL || m->length > found->length)) {
+			found = m;
+			*inside = end + 1;
+		}
+	}
+	return found;
+}
+
 static int
 read_files(const struct wasi_mounts_blob *blob, struct wasi_fs *fs, struct err *e)
 {
 	struct cursor c = {blob->files, blob->files_bytes};
 
 	for (uint32_t i = 0; i < blob->file_count; i++) {
+		const struct wasi_mount *m;
 		struct proto_file head;
 		const uint8_t *data;
 		const char *path;
+		size_t inside;
 		enum wasi_errno error;
 
-		if (!take(&c, &head, sizeof(head)) || head.mount >= fs->mount_count ||
-		    !take_path(&c, head.path_length, &path) || !is_plain(path, head.path_length) ||
-		    head.size > WASI_FILE_SIZE_MAX || !take_bytes(&c, head.size, &data))
+		if (!take(&c, &head, sizeof(head)) || !take_path(&c, head.path_length, &path) ||
+		    head.size > WASI_FILE_SIZE_MAX || !take_bytes(&c, head.size, &data) ||
+		    (m = mount_of(fs, path, head.path_length, &inside)) == NULL ||
+		    !is_plain(path + inside, head.path_length - inside))
 			return err_set(e, ERR_PROTOCOL, "file %u of %u is malformed", i, blob->file_count);
-		error = wasi_fs_put(fs, &fs->mounts[head.mount], path, head.path_length, data, head.size);
+		error = wasi_fs_put(fs, m, path + inside, head.path_length - inside, data, head.size);
 		if (error != WASI_ESUCCESS)
 			return no_room(error, "file", path, head.path_length, e);
 	}

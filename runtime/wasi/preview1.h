@@ -66,6 +66,7 @@ struct wasi {
 	struct wasi_strings environment;
 	struct wasi_fs fs;
 	struct wasi_rule *rules; /* of all mounts */
+	uint64_t changes_bytes;
 	struct wasi_fds fds;
 	struct wasi_clock clock;
 	struct wasi_random random;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/trap.h"
+#include "runtime/wasi/changes.h"
 #include "runtime/wasi/mounts.h"
 #include "runtime/wasi/preview1.h"
 
@@ -363,7 +364,7 @@ static int
 read_blob(const struct wasi_config *config, struct parts *p, struct err *e)
 {
 	const struct proto_job *job = config->job;
-	const uint64_t sizes[] = {job->args_bytes, job->env_bytes, job->mounts_bytes, job->files_bytes, job->stdin_bytes};
+	const uint64_t sizes[] = {job->args_bytes, job->env_bytes, job->stdin_bytes, job->files_bytes, job->mounts_bytes};
 	const uint8_t *at = config->blob;
 	uint64_t left = config->blob_length;
 	int rc;
@@ -384,9 +385,10 @@ read_blob(const struct wasi_config *config, struct parts *p, struct err *e)
 	if ((rc = read_strings("environment", at, job->env_bytes, job->envc, &p->environment, e)) != 0)
 		return rc;
 	at += job->env_bytes;
-	p->files = (struct wasi_mounts_blob){at, at + job->mounts_bytes, job->mounts_bytes, job->files_bytes, job->mountc,
+	p->input = at;
+	at += job->stdin_bytes;
+	p->files = (struct wasi_mounts_blob){at + job->files_bytes, at, job->mounts_bytes, job->files_bytes, job->mountc,
 	    job->filec};
-	p->input = at + job->mounts_bytes + job->files_bytes;
 	return 0;
 }
 
@@ -447,6 +449,7 @@ wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *e)
 	w->environment = parts.environment;
 	w->granted = granted_by(job);
 	w->calls_left = job->host_calls;
+	w->changes_bytes = job->changes_bytes;
 	w->shared = config->shared;
 	w->port = (struct wasi_port){config->socket, config->run, &w->stop};
 	wasi_random_begin(&w->random, (enum proto_random)job->random, job->seed);
@@ -557,6 +560,18 @@ send_denials(struct wasi *w)
 	}
 	w->refusal_count = 0;
 	return s;
+}
+
+int
+wasi_send_changes(struct wasi *w)
+{
+	enum wasi_stream_status s = WASI_STREAM_OK;
+
+	if (w->fs.mount_count > 0)
+		s = wasi_changes_send(&w->fs, &w->port, w->changes_bytes);
+	if (s == WASI_STREAM_STOPPED)
+		return ERR_LIMIT;
+	return s == WASI_STREAM_OK ? 0 : ERR_EOF;
 }
 
 int

@@ -20,7 +20,7 @@
  *   wasi_begin                         with the job, before the guest's first instruction (start functions included)
  *   wasi_attach                        after instantiation
  *   ...the guest runs; the signal handler may call wasi_stop and wasi_finish_from_signal...
- *   wasi_report, wasi_finish           then the caller sends PROTO_RESULT
+ *   wasi_report, wasi_send_changes, wasi_finish           then the caller sends PROTO_RESULT
  *
  * Every host call goes through one trampoline, which counts it, charges it against host_calls, shows it in the page
  * shared with the zygote, checks the capability that its row in runtime/wasi/table.h names, and runs the handler. A
@@ -96,6 +96,12 @@ const char *wasi_signal_name(uint32_t number);
  * the run, status with exit_code, trap or limit. Returns whether it set the status. Async-signal-safe.
  */
 bool wasi_report(const struct wasi *w, struct proto_result *result);
+
+/*
+ * wasi_send_changes - send what the run did to its files, if it has any: for a run that came to its own end, before
+ * wasi_finish. Returns 0; ERR_LIMIT when it was stopped meanwhile; ERR_EOF when the other side is gone.
+ */
+int wasi_send_changes(struct wasi *w);
 
 /*
  * wasi_finish - send what is still buffered (PROTO_OUTPUT), then the denials (PROTO_DENIAL), once each. Waits for room

@@ -65,7 +65,7 @@ static void
 start(uint32_t rights)
 {
 	host_mount("/w", rights);
-	host_file(0, "f", "hello");
+	host_file("/w/f", "hello");
 	host_start();
 }
 
@@ -115,22 +115,26 @@ jobs_with_malformed_mounts_and_files_are_refused(void **state)
 		size_t at; /* a byte to change */
 		uint8_t to;
 	} cases[] = {
-	    {0, 16},                                     /* a right that there is not */
-	    {4, 3},                                      /* a longer path */
-	    {8, 1},                                      /* a rule that is not there */
-	    {16, 0xff},                                  /* not UTF-8 */
-	    {18, 1},                                     /* a file of no mount */
-	    {18 + 4, 0},                                 /* no path */
-	    {18 + 8, 6},                                 /* more bytes than there are */
-	    {18 + 8, 4},                                 /* fewer */
-	    {18 + 16, '.'},                              /* not a name */
-	    {18 + 16, '/'},
-	    {18 + 16, 0},
+	    /* the file: struct proto_file, "/w/f", "hello" */
+	    {0, 0},                  /* no path */
+	    {8, 6},                  /* more bytes than there are */
+	    {8, 4},                  /* fewer */
+	    {16, 'x'},               /* in no mount */
+	    {17, 'x'},
+	    {18, 'x'},
+	    {19, '.'},               /* not a name */
+	    {19, '/'},
+	    {19, 0},
+	    /* the mount: struct proto_mount, "/w" */
+	    {25, 16},                /* a right that there is not */
+	    {25 + 4, 3},             /* a longer path */
+	    {25 + 8, 1},             /* a rule that is not there */
+	    {25 + 16, 0xff},         /* not UTF-8 */
 	};
 
 	(void)state;
 	host_mount("/w", PROTO_FS_ALL);
-	host_file(0, "f", "hello");
+	host_file("/w/f", "hello");
 	good = host->job;
 	memcpy(blob, host->blob, sizeof(blob));
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -529,6 +533,106 @@ files_are_always_ready(void **state)
 	assert_int_equal(host_load(2008, 2), WASI_EISDIR);
 }
 
+/* --- changes --------------------------------------------------------------------------------------------------- */
+
+/* The next message says what happened to a path; `content` NULL: it does not follow. */
+static void
+expect_change(enum proto_change_kind change, enum proto_node_kind kind, const char *path, const char *content)
+{
+	struct proto_change c;
+
+	host_expect_message(PROTO_CHANGE);
+	memcpy(&c, host->m.payload, sizeof(c));
+	assert_int_equal(c.path_length, strlen(path));
+	assert_memory_equal(host->m.payload + sizeof(c), path, strlen(path));
+	assert_int_equal(c.change, change);
+	assert_int_equal(c.kind, kind);
+	assert_int_equal(c.has_content, content != NULL);
+	if (content != NULL && strlen(content) > 0) {
+		assert_int_equal(c.size, strlen(content));
+		host_expect_message(PROTO_CONTENT);
+		assert_int_equal(host->m.hdr.length, strlen(content));
+		assert_memory_equal(host->m.payload, content, strlen(content));
+	}
+}
+
+static void
+expect_no_more_changes(uint64_t omitted)
+{
+	struct proto_changes c;
+
+	host_expect_message(PROTO_CHANGES);
+	memcpy(&c, host->m.payload, sizeof(c));
+	assert_int_equal(c.omitted, omitted);
+	host_expect_silence();
+}
+
+static void
+what_changed_is_told_and_the_rest_is_not(void **state)
+{
+	int fd;
+
+	(void)state;
+	host->job.changes_bytes = 100;
+	host_mount("/w", PROTO_FS_ALL);
+	host_file("/w/keep", "1");
+	host_file("/w/edit", "22");
+	host_file("/w/gone", "333");
+	host_file("/w/d/move", "4444");
+	host_file("/w/d/swap", "5");
+	host_start();
+	fd = open_with("edit", 0, READ_WRITE, 0);
+	assert_int_equal(write_at_once(fd, "E"), 0);
+	assert_int_equal(CALL(path_unlink_file, 3, P("gone")), 0);
+	assert_int_equal(CALL(path_rename, 3, P("d/move"), 3, P2("moved")), 0);
+	assert_int_equal(CALL(path_create_directory, 3, P("new")), 0);
+	assert_int_equal(CALL(path_symlink, P2("x"), 3, P("new/l")), 0);
+	assert_int_equal(CALL(path_unlink_file, 3, P("d/swap")), 0);
+	assert_true(open_with("d/swap", CREAT, 0, 0) > 0);
+	assert_int_equal(CALL(path_filestat_set_times, 3, 0, P("keep"), 1, 1, 5), 0);
+	assert_int_equal(wasi_send_changes(host->wasi), 0);
+	expect_change(PROTO_CHANGE_DELETED, PROTO_NODE_FILE, "/w/d/move", NULL);
+	expect_change(PROTO_CHANGE_DELETED, PROTO_NODE_FILE, "/w/gone", NULL);
+	expect_change(PROTO_CHANGE_MODIFIED, PROTO_NODE_FILE, "/w/edit", "E2");
+	expect_change(PROTO_CHANGE_MODIFIED, PROTO_NODE_FILE, "/w/d/swap", "");
+	expect_change(PROTO_CHANGE_CREATED, PROTO_NODE_FILE, "/w/moved", "4444");
+	expect_change(PROTO_CHANGE_CREATED, PROTO_NODE_DIRECTORY, "/w/new", NULL);
+	expect_change(PROTO_CHANGE_CREATED, PROTO_NODE_LINK, "/w/new/l", NULL);
+	assert_memory_equal(host->m.payload + sizeof(struct proto_change), "/w/new/lx", 9);
+	expect_no_more_changes(0);
+}
+
+static void
+content_past_its_limit_is_left_out(void **state)
+{
+	int fd;
+
+	(void)state;
+	host->job.changes_bytes = 5;
+	host_mount("/", PROTO_FS_ALL);
+	host_start();
+	fd = open_with("a", CREAT, READ_WRITE, 0);
+	assert_int_equal(write_at_once(fd, "1234"), 0);
+	fd = open_with("b", CREAT, READ_WRITE, 0);
+	assert_int_equal(write_at_once(fd, "12"), 0);
+	fd = open_with("c", CREAT, READ_WRITE, 0);
+	assert_int_equal(write_at_once(fd, "1"), 0);
+	assert_int_equal(wasi_send_changes(host->wasi), 0);
+	expect_change(PROTO_CHANGE_CREATED, PROTO_NODE_FILE, "/a", "1234");
+	expect_change(PROTO_CHANGE_CREATED, PROTO_NODE_FILE, "/b", NULL);
+	expect_change(PROTO_CHANGE_CREATED, PROTO_NODE_FILE, "/c", "1");
+	expect_no_more_changes(0);
+}
+
+static void
+a_run_without_mounts_tells_no_changes(void **state)
+{
+	(void)state;
+	host_start();
+	assert_int_equal(wasi_send_changes(host->wasi), 0);
+	host_expect_silence();
+}
+
 /* --- policy ---------------------------------------------------------------------------------------------------- */
 
 static void
@@ -627,6 +731,9 @@ main(void)
 	    TEST(links_are_read_into_short_buffers),
 	    TEST(directories_are_read_from_any_cookie_into_any_buffer),
 	    TEST(files_are_always_ready),
+	    TEST(what_changed_is_told_and_the_rest_is_not),
+	    TEST(content_past_its_limit_is_left_out),
+	    TEST(a_run_without_mounts_tells_no_changes),
 	    TEST(what_policy_withholds_is_reported_with_its_path),
 	    TEST(a_directory_that_may_not_be_read_lists_nothing),
 	    TEST(denials_are_kept_to_a_number_and_the_rest_counted),

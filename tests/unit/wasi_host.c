@@ -226,12 +226,14 @@ host_give(const char *const *args, const char *const *env, const char *input)
 	memcpy(host->blob + at, input, strlen(input));
 }
 
+/* Inserts behind the first `at` bytes of what is in the blob behind the input. */
 static void
-put_in_blob(const void *data, size_t length)
+put_in_blob(uint64_t at, const void *data, size_t length)
 {
-	size_t at = host->job.mounts_bytes + host->job.files_bytes;
+	uint64_t end = host->job.mounts_bytes + host->job.files_bytes;
 
-	assert_true(length <= sizeof(host->blob) - at);
+	assert_true(length <= sizeof(host->blob) - end);
+	memmove(host->blob + at + length, host->blob + at, end - at);
 	memcpy(host->blob + at, data, length);
 }
 
@@ -240,23 +242,23 @@ host_mount(const char *path, uint32_t rights)
 {
 	const struct proto_mount m = {.rights = rights, .path_length = (uint32_t)strlen(path)};
 
-	put_in_blob(&m, sizeof(m));
+	put_in_blob(host->job.files_bytes + host->job.mounts_bytes, &m, sizeof(m));
 	host->job.mounts_bytes += sizeof(m);
-	put_in_blob(path, strlen(path));
+	put_in_blob(host->job.files_bytes + host->job.mounts_bytes, path, strlen(path));
 	host->job.mounts_bytes += strlen(path);
 	host->job.mountc++;
 }
 
 void
-host_file(uint32_t mount, const char *path, const char *data)
+host_file(const char *path, const char *data)
 {
-	const struct proto_file f = {.mount = mount, .path_length = (uint32_t)strlen(path), .size = strlen(data)};
+	const struct proto_file f = {.path_length = (uint32_t)strlen(path), .size = strlen(data)};
 
-	put_in_blob(&f, sizeof(f));
+	put_in_blob(host->job.files_bytes, &f, sizeof(f));
 	host->job.files_bytes += sizeof(f);
-	put_in_blob(path, strlen(path));
+	put_in_blob(host->job.files_bytes, path, strlen(path));
 	host->job.files_bytes += strlen(path);
-	put_in_blob(data, strlen(data));
+	put_in_blob(host->job.files_bytes, data, strlen(data));
 	host->job.files_bytes += strlen(data);
 	host->job.filec++;
 }

@@ -50,12 +50,9 @@ int host_tear_down(void **state);
 /* host_give - put arguments, environment (each ending with NULL, or NULL) and input into the job's blob. */
 void host_give(const char *const *args, const char *const *env, const char *input);
 
-/*
- * host_mount, host_file - put a mount (all of them before the first file) or a file into the job's blob, instead of
- * arguments and the like.
- */
+/* host_mount, host_file - put a mount or a file into the job's blob, instead of arguments and the like. */
 void host_mount(const char *path, uint32_t rights);
-void host_file(uint32_t mount, const char *path, const char *data);
+void host_file(const char *path, const char *data);
 
 /* host_begin - wasi_begin. host_instantiate - a module that does or does not export its memory. host_start - all. */
 int host_begin(void);
