@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const char *const capability_names[] = {
 #define X(name, text) text,
     POLICY_CAPABILITIES(X)
@@ -66,6 +68,23 @@ withholds_random(const struct policy *p, struct seen *seen)
 	return false;
 }
 
+/* The right that a capability is, or 0 for FS_INLINE. */
+static uint32_t
+right_of(enum policy_capability c)
+{
+	return c == POLICY_CAP_FS_INLINE ? 0 : 1u << (c - POLICY_CAP_FS_READ);
+}
+
+static bool
+withholds_fs(const struct policy *p, enum policy_capability c, const char *target)
+{
+	const struct policy_fs *f = policy_fs_at(p, target == NULL ? "/" : target);
+
+	if (f == NULL)
+		return true;
+	return c == POLICY_CAP_FS_INLINE ? f->kind < POLICY_FS_INLINE : (f->rights & right_of(c)) == 0;
+}
+
 static bool
 withholds(const struct policy *p, enum policy_capability c, const char *target, struct seen *seen)
 {
@@ -80,9 +99,28 @@ withholds(const struct policy *p, enum policy_capability c, const char *target, 
 		return withholds_clock(p, seen);
 	case POLICY_CAP_RANDOM:
 		return withholds_random(p, seen);
+	case POLICY_CAP_FS_INLINE:
+	case POLICY_CAP_FS_READ:
+	case POLICY_CAP_FS_WRITE:
+	case POLICY_CAP_FS_CREATE:
+	case POLICY_CAP_FS_DELETE:
+		return withholds_fs(p, c, target);
 	default:
 		return false;
 	}
+}
+
+/* The mount that would grant something at a path: it is put at the directory above. */
+static json_t *
+fs_grant(enum policy_capability c, const char *target)
+{
+	const char *slash = strrchr(target, '/');
+	int length = slash == NULL || slash == target ? 1 : (int)(slash - target);
+
+	if (c == POLICY_CAP_FS_INLINE)
+		return json_pack("{s:[{s:s%, s:s}]}", "fs", "mount", target, (size_t)length, "kind", "inline");
+	return json_pack("{s:[{s:s%, s:[s]}]}", "fs", "mount", target, (size_t)length, "rights",
+	    policy_fs_right_words[c - POLICY_CAP_FS_READ]);
 }
 
 /* The piece of a document that would grant it. A name that has to be escaped in JSON is. */
@@ -108,6 +146,13 @@ write_grant(enum policy_capability c, const char *target, uint64_t amount, struc
 	case POLICY_CAP_RANDOM:
 		json = json_pack("{s:s}", "random", "real");
 		break;
+	case POLICY_CAP_FS_INLINE:
+	case POLICY_CAP_FS_READ:
+	case POLICY_CAP_FS_WRITE:
+	case POLICY_CAP_FS_CREATE:
+	case POLICY_CAP_FS_DELETE:
+		json = fs_grant(c, target);
+		break;
 	default:
 		json = json_pack("{s:{s:I}}", "limits", capability_names[c] + strlen("limits."), (json_int_t)amount);
 	}
@@ -123,6 +168,7 @@ write_message(enum policy_capability c, const char *target, struct policy_denial
 {
 	const char *layer = layer_texts[out->layer].phrase;
 	char what[POLICY_NAME_MAX + 64];
+	const char *verb = c == POLICY_CAP_FS_INLINE ? "a file of the request" : capability_names[c];
 
 	switch (c) {
 	case POLICY_CAP_SIGNATURE:
@@ -138,6 +184,13 @@ write_message(enum policy_capability c, const char *target, struct policy_denial
 		break;
 	case POLICY_CAP_CLOCK:
 		snprintf(what, sizeof(what), "a clock is");
+		break;
+	case POLICY_CAP_FS_INLINE:
+	case POLICY_CAP_FS_READ:
+	case POLICY_CAP_FS_WRITE:
+	case POLICY_CAP_FS_CREATE:
+	case POLICY_CAP_FS_DELETE:
+		snprintf(what, sizeof(what), "%s at %.*s is", verb, (int)utf8_prefix(target, strlen(target), 200), target);
 		break;
 	default:
 		snprintf(what, sizeof(what), "randomness is");
@@ -167,8 +220,10 @@ policy_explain(const struct policy_layer *layers, size_t count, enum policy_capa
 			continue;
 		out->capability = c;
 		out->layer = layers[i].kind;
-		copy_target(target, out);
-		write_grant(c, target, 0, out);
+		copy_target(c == POLICY_CAP_ENV && strlen(target) > POLICY_NAME_MAX ? NULL : target, out);
+		out->grant[0] = '\0';
+		if (target == NULL || out->target[0] != '\0')
+			write_grant(c, target, 0, out);
 		write_message(c, out->target, out);
 		return 0;
 	}
@@ -227,6 +282,7 @@ check_amounts(const struct policy_layer *layers, size_t count, const struct poli
 	    {POLICY_CAP_ARGS_BYTES, POLICY_LIMIT_args_bytes, ask->args_bytes, "the arguments have"},
 	    {POLICY_CAP_ENV_BYTES, POLICY_LIMIT_env_bytes, ask->env_bytes, "the environment has"},
 	    {POLICY_CAP_STDIN_BYTES, POLICY_LIMIT_stdin_bytes, ask->stdin_bytes, "standard input has"},
+	    {POLICY_CAP_FILES_BYTES, POLICY_LIMIT_files_bytes, ask->files_bytes, "files have"},
 	};
 	struct policy *effective;
 	int rc = policy_effective(layers, count, &effective, e);
@@ -262,6 +318,8 @@ policy_check_run(const struct policy_layer *layers, size_t count, const struct p
 		rc = check_capability(layers, count, POLICY_CAP_ARGS, NULL, out, e);
 	for (size_t i = 0; rc == 0 && i < ask->envc; i++)
 		rc = check_capability(layers, count, POLICY_CAP_ENV, ask->env[i], out, e);
+	for (size_t i = 0; rc == 0 && i < ask->filec; i++)
+		rc = check_capability(layers, count, POLICY_CAP_FS_INLINE, ask->files[i], out, e);
 	if (rc == 0)
 		rc = check_amounts(layers, count, ask, out, e);
 	return rc;

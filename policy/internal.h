@@ -20,7 +20,7 @@
 	X(seed, "for random seeded: 64 hexadecimal digits (zeros when not stated)")                            \
 	X(output, "past limits.output_bytes: end it, or cut and go on (cut when not stated)")                      \
 	X(signature, "what has to be signed: a module; source code for a language pack")                       \
-	X(fs, "files: none in this version, so only an empty list")                                            \
+	X(fs, "directories that the guest finds, what they hold, and what may be done there")                  \
 	X(tools, "tools of the client: none in this version, so only an empty list")                           \
 	X(net, "network destinations: none in this version, so only an empty list")                            \
 	X(mode, "enforce: what is not granted is refused")
@@ -41,6 +41,8 @@ extern const char *const policy_clock_words[4];
 extern const char *const policy_random_words[3];
 extern const char *const policy_output_words[2];
 extern const char *const policy_signature_words[2];
+extern const char *const policy_fs_kind_words[2];
+extern const char *const policy_fs_right_words[4]; /* bit i of the rights */
 
 /* policy_new - a document that states nothing. NULL when out of memory. */
 struct policy *policy_new(void);
@@ -51,5 +53,14 @@ bool policy_pattern_covers(const char *outer, const char *inner);
 /* policy_env_add - append a copy of a pattern. policy_env_tidy - sort, and drop each that lies within another. */
 int policy_env_add(struct policy *p, const char *pattern, struct err *e);
 void policy_env_tidy(struct policy *p);
+
+/* policy_fs_add - append a copy, without looking at what is there. policy_fs_tidy - sort, and drop what says nothing. */
+int policy_fs_add(struct policy *p, const struct policy_fs *f, struct err *e);
+void policy_fs_tidy(struct policy *p);
+
+/* The parts of policy_meet, policy_allows and policy_to_json that are about files; `m` has no entries yet. */
+int policy_fs_meet(const struct policy *a, const struct policy *b, struct policy *m, struct err *e);
+bool policy_fs_allows(const struct policy *a, const struct policy *b);
+json_t *policy_fs_json(const struct policy *p);
 
 #endif

@@ -61,7 +61,8 @@ policy_meet(const struct policy *a, const struct policy *b, struct policy **out,
 {
 	struct policy *m = policy_new();
 
-	if (m == NULL || add_env_within(a, b, m, e) != 0 || add_env_within(b, a, m, e) != 0) {
+	if (m == NULL || add_env_within(a, b, m, e) != 0 || add_env_within(b, a, m, e) != 0 ||
+	    policy_fs_meet(a, b, m, e) != 0) {
 		policy_free(m);
 		return err_set(e, ERR_NOMEM, "out of memory for a policy");
 	}

@@ -272,10 +272,125 @@ read_empty_list(const json_t *v, const char *path, const char *what, struct err 
 }
 
 static int
+read_rights(const json_t *v, const char *path, uint32_t *rights, struct err *e)
+{
+	json_t *item;
+	size_t i;
+
+	if (!json_is_array(v))
+		return wrong_type(path, "a list of rights", v, e);
+	*rights = 0;
+	json_array_foreach(v, i, item) {
+		unsigned word;
+		int rc = read_word(item, path, policy_fs_right_words, POLICY_COUNT_OF(policy_fs_right_words), &word, e);
+
+		if (rc != 0)
+			return rc;
+		*rights |= 1u << word;
+	}
+	return 0;
+}
+
+/* Adds an entry for a path that must be new. `at` is where it stands. */
+static int
+add_path(struct policy *p, const struct policy_fs *f, const char *at, struct err *e)
+{
+	const char *wrong = policy_path_wrong(f->path);
+	char text[48];
+
+	if (wrong != NULL)
+		return err_set(e, ERR_INVAL, "%s: \"%s\" %s", at, shown(f->path, text), wrong);
+	for (size_t i = 0; i < p->fs_count; i++)
+		if (strcmp(p->fs[i].path, f->path) == 0)
+			return err_set(e, ERR_INVAL, "%s: \"%s\" is there twice", at, shown(f->path, text));
+	if (p->fs_count >= POLICY_PATHS_MAX)
+		return err_set(e, ERR_INVAL, "%s: more than %d paths", at, POLICY_PATHS_MAX);
+	return policy_fs_add(p, f, e);
+}
+
+/* Rights from paths inside the mount on: {"src": ["read"]}. */
+static int
+read_paths(const json_t *v, const char *at, const struct policy_fs *mount, struct policy *p, struct err *e)
+{
+	const char *name;
+	json_t *value;
+
+	if (v == NULL)
+		return 0;
+	if (!json_is_object(v))
+		return wrong_type(at, "an object of paths and their rights", v, e);
+	json_object_foreach((json_t *)(uintptr_t)v, name, value) {
+		char path[2 * POLICY_PATH_MAX + 2];
+		struct policy_fs f = {.path = path, .kind = mount->kind};
+		int rc;
+
+		if (strlen(name) > POLICY_PATH_MAX)
+			return err_set(e, ERR_INVAL, "%s: a path is too long", at);
+		snprintf(path, sizeof(path), "%s/%s", strcmp(mount->path, "/") == 0 ? "" : mount->path, name);
+		if ((rc = read_rights(value, at, &f.rights, e)) != 0 || (rc = add_path(p, &f, at, e)) != 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int
+read_mount(const json_t *v, size_t index, struct policy *p, struct err *e)
+{
+	static const char *const names[] = {"mount", "kind", "rights", "paths"};
+	struct policy_fs f = {.mount = true};
+	char at[32];
+	const char *name;
+	json_t *value;
+	unsigned word = POLICY_FS_TMP;
+	int rc;
+
+	snprintf(at, sizeof(at), "$.fs[%zu]", index);
+	if (!json_is_object(v))
+		return wrong_type(at, "an object with a \"mount\"", v, e);
+	json_object_foreach((json_t *)(uintptr_t)v, name, value) {
+		size_t i = 0;
+
+		while (i < POLICY_COUNT_OF(names) && strcmp(name, names[i]) != 0)
+			i++;
+		if (i == POLICY_COUNT_OF(names))
+			return unknown_name(at, name, names, POLICY_COUNT_OF(names), e);
+	}
+	value = json_object_get(v, "mount");
+	if (!json_is_string(value))
+		return err_set(e, ERR_INVAL, "%s.mount must be a path, like \"/workspace\"", at);
+	f.path = (char *)(uintptr_t)json_string_value(value);
+	value = json_object_get(v, "kind");
+	if (value != NULL &&
+	    (rc = read_word(value, at, policy_fs_kind_words, POLICY_COUNT_OF(policy_fs_kind_words), &word, e)) != 0)
+		return rc;
+	f.kind = word;
+	value = json_object_get(v, "rights");
+	if (value != NULL && (rc = read_rights(value, at, &f.rights, e)) != 0)
+		return rc;
+	if ((rc = add_path(p, &f, at, e)) != 0)
+		return rc;
+	return read_paths(json_object_get(v, "paths"), at, &f, p, e);
+}
+
+/* A path with rights has the kind of the mount that holds it, and so must be stated there when kinds differ. */
+static int
 read_fs(const json_t *v, struct policy *p, struct err *e)
 {
-	(void)p;
-	return read_empty_list(v, "$.fs", "files", e);
+	json_t *item;
+	size_t i;
+	int rc;
+
+	if (!json_is_array(v))
+		return wrong_type("$.fs", "a list of mounts", v, e);
+	json_array_foreach(v, i, item)
+		if ((rc = read_mount(item, i, p, e)) != 0)
+			return rc;
+	for (i = 0; i < p->fs_count; i++)
+		if (!p->fs[i].mount && policy_fs_mount_of(p, p->fs[i].path)->kind != p->fs[i].kind)
+			return err_set(e, ERR_INVAL, "$.fs: the rights of %s must be stated with the mount that holds it, %s",
+			    p->fs[i].path, policy_fs_mount_of(p, p->fs[i].path)->path);
+	policy_fs_tidy(p);
+	return 0;
 }
 
 static int

@@ -55,15 +55,20 @@ policy_free(struct policy *p)
 	for (size_t i = 0; i < p->env_count; i++)
 		free(p->env[i]);
 	free(p->env);
+	for (size_t i = 0; i < p->fs_count; i++)
+		free(p->fs[i].path);
+	free(p->fs);
 	free(p);
 }
 
 int
 policy_builtin(struct policy **out, struct err *e)
 {
+	static char root[] = "/";
+	const struct policy_fs all = {.path = root, .mount = true, .kind = POLICY_FS_INLINE, .rights = POLICY_FS_ALL};
 	struct policy *p = policy_new();
 
-	if (p == NULL || policy_env_add(p, "*", e) != 0) {
+	if (p == NULL || policy_env_add(p, "*", e) != 0 || policy_fs_add(p, &all, e) != 0) {
 		policy_free(p);
 		return err_set(e, ERR_NOMEM, "out of memory for the built-in policy");
 	}
@@ -168,6 +173,8 @@ policy_allows(const struct policy *a, const struct policy *b)
 	for (size_t i = 0; i < b->env_count; i++)
 		if (!env_covers(a, b->env[i]))
 			return false;
+	if (!policy_fs_allows(a, b))
+		return false;
 	if (b->clock == POLICY_CLOCK_FIXED && a->clock == POLICY_CLOCK_FIXED && a->has_clock_fixed_ns &&
 	    !(b->has_clock_fixed_ns && b->clock_fixed_ns == a->clock_fixed_ns))
 		return false;

@@ -33,7 +33,13 @@
 	X(table_elements, 1, 10000000, 100000, POLICY_UNIT_COUNT, "elements of each table; a module has 16 at most")               \
 	X(args_bytes, 0, 1048576, 131072, POLICY_UNIT_BYTES, "arguments of the request, and one byte for each") \
 	X(env_bytes, 0, 1048576, 131072, POLICY_UNIT_BYTES, "environment, as NAME=value, and one byte for each") \
-	X(stdin_bytes, 0, 67108864, 16777216, POLICY_UNIT_BYTES, "standard input in the request (not when streamed)")
+	X(stdin_bytes, 0, 67108864, 16777216, POLICY_UNIT_BYTES, "standard input in the request (not when streamed)") \
+	X(files_bytes, 0, 67108864, 16777216, POLICY_UNIT_BYTES, "files in the request")                           \
+	X(fs_bytes, 0, 4294967296, 67108864, POLICY_UNIT_BYTES,                                                    \
+	    "what the guest writes to files, in blocks of 4 KiB, and names")                                       \
+	X(fs_nodes, 0, 1000000, 100000, POLICY_UNIT_COUNT, "files, directories and links, mounts included")        \
+	X(open_files, 3, 1000000, 1024, POLICY_UNIT_COUNT, "descriptors, 0 to 2 and mounts included")              \
+	X(changes_bytes, 0, 67108864, 1048576, POLICY_UNIT_BYTES, "contents of changed files in the result")
 
 enum policy_limit {
 #define X(name, min, max, def, unit, text) POLICY_LIMIT_##name,
@@ -61,6 +67,8 @@ extern const struct policy_limit_info policy_limit_info[POLICY_LIMIT_COUNT];
 #define POLICY_NAMES_MAX 1024         /* env patterns in a document */
 #define POLICY_NAME_MAX  255          /* bytes of one */
 #define POLICY_SEED_SIZE 32
+#define POLICY_PATHS_MAX 1024         /* mounts, and paths with rights of their own, in a document */
+#define POLICY_PATH_MAX  1023         /* bytes of one */
 
 /* Each from least to most. The numbers of clock and random are those of enum proto_clock and enum proto_random. */
 enum policy_clock { POLICY_CLOCK_NONE, POLICY_CLOCK_FIXED, POLICY_CLOCK_COARSE, POLICY_CLOCK_REAL };
@@ -68,12 +76,30 @@ enum policy_random { POLICY_RANDOM_NONE, POLICY_RANDOM_SEEDED, POLICY_RANDOM_REA
 enum policy_output { POLICY_OUTPUT_END, POLICY_OUTPUT_CUT }; /* what becomes of a run past output_bytes */
 enum policy_signature { POLICY_SIGNATURE_REQUIRED, POLICY_SIGNATURE_OPTIONAL };
 
+/* What a mount may hold when the run begins. */
+enum policy_fs_kind { POLICY_FS_TMP, POLICY_FS_INLINE }; /* nothing; files of the request */
+
+/* What may be done with files; the numbers are those of enum proto_fs_right. */
+enum policy_fs_right { POLICY_FS_READ = 1, POLICY_FS_WRITE = 2, POLICY_FS_CREATE = 4, POLICY_FS_DELETE = 8 };
+#define POLICY_FS_ALL 15u
+
+/* What is granted from a path on, as far as no longer path says otherwise. */
+struct policy_fs {
+	char *path;       /* absolute, as the guest knows it */
+	bool mount;       /* the guest finds it as a directory of its own */
+	enum policy_fs_kind kind;
+	uint32_t rights;  /* enum policy_fs_right, or-ed */
+	bool redundant;   /* used while tidying only */
+};
+
 /* Read its members freely; make and free it with the functions below. */
 struct policy {
 	uint64_t limits[POLICY_LIMIT_COUNT]; /* or POLICY_UNSET */
 	bool args;                           /* arguments may be given */
 	char **env;                          /* patterns: a name, or a prefix and '*'; sorted, none inside another */
 	size_t env_count;
+	struct policy_fs *fs;                /* sorted by path; none says what the next above says too */
+	size_t fs_count;
 	enum policy_clock clock;
 	bool has_clock_fixed_ns;             /* only with POLICY_CLOCK_FIXED */
 	uint64_t clock_fixed_ns;             /* nanoseconds since 1970; 0 when not stated */
@@ -108,6 +134,7 @@ void policy_free(struct policy *p);
 
 /*
  * policy_builtin - the ceiling of a brigd that was given none: arguments, any environment, real clock and randomness,
+ * a filesystem in memory at "/" for files of the request,
  * every limit up to its maximum, fuel not metered, signatures required. Returns 0 or ERR_NOMEM.
  */
 int policy_builtin(struct policy **out, struct err *e);
@@ -115,7 +142,9 @@ int policy_builtin(struct policy **out, struct err *e);
 /*
  * policy_meet - set *out to what both a and b allow: the greatest lower bound.
  *
- * Limits take the smaller number, env patterns intersect, clock, random, output and signature take the stricter. Two
+ * Limits take the smaller number, env patterns intersect, clock, random, output and signature take the stricter. At each
+ * path of the guest's, rights to files are those that both grant, and there is a mount where one has it and both grant
+ * something: of "/workspace" and "/workspace/src", "/workspace/src" is left. Two
  * different fixed clocks, or two different seeds, have nothing in common: none. Commutative, associative, idempotent;
  * the result never allows what a or b denies. Borrows both. Returns 0, or ERR_NOMEM with *out untouched.
  */
@@ -124,6 +153,22 @@ int policy_meet(const struct policy *a, const struct policy *b, struct policy **
 /* policy_equal - whether both say the same; policy_allows - whether a allows all that b allows. */
 bool policy_equal(const struct policy *a, const struct policy *b);
 bool policy_allows(const struct policy *a, const struct policy *b);
+
+/*
+ * policy_fs_at - what decides about an absolute path: the entry with the longest path that is the same or above it, by
+ * whole components; NULL when nothing is granted there. policy_fs_mount_of - the mount that holds it, or NULL.
+ */
+const struct policy_fs *policy_fs_at(const struct policy *p, const char *path);
+const struct policy_fs *policy_fs_mount_of(const struct policy *p, const char *path);
+
+/* policy_path_covers - whether `inner` is `outer` or below it. Both as policy_path_wrong wants them. */
+bool policy_path_covers(const char *outer, const char *inner);
+
+/*
+ * policy_path_wrong - in a sentence's end, why this is not the path of a mount or file: absolute, at most
+ * POLICY_PATH_MAX bytes, without "." and "..", empty components or control characters. NULL when it is one.
+ */
+const char *policy_path_wrong(const char *path);
 
 /* policy_env_allowed - whether one of the patterns covers this variable name. */
 bool policy_env_allowed(const struct policy *p, const char *name);
@@ -164,6 +209,9 @@ struct policy_ask {
 	size_t envc;
 	uint64_t env_bytes;     /* name, '=', value, and one for each */
 	uint64_t stdin_bytes;   /* inside the request; 0 when streamed */
+	const char *const *files; /* paths */
+	size_t filec;
+	uint64_t files_bytes;
 };
 
 /* What policy can withhold; the names are those in documents and in `denials` of results. */
@@ -175,7 +223,13 @@ struct policy_ask {
 	X(RANDOM, "random")                         \
 	X(ARGS_BYTES, "limits.args_bytes")          \
 	X(ENV_BYTES, "limits.env_bytes")            \
-	X(STDIN_BYTES, "limits.stdin_bytes")
+	X(STDIN_BYTES, "limits.stdin_bytes")        \
+	X(FILES_BYTES, "limits.files_bytes")        \
+	X(FS_INLINE, "fs.inline")                   \
+	X(FS_READ, "fs.read")                       \
+	X(FS_WRITE, "fs.write")                     \
+	X(FS_CREATE, "fs.create")                   \
+	X(FS_DELETE, "fs.delete")
 
 enum policy_capability {
 #define X(name, text) POLICY_CAP_##name,
@@ -190,9 +244,9 @@ const char *policy_capability_name(enum policy_capability c);
 struct policy_denial {
 	enum policy_capability capability;
 	enum policy_layer_kind layer; /* the first that withholds it */
-	char target[POLICY_NAME_MAX + 1]; /* the variable's name for env; else empty */
-	char grant[POLICY_NAME_MAX + 64]; /* JSON: what that layer's document would have to say */
-	char message[1000];           /* a sentence for people */
+	char target[POLICY_PATH_MAX + 1]; /* the variable's name for env, the path for fs; else empty */
+	char grant[POLICY_PATH_MAX + 128]; /* JSON: what that layer's document would have to say */
+	char message[2000];           /* a sentence for people */
 };
 
 /*
@@ -205,7 +259,7 @@ int policy_check_run(const struct policy_layer *layers, size_t count, const stru
     struct policy_denial *out, struct err *e);
 
 /*
- * policy_explain - which layer withholds `c` (for ENV: of the variable `target`; else NULL), as when a host call was
+ * policy_explain - which layer withholds `c` (for ENV: of the variable `target`; for FS: at that path; else NULL), as when a host call was
  * denied at run time. Returns 0 with *out filled, or ERR_NOTFOUND when no layer withholds it.
  */
 int policy_explain(const struct policy_layer *layers, size_t count, enum policy_capability c, const char *target,

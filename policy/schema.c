@@ -99,9 +99,22 @@ schema_empty_list(void)
 }
 
 static json_t *
+rights_schema(void)
+{
+	return json_pack("{s:s, s:o, s:[]}", "type", "array", "items",
+	    words_schema(policy_fs_right_words, POLICY_COUNT_OF(policy_fs_right_words)), "default");
+}
+
+static json_t *
 schema_fs(void)
 {
-	return schema_empty_list();
+	json_t *kind = words_schema(policy_fs_kind_words, POLICY_COUNT_OF(policy_fs_kind_words));
+	json_t *mount = json_pack("{s:s, s:s, s:i}", "type", "string", "pattern", "^/", "maxLength", POLICY_PATH_MAX);
+	json_t *paths = json_pack("{s:s, s:o}", "type", "object", "additionalProperties", rights_schema());
+
+	return json_pack("{s:s, s:i, s:{s:s, s:b, s:[s], s:{s:o, s:o, s:o, s:o}}}", "type", "array", "maxItems",
+	    POLICY_PATHS_MAX, "items", "type", "object", "additionalProperties", 0, "required", "mount", "properties",
+	    "mount", mount, "kind", kind, "rights", rights_schema(), "paths", paths);
 }
 
 static json_t *

@@ -71,7 +71,9 @@ reads_every_field(void **state)
 	    "\"env\":[\"LANG\",\"LC_*\"],"
 	    "\"clock\":\"fixed\",\"clock_fixed_ns\":1700000000000000000,\"random\":\"seeded\","
 	    "\"seed\":\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\",\"output\":\"end\","
-	    "\"signature\":{\"module\":\"optional\",\"source\":\"optional\"},\"fs\":[],\"tools\":[],\"net\":[],"
+	    "\"signature\":{\"module\":\"optional\",\"source\":\"optional\"},\"fs\":[{\"mount\":\"/w\","
+	    "\"kind\":\"inline\",\"rights\":[\"delete\",\"read\",\"read\"],\"paths\":{\"src\":[],\"src/a\":[],"
+	    "\"b\":[\"read\",\"delete\"]}}],\"tools\":[],\"net\":[],"
 	    "\"mode\":\"enforce\"}");
 	char *text;
 
@@ -83,7 +85,8 @@ reads_every_field(void **state)
 	assert_int_equal(p->seed[31], 0x1f);
 	text = dumped(p);
 	assert_string_equal(text, "{\"args\":true,\"clock\":\"fixed\",\"clock_fixed_ns\":1700000000000000000,"
-	    "\"env\":[\"LANG\",\"LC_*\"],\"limits\":{\"fuel\":9,\"wall_ms\":5},\"output\":\"end\",\"random\":\"seeded\","
+	    "\"env\":[\"LANG\",\"LC_*\"],\"fs\":[{\"kind\":\"inline\",\"mount\":\"/w\",\"paths\":{\"src\":[]},"
+	    "\"rights\":[\"read\",\"delete\"]}],\"limits\":{\"fuel\":9,\"wall_ms\":5},\"output\":\"end\",\"random\":\"seeded\","
 	    "\"seed\":\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\","
 	    "\"signature\":{\"module\":\"optional\",\"source\":\"optional\"},\"version\":1}");
 	free(text);
@@ -130,7 +133,25 @@ static const struct {
     {"{\"signature\":\"required\"}", "$.signature must be an object"},
     {"{\"signature\":{\"modul\":\"required\"}}", "$.signature.modul is not known; did you mean \"module\"?"},
     {"{\"signature\":{\"module\":\"none\"}}", "$.signature.module is \"none\""},
-    {"{\"fs\":[{\"mount\":\"/\"}]}", "$.fs must be an empty list: this version of brig grants no files"},
+    {"{\"fs\":{}}", "$.fs must be a list of mounts"},
+    {"{\"fs\":[\"/\"]}", "$.fs[0] must be an object"},
+    {"{\"fs\":[{}]}", "$.fs[0].mount must be a path"},
+    {"{\"fs\":[{\"mount\":\"/a\"},{\"muont\":\"/\"}]}", "$.fs[1].muont is not known; did you mean \"mount\"?"},
+    {"{\"fs\":[{\"mount\":\"a\"}]}", "$.fs[0]: \"a\" does not begin with \"/\""},
+    {"{\"fs\":[{\"mount\":\"/a/\"}]}", "ends with \"/\""},
+    {"{\"fs\":[{\"mount\":\"//\"}]}", "has an empty component"},
+    {"{\"fs\":[{\"mount\":\"/a/../b\"}]}", "has \".\" or \"..\" in it"},
+    {"{\"fs\":[{\"mount\":\"/a/.\"}]}", "has \".\" or \"..\" in it"},
+    {"{\"fs\":[{\"mount\":\"/a\\n\"}]}", "has a control character in it"},
+    {"{\"fs\":[{\"mount\":\"/a\"},{\"mount\":\"/a\"}]}", "$.fs[1]: \"/a\" is there twice"},
+    {"{\"fs\":[{\"mount\":\"/a\",\"kind\":\"dir\"}]}", "must be one of \"tmp\", \"inline\""},
+    {"{\"fs\":[{\"mount\":\"/a\",\"rights\":\"read\"}]}", "$.fs[0] must be a list of rights"},
+    {"{\"fs\":[{\"mount\":\"/a\",\"rights\":[\"execute\"]}]}", "must be one of \"read\", \"write\", \"create\", \"delete\""},
+    {"{\"fs\":[{\"mount\":\"/a\",\"paths\":[]}]}", "$.fs[0] must be an object of paths"},
+    {"{\"fs\":[{\"mount\":\"/a\",\"paths\":{\"/b\":[]}}]}", "has an empty component"},
+    {"{\"fs\":[{\"mount\":\"/a\",\"paths\":{\"..\":[]}}]}", "has \".\" or \"..\" in it"},
+    {"{\"fs\":[{\"mount\":\"/a\",\"paths\":{\"b/c\":[]}},{\"mount\":\"/a/b\",\"kind\":\"inline\"}]}",
+        "the rights of /a/b/c must be stated with the mount that holds it, /a/b"},
     {"{\"tools\":[\"x\"]}", "$.tools must be an empty list"},
     {"{\"net\":{}}", "$.net must be a list, not an object"},
     {"{\"mode\":\"learn\"}", "$.mode must be \"enforce\""},
@@ -259,6 +280,44 @@ roll(unsigned sides)
 	return (unsigned)(generator % sides);
 }
 
+static json_t *
+generated_rights(void)
+{
+	static const char *const words[] = {"read", "write", "create", "delete"};
+	json_t *rights = json_array();
+
+	for (size_t i = 0; i < COUNT_OF(words); i++)
+		if (roll(2))
+			json_array_append_new(rights, json_string(words[i]));
+	return rights;
+}
+
+/* Mounts of one kind, with rights for paths inside: those of other mounts, too, are among them. */
+static json_t *
+generated_fs(void)
+{
+	static const char *const mounts[] = {"/", "/a", "/a/b", "/a/bc", "/a/b/c", "/d"};
+	static const char *const paths[] = {"b", "b/c", "bc", "c", "a/b", "x"};
+	const char *kind = roll(2) ? "tmp" : "inline";
+	json_t *fs = json_array();
+	uint64_t taken = 0;
+
+	for (size_t i = 0; i < COUNT_OF(mounts); i++) {
+		json_t *inner = json_object();
+		unsigned n = roll(3);
+
+		if (roll(3) == 0 && taken == 0) {
+			while (n-- > 0)
+				json_object_set_new(inner, paths[roll(COUNT_OF(paths))], generated_rights());
+			taken = json_object_size(inner);
+			json_array_append_new(fs, json_pack("{s:s, s:s, s:o, s:O}", "mount", mounts[i], "kind", kind, "rights",
+			    generated_rights(), "paths", inner));
+		}
+		json_decref(inner);
+	}
+	return fs;
+}
+
 /* Documents over few values, so that equal, nested and disjoint ones all come up often. */
 static struct policy *
 generated(void)
@@ -275,9 +334,10 @@ generated(void)
 
 	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
 		if (roll(2))
-			json_object_set_new(limits, policy_limit_info[i].name, json_integer(1 + roll(4)));
+			json_object_set_new(limits, policy_limit_info[i].name, json_integer(3 + roll(4)));
 	for (unsigned i = roll(5); i > 0; i--)
 		json_array_append_new(env, json_string(names[roll(COUNT_OF(names))]));
+	json_object_set_new(json, "fs", generated_fs());
 	json_object_set_new(json, "limits", limits);
 	json_object_set_new(json, "env", env);
 	json_object_set_new(json, "args", json_boolean(roll(2)));

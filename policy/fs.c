@@ -1,0 +1,225 @@
+/* policy/fs: what a policy grants of files: mounts, and rights by path. Pure; brigd and brig. */
+
+#include "policy/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const policy_fs_kind_words[] = {"tmp", "inline"};
+const char *const policy_fs_right_words[] = {"read", "write", "create", "delete"};
+
+#define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
+
+bool
+policy_path_covers(const char *outer, const char *inner)
+{
+	size_t length = strcmp(outer, "/") == 0 ? 0 : strlen(outer);
+
+	return strncmp(outer, inner, length) == 0 && (inner[length] == '/' || inner[length] == '\0');
+}
+
+const char *
+policy_path_wrong(const char *path)
+{
+	size_t length = strlen(path);
+
+	if (path[0] != '/')
+		return "does not begin with \"/\"";
+	if (length > POLICY_PATH_MAX)
+		return "is too long";
+	if (length == 1)
+		return NULL;
+	for (const char *p = path; *p != '\0';) {
+		size_t n = strcspn(++p, "/");
+
+		if (n == 0)
+			return p[0] == '\0' ? "ends with \"/\"" : "has an empty component";
+		if (n > 255)
+			return "has a component of more than 255 bytes";
+		if ((n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
+			return "has \".\" or \"..\" in it";
+		for (size_t i = 0; i < n; i++)
+			if ((unsigned char)p[i] < 0x20 || p[i] == 0x7f)
+				return "has a control character in it";
+		p += n;
+	}
+	return NULL;
+}
+
+int
+policy_fs_add(struct policy *p, const struct policy_fs *f, struct err *e)
+{
+	struct policy_fs *larger = reallocarray(p->fs, p->fs_count + 1, sizeof(*p->fs));
+
+	if (larger == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory for a policy's files");
+	p->fs = larger;
+	p->fs[p->fs_count] = *f;
+	if ((p->fs[p->fs_count].path = strdup(f->path)) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory for a policy's files");
+	p->fs_count++;
+	return 0;
+}
+
+const struct policy_fs *
+policy_fs_at(const struct policy *p, const char *path)
+{
+	const struct policy_fs *found = NULL;
+
+	for (size_t i = 0; i < p->fs_count; i++)
+		if (policy_path_covers(p->fs[i].path, path) &&
+		    (found == NULL || strlen(p->fs[i].path) > strlen(found->path)))
+			found = &p->fs[i];
+	return found;
+}
+
+const struct policy_fs *
+policy_fs_mount_of(const struct policy *p, const char *path)
+{
+	const struct policy_fs *found = NULL;
+
+	for (size_t i = 0; i < p->fs_count; i++)
+		if (p->fs[i].mount && policy_path_covers(p->fs[i].path, path) &&
+		    (found == NULL || strlen(p->fs[i].path) > strlen(found->path)))
+			found = &p->fs[i];
+	return found;
+}
+
+static int
+by_path(const void *a, const void *b)
+{
+	return strcmp(((const struct policy_fs *)a)->path, ((const struct policy_fs *)b)->path);
+}
+
+/* Whether entry i says nothing that the one above it does not say; entries that were dropped have no path. */
+static bool
+is_redundant(const struct policy *p, size_t i)
+{
+	const struct policy_fs *above = NULL, *f = &p->fs[i];
+
+	for (size_t j = 0; j < p->fs_count; j++)
+		if (j != i && strcmp(p->fs[j].path, f->path) != 0 && policy_path_covers(p->fs[j].path, f->path) &&
+		    (above == NULL || strlen(p->fs[j].path) > strlen(above->path)))
+			above = &p->fs[j];
+	return !f->mount && above != NULL && above->rights == f->rights && above->kind == f->kind;
+}
+
+void
+policy_fs_tidy(struct policy *p)
+{
+	size_t kept = 0;
+
+	if (p->fs_count == 0)
+		return;
+	qsort(p->fs, p->fs_count, sizeof(*p->fs), by_path);
+	/* One that is redundant does not make another so that was not: what counts is what the next above says. */
+	for (size_t i = 0; i < p->fs_count; i++)
+		p->fs[i].redundant = is_redundant(p, i);
+	for (size_t i = 0; i < p->fs_count; i++) {
+		if (p->fs[i].redundant)
+			free(p->fs[i].path);
+		else
+			p->fs[kept++] = p->fs[i];
+	}
+	p->fs_count = kept;
+}
+
+/* Adds what both say at the paths of `a`, except those that were added for the other before. */
+static int
+meet_at(const struct policy *a, const struct policy *b, struct policy *m, struct err *e)
+{
+	for (size_t i = 0; i < a->fs_count; i++) {
+		const struct policy_fs *one = &a->fs[i], *two = policy_fs_at(b, one->path);
+		bool same = two != NULL && strcmp(one->path, two->path) == 0;
+		struct policy_fs f = *one;
+		bool done = false;
+
+		if (two == NULL)
+			continue;
+		for (size_t k = 0; k < m->fs_count && same; k++)
+			done |= strcmp(m->fs[k].path, one->path) == 0;
+		f.kind = MIN_OF(one->kind, two->kind);
+		f.rights = one->rights & two->rights;
+		f.mount = one->mount || (same && two->mount);
+		if (!done && policy_fs_add(m, &f, e) != 0)
+			return ERR_NOMEM;
+	}
+	return 0;
+}
+
+int
+policy_fs_meet(const struct policy *a, const struct policy *b, struct policy *m, struct err *e)
+{
+	if (meet_at(a, b, m, e) != 0 || meet_at(b, a, m, e) != 0)
+		return ERR_NOMEM;
+	policy_fs_tidy(m);
+	return 0;
+}
+
+bool
+policy_fs_allows(const struct policy *a, const struct policy *b)
+{
+	for (size_t i = 0; i < b->fs_count; i++) {
+		const struct policy_fs *f = policy_fs_at(a, b->fs[i].path);
+
+		if (f == NULL || (b->fs[i].rights & ~f->rights) != 0 || b->fs[i].kind > f->kind)
+			return false;
+	}
+	for (size_t i = 0; i < a->fs_count; i++) {
+		const struct policy_fs *f = policy_fs_at(b, a->fs[i].path);
+
+		if (f == NULL)
+			continue;
+		if ((f->rights & ~a->fs[i].rights) != 0 || f->kind > a->fs[i].kind)
+			return false;
+		if (a->fs[i].mount && !(f->mount && strcmp(f->path, a->fs[i].path) == 0))
+			return false;
+	}
+	return true;
+}
+
+/* --- JSON ----------------------------------------------------------------------------------------------------- */
+
+static json_t *
+rights_json(uint32_t rights)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < POLICY_COUNT_OF(policy_fs_right_words); i++)
+		if ((rights & 1u << i) != 0)
+			json_array_append_new(list, json_string(policy_fs_right_words[i]));
+	return list;
+}
+
+/* The path of an entry inside its mount. */
+static const char *
+inside(const struct policy_fs *mount, const char *path)
+{
+	return path + (strcmp(mount->path, "/") == 0 ? 0 : strlen(mount->path)) + 1;
+}
+
+static json_t *
+mount_json(const struct policy *p, const struct policy_fs *mount)
+{
+	json_t *paths = json_object();
+
+	for (size_t i = 0; i < p->fs_count; i++)
+		if (!p->fs[i].mount && policy_fs_mount_of(p, p->fs[i].path) == mount)
+			json_object_set_new(paths, inside(mount, p->fs[i].path), rights_json(p->fs[i].rights));
+	return json_pack("{s:s, s:s, s:o, s:o}", "mount", mount->path, "kind", policy_fs_kind_words[mount->kind], "rights",
+	    rights_json(mount->rights), "paths", paths);
+}
+
+json_t *
+policy_fs_json(const struct policy *p)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < p->fs_count; i++) {
+		if (p->fs[i].mount && json_array_append_new(list, mount_json(p, &p->fs[i])) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
