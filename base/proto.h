@@ -234,7 +234,7 @@ struct proto_output {
 	uint32_t reserved;
 };
 
-#define PROTO_TARGET_MAX 512 /* bytes of a denial's target */
+#define PROTO_TARGET_MAX PROTO_PATH_MAX /* bytes of a denial's target */
 
 /* A host call that policy withheld; sent once per distinct (call, capability, target), those with a target at most 64. */
 struct proto_denial {

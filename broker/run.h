@@ -11,6 +11,7 @@
 
 #include "broker/broker.h"
 #include "broker/records.h"
+#include "broker/run_changes.h"
 #include "broker/run_request.h"
 #include "broker/run_result.h"
 #include "broker/turns.h"
@@ -20,6 +21,7 @@
  * decides, has the intent recorded and the artifact found; run_job.c gives it a worker and listens to it; run_outcome.c
  * settles how it ended, has that recorded, and answers. broker/runs.h has the states.
  */
+#define RUN_LAYERS_MAX 5
 #define RUN_ID_BYTES 16
 #define RUN_ID_TEXT  (4 + 2 * RUN_ID_BYTES + 1) /* "run-", hex, NUL */
 #define RUNS_BUCKETS 1024
@@ -53,6 +55,8 @@ struct run {
 	struct policy *policy;       /* effective */
 	struct digest policy_digest;
 	struct policy_denial no_clock, no_random; /* what to say if the guest asks for what it has not been granted */
+	struct policy_layer layers[RUN_LAYERS_MAX]; /* for the same; policies owned; none when it has no files */
+	size_t layer_count;
 	struct modules_wait *module_wait;
 	struct artifact_wait *artifact_wait;
 	bool intent_recorded;
@@ -78,6 +82,7 @@ struct run {
 	struct proto_result claimed;
 	char *trap_text;
 	json_t *frames, *denials;
+	struct run_changes changes;
 	struct proto_exited observed;
 
 	bool cancelled;

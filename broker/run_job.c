@@ -11,8 +11,10 @@
 #include "runtime/wasi/table.h"
 
 #define JOB_QUEUE_MAX   (16 * 1024 * 1024)        /* bytes of input that may wait for a worker */
-#define DENIALS_MAX     64
+#define DENIALS_MAX     128
 #define BACKLOG_PAUSE   (1024 * 1024)             /* a client this far behind makes its guest wait */
+#define NODE_COST       256                       /* of a file, without what it holds */
+#define FD_COST         128                       /* of a descriptor, while the table grows */
 #define FIXED_OVERHEAD  (64 * 1024 * 1024)        /* RLIMIT_DATA beyond what the guest may have */
 #define BACKSTOP_MS     2000                      /* past the deadline by so much, the zygote itself is at fault */
 #define CLOSED_MS       1000                      /* a worker that has closed its socket is gone long before */
@@ -55,10 +57,48 @@ job_output(struct run *run, const struct imsg *m, struct err *e)
 	return 0;
 }
 
+/* What a capability of the filesystem is in policies, or FS_INLINE for one that is none. */
+static enum policy_capability
+fs_capability(uint32_t capability)
+{
+	static const struct {
+		uint32_t wasi;
+		enum policy_capability policy;
+	} list[] = {
+	    {WASI_CAP_FS_READ, POLICY_CAP_FS_READ},
+	    {WASI_CAP_FS_WRITE, POLICY_CAP_FS_WRITE},
+	    {WASI_CAP_FS_CREATE, POLICY_CAP_FS_CREATE},
+	    {WASI_CAP_FS_DELETE, POLICY_CAP_FS_DELETE},
+	};
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		if (list[i].wasi == capability)
+			return list[i].policy;
+	return POLICY_CAP_FS_INLINE;
+}
+
+/* Why something by path is withheld, if it is: the worker names the path. */
+static bool
+explain_path(const struct run *run, uint32_t capability, const uint8_t *target, size_t length,
+    struct policy_denial *why)
+{
+	char path[PROTO_TARGET_MAX + 1];
+
+	if (fs_capability(capability) == POLICY_CAP_FS_INLINE || length == 0 || length >= sizeof(path) ||
+	    utf8_prefix((const char *)target, length, length) != length)
+		return false;
+	memcpy(path, target, length);
+	path[length] = '\0';
+	return path[0] == '/' &&
+	    policy_explain(run->layers, run->layer_count, fs_capability(capability), path, why, NULL) == 0;
+}
+
 static int
 job_denial(struct run *run, const struct imsg *m, struct err *e)
 {
-	const struct policy_denial *why;
+	size_t length = m->hdr.length - sizeof(struct proto_denial);
+	struct policy_denial at_path = {.message = ""};
+	const struct policy_denial *why = &at_path;
 	struct proto_denial d;
 
 	if (m->hdr.length < sizeof(d))
@@ -67,11 +107,36 @@ job_denial(struct run *run, const struct imsg *m, struct err *e)
 	if (run_call_name(d.call) == NULL || json_array_size(run->denials) >= DENIALS_MAX)
 		return err_set(e, ERR_PROTOCOL, "a denial of call %u, after %zu others", d.call,
 		    json_array_size(run->denials));
-	why = d.capability == WASI_CAP_CLOCK ? &run->no_clock : d.capability == WASI_CAP_RANDOM ? &run->no_random : NULL;
-	if (why == NULL || why->message[0] == '\0')
+	if (d.capability == WASI_CAP_CLOCK)
+		why = &run->no_clock;
+	else if (d.capability == WASI_CAP_RANDOM)
+		why = &run->no_random;
+	else
+		(void)explain_path(run, d.capability, m->payload + sizeof(d), length, &at_path);
+	if (why->message[0] == '\0')
 		return err_set(e, ERR_PROTOCOL, "a denial of capability %u, which is granted", d.capability);
 	json_array_append_new(run->denials, denial_json(why, run_call_name(d.call), d.count));
 	return 0;
+}
+
+static int
+job_change(struct run *run, const struct imsg *m, struct err *e)
+{
+	return run_changes_one(&run->changes, run->policy, m->payload, m->hdr.length, e);
+}
+
+static int
+job_content(struct run *run, const struct imsg *m, struct err *e)
+{
+	return run_changes_content(&run->changes, m->payload, m->hdr.length, e);
+}
+
+static int
+job_changes(struct run *run, const struct imsg *m, struct err *e)
+{
+	if (run->policy->fs_count == 0)
+		return err_set(e, ERR_PROTOCOL, "changes to files without files");
+	return run_changes_end(&run->changes, m->payload, m->hdr.length, e);
 }
 
 /* Whether a worker could have used what it says: what it claims is put on record and sent to the client. */
@@ -145,6 +210,9 @@ static const struct {
 } job_messages[] = {
     {PROTO_OUTPUT, job_output},
     {PROTO_DENIAL, job_denial},
+    {PROTO_CHANGE, job_change},
+    {PROTO_CONTENT, job_content},
+    {PROTO_CHANGES, job_changes},
     {PROTO_RESULT, job_result},
     {PROTO_FAILED, job_failed},
 };
@@ -247,6 +315,7 @@ run_again(struct run *run)
 	const struct module_source *m = &run->request.module;
 
 	run->recompiled = true;
+	run_changes_clear(&run->changes);
 	run->has_result = false;
 	run->claimed = (struct proto_result){0};
 	run->t_started = run->t_ended = 0;
@@ -297,6 +366,45 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	runs_schedule(r);
 }
 
+/* Appends the mounts to the blob. A mount's rules are all that policy says of paths below, other mounts included. */
+static int
+append_mounts(struct run *run, struct proto_job *job, struct err *e)
+{
+	const struct policy *p = run->policy;
+	struct run_request *q = &run->request;
+	struct evbuffer *mounts = evbuffer_new();
+	int rc = 0;
+
+	if (mounts == NULL)
+		return err_set(e, ERR_NOMEM, "a run's mounts");
+	for (size_t i = 0; i < p->fs_count; i++) {
+		struct proto_mount m = {.rights = p->fs[i].rights, .path_length = (uint32_t)strlen(p->fs[i].path)};
+		size_t skip = m.path_length == 1 ? 1 : m.path_length + 1;
+
+		if (!p->fs[i].mount)
+			continue;
+		for (size_t k = 0; k < p->fs_count; k++)
+			m.rule_count += k != i && policy_path_covers(p->fs[i].path, p->fs[k].path);
+		rc |= evbuffer_add(mounts, &m, sizeof(m)) | evbuffer_add(mounts, p->fs[i].path, m.path_length);
+		for (size_t k = 0; k < p->fs_count; k++) {
+			const char *path = p->fs[k].path + skip;
+			struct proto_rule r = {.rights = p->fs[k].rights};
+
+			if (k == i || !policy_path_covers(p->fs[i].path, p->fs[k].path))
+				continue;
+			r.path_length = (uint32_t)strlen(path);
+			rc |= evbuffer_add(mounts, &r, sizeof(r)) | evbuffer_add(mounts, path, r.path_length);
+		}
+		job->mountc++;
+	}
+	job->mounts_bytes = evbuffer_get_length(mounts);
+	q->blob_length = q->args_length + q->env_length + q->stdin_length + q->files_length; /* they may be there already */
+	if (rc == 0)
+		rc = run_request_append(q, evbuffer_pullup(mounts, -1), job->mounts_bytes, e);
+	evbuffer_free(mounts);
+	return rc;
+}
+
 static int
 send_job(struct run *run, struct err *e)
 {
@@ -322,11 +430,19 @@ send_job(struct run *run, struct err *e)
 	    .args_bytes = q->args_length,
 	    .env_bytes = q->env_length,
 	    .stdin_bytes = q->stdin_length,
+	    .files_bytes = q->files_length,
+	    .filec = (uint32_t)q->ask.filec,
+	    .fs_bytes = limits[POLICY_LIMIT_fs_bytes],
+	    .fs_nodes = limits[POLICY_LIMIT_fs_nodes],
+	    .open_files = (uint32_t)limits[POLICY_LIMIT_open_files],
+	    .changes_bytes = limits[POLICY_LIMIT_changes_bytes],
 	};
 	int fds[2] = {run->artifact->fd, -1};
 	size_t length = sizeof(job);
 	int nfds = 1, rc;
 
+	if ((rc = append_mounts(run, &job, e)) != 0)
+		return rc;
 	memcpy(job.seed, run->policy->seed, sizeof(job.seed));
 	if (q->blob_length > sizeof(message) - sizeof(job)) {
 		job.flags |= PROTO_JOB_BLOB_FD;
@@ -344,6 +460,20 @@ send_job(struct run *run, struct err *e)
 	return rc;
 }
 
+/* What a run's worker may have as memory of its own (RLIMIT_DATA). */
+static uint64_t
+data_bytes(const struct run *run)
+{
+	const uint64_t *limits = run->policy->limits;
+	uint64_t files = 0;
+
+	if (run->policy->fs_count > 0)
+		files = limits[POLICY_LIMIT_fs_bytes] + limits[POLICY_LIMIT_fs_bytes] / 16 +
+		    NODE_COST * limits[POLICY_LIMIT_fs_nodes];
+	return limits[POLICY_LIMIT_memory_bytes] + 16 * limits[POLICY_LIMIT_table_elements] + files +
+	    FD_COST * limits[POLICY_LIMIT_open_files] + run->request.blob_length + FIXED_OVERHEAD;
+}
+
 /* Gives the run a worker. Returns 0, or an error with nothing started. */
 static int
 run_launch(struct run *run, struct err *e)
@@ -356,8 +486,7 @@ run_launch(struct run *run, struct err *e)
 	struct proto_run start = {
 	    .wall_ms = limits[POLICY_LIMIT_wall_ms],
 	    .cpu_ms = limits[POLICY_LIMIT_cpu_ms],
-	    .data_bytes = limits[POLICY_LIMIT_memory_bytes] + 16 * limits[POLICY_LIMIT_table_elements] +
-	        run->request.blob_length + FIXED_OVERHEAD,
+	    .data_bytes = data_bytes(run),
 	};
 	int sv[2], rc;
 

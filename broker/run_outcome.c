@@ -142,6 +142,8 @@ run_record_outcome(struct run *run)
 	f.err = stream_facts(run, 1, run->claimed.stderr_bytes);
 	f.streamed = run->request.stream_output;
 	f.denials = run->denials;
+	if (f.status == RUN_exited || f.status == RUN_trapped)
+		f.changes = run_changes_json(&run->changes, &f.changes_omitted);
 	f.queue_us = run->t_started != 0 ? run->t_started - run->t_queued : 0;
 	f.wall_us = run->t_started != 0 ? run->t_ended - run->t_started : 0;
 	f.compile_us = run->compile_us;
@@ -194,12 +196,14 @@ run_finish(struct run *run)
 {
 	struct runs *r = run->runs;
 	const struct config *c = r->broker->config;
+	size_t changes = run->changes.bytes;
 
 	r->broker->counts.runs++;
 	run_answer_all(run);
 	run_leave(run);
 	run->state = ENDED;
-	run->result_bytes = sizeof(*run) + 2048 + (size_t)(run->received[0] + run->received[1]);
+	run->result_bytes = sizeof(*run) + 2048 + (size_t)(run->received[0] + run->received[1]) +
+	    changes;
 	if (run->failed && run->t_started == 0) { /* nothing ran: the same key may try again */
 		free(run->request.key);
 		run->request.key = NULL;

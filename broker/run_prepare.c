@@ -1,6 +1,7 @@
 /* broker/run_prepare: from a request to a run that may start: signature, policy, intent on record, artifact. brigd. */
 
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -8,8 +9,6 @@
 #include "base/utf8.h"
 #include "broker/denial.h"
 #include "broker/run.h"
-
-#define LAYERS_MAX      5
 
 /* --- verifying and deciding --------------------------------------------------------------------------------------- */
 
@@ -34,7 +33,7 @@ run_end_early(struct run *run, enum rpc_error error, const struct err *why)
 
 /* The layers that narrow this run. Returns how many. */
 static size_t
-collect_layers(const struct run *run, struct policy_layer layers[LAYERS_MAX])
+collect_layers(const struct run *run, struct policy_layer layers[RUN_LAYERS_MAX])
 {
 	const struct keyring_key *key = run->verdict.key, *second = run->verdict.second;
 	const struct broker *b = run->runs->broker;
@@ -92,6 +91,38 @@ run_deny(struct run *run, int code, const struct policy_denial *denial, const st
 	run_end_early(run, error, why);
 }
 
+/* Keeps copies of the layers: what is withheld at which path is known only when the guest asks. */
+static int
+keep_layers(struct run *run, const struct policy_layer *layers, size_t count, struct err *e)
+{
+	struct policy *copy;
+
+	for (size_t i = 0; i < count && run->policy->fs_count > 0; i++) {
+		if (layers[i].policy == NULL)
+			continue;
+		if (policy_meet(layers[i].policy, layers[i].policy, &copy, e) != 0)
+			return ERR_NOMEM;
+		run->layers[run->layer_count++] = (struct policy_layer){layers[i].kind, copy};
+	}
+	return 0;
+}
+
+/* Whether the worker can be given all that policy grants. */
+static int
+check_mounts(const struct run *run, struct policy_denial *denial, struct err *e)
+{
+	size_t mounts = 0;
+
+	for (size_t i = 0; i < run->policy->fs_count; i++)
+		mounts += run->policy->fs[i].mount;
+	if (mounts <= PROTO_MOUNTS_MAX)
+		return 0;
+	*denial = (struct policy_denial){.capability = POLICY_CAP_FS_INLINE, .layer = POLICY_LAYER_REQUEST};
+	snprintf(denial->message, sizeof(denial->message), "the policy has %zu mounts, and a run can have %d", mounts,
+	    PROTO_MOUNTS_MAX);
+	return err_set(e, ERR_LIMIT, "%s", denial->message);
+}
+
 /* Why clocks or randomness are withheld, to be told if the guest asks for them. */
 static void
 explain_later(struct run *run, const struct policy_layer *layers, size_t count)
@@ -104,7 +135,7 @@ explain_later(struct run *run, const struct policy_layer *layers, size_t count)
 static int
 run_decide(struct run *run)
 {
-	struct policy_layer layers[LAYERS_MAX];
+	struct policy_layer layers[RUN_LAYERS_MAX];
 	struct policy_denial denial = {0};
 	struct err e = {0};
 	size_t count;
@@ -118,6 +149,7 @@ run_decide(struct run *run)
 	run->request.ask.module_signed = run->verdict.kind != SIGNATURE_NONE;
 	if ((rc = policy_check_run(layers, count, &run->request.ask, &denial, &e)) != 0 ||
 	    (rc = policy_effective(layers, count, &run->policy, &e)) != 0 ||
+	    (rc = check_mounts(run, &denial, &e)) != 0 || (rc = keep_layers(run, layers, count, &e)) != 0 ||
 	    (rc = policy_digest(run->policy, &run->policy_digest, &e)) != 0) {
 		run_deny(run, rc, &denial, &e);
 		return -1;

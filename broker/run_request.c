@@ -2,6 +2,7 @@
 
 #include "broker/run_request.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "base/base64.h"
 #include "base/memfd.h"
 #include "base/nearest.h"
+#include "base/proto.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -310,6 +312,83 @@ parse_stdin(const json_t *input, struct growing *g, struct run_request *r, struc
 }
 
 static int
+by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Whether one of the files would have to be a directory for another one. */
+static int
+check_nesting(struct run_request *r, struct rpc_failure *f)
+{
+	qsort(r->file_paths, r->ask.filec, sizeof(char *), by_text);
+	for (size_t i = 0; i < r->ask.filec; i++) {
+		char above[POLICY_PATH_MAX + 1], *key = above, *slash;
+
+		snprintf(above, sizeof(above), "%s", r->file_paths[i]);
+		while ((slash = strrchr(above, '/')) != NULL && slash != above) {
+			*slash = '\0';
+			if (bsearch(&key, r->file_paths, r->ask.filec, sizeof(char *), by_text) != NULL)
+				return rpc_fail(f, RPC_invalid_params, "files: %.200s is a file, so that nothing can be inside it",
+				    above);
+		}
+	}
+	return 0;
+}
+
+/* One file: its head, its path, its bytes. */
+static int
+append_file(struct growing *g, const char *path, const json_t *content, struct run_request *r, struct rpc_failure *f)
+{
+	const char *wrong = policy_path_wrong(path);
+	struct proto_file head = {.path_length = (uint32_t)strlen(path)};
+	uint8_t *data;
+	size_t length;
+	int rc;
+
+	if (wrong == NULL && path[1] == '\0')
+		wrong = "is a directory";
+	if (wrong != NULL)
+		return rpc_fail(f, RPC_invalid_params, "files: \"%.200s\" %s", path, wrong);
+	if (bytes_parse(content, "a file of files", &data, &length, f) != 0)
+		return -1;
+	head.size = length;
+	rc = append(g, &head, sizeof(head), f);
+	if (rc == 0)
+		rc = append(g, path, head.path_length, f);
+	if (rc == 0)
+		rc = append(g, data, length, f);
+	free(data);
+	r->ask.files_bytes += length;
+	return rc;
+}
+
+static int
+parse_files(const json_t *files, struct growing *g, struct run_request *r, struct rpc_failure *f)
+{
+	size_t before = g->length;
+	const char *path;
+	json_t *content;
+
+	if (files == NULL)
+		return 0;
+	if (!json_is_object(files) || json_object_size(files) > RUN_ARGS_MAX)
+		return rpc_fail(f, RPC_invalid_params, "files must be an object of at most %d paths and contents", RUN_ARGS_MAX);
+	if (json_object_size(files) > 0 && (r->file_paths = calloc(json_object_size(files), sizeof(char *))) == NULL)
+		return rpc_fail(f, RPC_internal_error, "out of memory");
+	json_object_foreach((json_t *)(uintptr_t)files, path, content) {
+		if (append_file(g, path, content, r, f) != 0)
+			return -1;
+		if ((r->file_paths[r->ask.filec] = strdup(path)) == NULL)
+			return rpc_fail(f, RPC_internal_error, "out of memory");
+		r->ask.filec++;
+	}
+	r->ask.files = (const char *const *)r->file_paths;
+	r->files_length = g->length - before;
+	return check_nesting(r, f);
+}
+
+static int
 parse_rest(const json_t *params, struct run_request *r, struct rpc_failure *f)
 {
 	const json_t *policy = json_object_get(params, "policy");
@@ -334,7 +413,7 @@ int
 run_request_parse(const json_t *params, int *fds, int nfds, size_t module_max, struct run_request *out,
     struct rpc_failure *f)
 {
-	static const char *const names[] = {"module", "name", "args", "env", "stdin", "policy", "stream", "key"};
+	static const char *const names[] = {"module", "name", "args", "env", "stdin", "files", "policy", "stream", "key"};
 	struct run_request r = {.module = {.fd = -1}};
 	struct growing g = {NULL, 0, 0};
 	int rc = -1;
@@ -347,7 +426,8 @@ run_request_parse(const json_t *params, int *fds, int nfds, size_t module_max, s
 		return rpc_fail(f, RPC_invalid_params, "run needs a \"module\"");
 	if (parse_args(json_object_get(params, "name"), json_object_get(params, "args"), &g, &r, f) != 0 ||
 	    parse_env(json_object_get(params, "env"), &g, &r, f) != 0 ||
-	    parse_stdin(json_object_get(params, "stdin"), &g, &r, f) != 0 || parse_rest(params, &r, f) != 0)
+	    parse_stdin(json_object_get(params, "stdin"), &g, &r, f) != 0 ||
+	    parse_files(json_object_get(params, "files"), &g, &r, f) != 0 || parse_rest(params, &r, f) != 0)
 		goto out;
 	rc = module_source_parse(json_object_get(params, "module"), fds, nfds, module_max, &r.module, f);
 out:
@@ -378,6 +458,21 @@ run_request_fingerprint(struct run_request *r, const json_t *params)
 	r->fingerprint = digest_of(parts, sizeof(parts));
 }
 
+int
+run_request_append(struct run_request *r, const void *data, size_t length, struct err *e)
+{
+	uint8_t *larger;
+
+	if (length == 0)
+		return 0;
+	if ((larger = realloc(r->blob, r->blob_length + length)) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory: %zu bytes", r->blob_length + length);
+	memcpy(larger + r->blob_length, data, length);
+	r->blob = larger;
+	r->blob_length += length;
+	return 0;
+}
+
 void
 run_request_shed(struct run_request *r)
 {
@@ -386,6 +481,10 @@ run_request_shed(struct run_request *r)
 		free(r->env_names[i]);
 	free(r->env_names);
 	r->env_names = NULL;
+	for (size_t i = 0; i < r->ask.filec; i++)
+		free(r->file_paths[i]);
+	free(r->file_paths);
+	r->file_paths = NULL;
 	r->ask = (struct policy_ask){0};
 	free(r->blob);
 	r->blob = NULL;

@@ -29,11 +29,12 @@ struct module_source {
 /* What a client asks to be run. Owns everything in it. */
 struct run_request {
 	struct module_source module;
-	uint8_t *blob;          /* arguments, environment, stdin: as behind struct proto_job */
+	uint8_t *blob;          /* arguments, environment, stdin, files: as behind struct proto_job */
 	size_t blob_length;
 	uint32_t argc, envc;    /* argc counts the program's name */
-	uint64_t args_length, env_length, stdin_length; /* in the blob */
+	uint64_t args_length, env_length, stdin_length, files_length; /* in the blob */
 	char **env_names;       /* for policy_ask */
+	char **file_paths;      /* likewise */
 	struct policy_ask ask;  /* all but module_signed */
 	struct policy *policy;  /* the request's own; NULL for none */
 	struct digest input;    /* SHA-256 of the blob: what the run was given */
@@ -66,6 +67,9 @@ void run_request_clear(struct run_request *r);
 
 /* run_request_fingerprint - set r->fingerprint, so that a key used again for something else is noticed. */
 void run_request_fingerprint(struct run_request *r, const json_t *params);
+
+/* run_request_append - put what only brigd knows behind the blob. Returns 0 or ERR_NOMEM. */
+int run_request_append(struct run_request *r, const void *data, size_t length, struct err *e);
 
 /* run_request_shed - free all but the key and the flags: what an ended run is still asked for. */
 void run_request_shed(struct run_request *r);

@@ -307,6 +307,10 @@ run_result_json(const struct run_facts *f)
 		bad |= json_object_set_new(result, "limit", json_string(run_limit_name(f->limit)));
 	if (!bad && f->status == RUN_failed)
 		bad |= json_object_set_new(result, "failure", json_string(run_failure_name(f->failure)));
+	if (!bad && f->changes != NULL)
+		bad |= json_object_set(result, "changes", (json_t *)(uintptr_t)f->changes);
+	if (!bad && f->changes_omitted > 0)
+		bad |= json_object_set_new(result, "changes_omitted", number(f->changes_omitted));
 	if (!bad && f->incomplete)
 		bad |= json_object_set_new(result, "incomplete", json_true());
 	if (!bad && f->reason[0] != '\0')

@@ -57,6 +57,8 @@ struct run_facts {
 	struct run_stream out, err;
 	bool streamed;
 	const json_t *denials;    /* array */
+	const json_t *changes;    /* array; NULL when the worker did not tell */
+	uint64_t changes_omitted;
 	json_t *usage;            /* run_usage_json of these facts, once made */
 	uint64_t queue_us, compile_us, wall_us;
 	enum run_start start;

@@ -196,6 +196,9 @@ run_shed(struct run *run)
 	run_request_shed(&run->request);
 	policy_free(run->policy);
 	run->policy = NULL;
+	while (run->layer_count > 0)
+		policy_free((struct policy *)(uintptr_t)run->layers[--run->layer_count].policy);
+	run_changes_clear(&run->changes);
 	free(run->trap_text);
 	run->trap_text = NULL;
 	json_decref(run->frames);

@@ -132,6 +132,19 @@ original_at(const struct wasi_fs *fs, const struct wasi_mount *mount, const char
 	return NULL;
 }
 
+/* Whether the path in hand is that of another mount, behind which the guest does not see what is there. */
+static bool
+is_mount(const struct report *r)
+{
+	for (uint32_t i = 0; i < r->fs->mount_count; i++) {
+		const struct wasi_mount *m = &r->fs->mounts[i];
+
+		if (m->length == r->path.length && memcmp(m->path, r->path.text + r->path.start, m->length) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Sends what became of one name that is there. */
 static enum wasi_stream_status
 report_entry(struct report *r, const struct wasi_mount *m, const struct wasi_node *dir, const struct wasi_entry *e)
@@ -140,6 +153,10 @@ report_entry(struct report *r, const struct wasi_mount *m, const struct wasi_nod
 	const struct wasi_original *o;
 
 	wasi_fs_path(r->fs, dir, e->name, e->length, &r->path);
+	if (r->fs->mount_count > 1 && is_mount(r)) {
+		r->path.start = 0; /* nor is it looked into */
+		return WASI_STREAM_OK;
+	}
 	o = r->path.start == 0 ? NULL : original_at(r->fs, m, r->path.text + r->path.start + top, r->path.length - top);
 	if (o == NULL)
 		return send_change(r, PROTO_CHANGE_CREATED, e->node);

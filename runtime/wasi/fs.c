@@ -537,10 +537,8 @@ need_rename(struct wasi_fs *fs, const struct wasi_place *from, const struct wasi
 		error = need(fs, to, WASI_FS_CREATE | (to->node != NULL ? WASI_FS_DELETE : 0u));
 	if (error == WASI_ESUCCESS)
 		error = need_no_more(fs, from, to);
-	if (error == WASI_ESUCCESS && from->node->kind == WASI_NODE_DIR && has_rules(fs, from))
-		error = refuse(fs, from, WASI_FS_DELETE);
-	if (error == WASI_ESUCCESS && from->node->kind == WASI_NODE_DIR && has_rules(fs, to))
-		error = refuse(fs, to, WASI_FS_CREATE);
+	if (error == WASI_ESUCCESS && from->node->kind == WASI_NODE_DIR && (has_rules(fs, from) || has_rules(fs, to)))
+		error = WASI_ENOTCAPABLE;
 	return error;
 }
 

@@ -87,8 +87,8 @@ uint32_t wasi_fs_rights(const struct wasi_fs *fs, const struct wasi_node *dir);
  * would be possible but is not granted it is ENOTCAPABLE, and fs->refused says what was missing. Nothing has then
  * changed; nor has it on any other error.
  *
- * A name never moves to where policy grants more, neither by rename nor by link; a directory that has rules inside does
- * not move at all.
+ * A name never moves to where policy grants more, neither by rename nor by link. A directory does not move when rules
+ * are about it or what is inside, nor to where they would be: ENOTCAPABLE, without anything missing.
  */
 
 enum wasi_open_flag {

@@ -31,7 +31,7 @@ struct wasi_refusal {
 	enum wasi_capability capability;
 	uint64_t count;
 	size_t length;
-	char target[PROTO_TARGET_MAX]; /* the guest's path, its end when it is longer */
+	char target[PROTO_TARGET_MAX]; /* the guest's path */
 };
 
 #define WASI_REFUSALS_MAX 64 /* different ones that are kept; the others are counted in the last */

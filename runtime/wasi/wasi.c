@@ -138,14 +138,14 @@ wasi_checked(struct wasi *w, enum wasi_call call, enum wasi_errno error)
 {
 	const struct wasi_path *path = &w->fs.refused_path;
 	struct wasi_refusal r;
-	size_t cut;
 
 	if (error != WASI_ENOTCAPABLE || w->fs.refused == 0)
 		return error;
-	cut = path->length > sizeof(r.target) ? path->length - sizeof(r.target) : 0;
-	r = (struct wasi_refusal){.call = call, .capability = capability_of(w->fs.refused), .length = path->length - cut};
-	memcpy(r.target, path->text + path->start + cut, r.length);
-	note_refusal(w, &r);
+	if (path->start > 0) { /* else it is longer than any path, and nobody could say what it is about */
+		r = (struct wasi_refusal){.call = call, .capability = capability_of(w->fs.refused), .length = path->length};
+		memcpy(r.target, path->text + path->start, r.length);
+		note_refusal(w, &r);
+	}
 	w->fs.refused = 0;
 	return error;
 }
