@@ -236,7 +236,7 @@ struct proto_output {
 
 #define PROTO_TARGET_MAX PROTO_PATH_MAX /* bytes of a denial's target */
 
-/* A host call that policy withheld; sent once per distinct (call, capability, target), those with a target at most 64. */
+/* A host call that policy withheld; sent once per distinct (call, capability, target), at most 64 a run. */
 struct proto_denial {
 	uint32_t call;       /* index in the WASI table + 1 */
 	uint32_t capability; /* enum wasi_capability */

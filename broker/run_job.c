@@ -11,7 +11,7 @@
 #include "runtime/wasi/table.h"
 
 #define JOB_QUEUE_MAX   (16 * 1024 * 1024)        /* bytes of input that may wait for a worker */
-#define DENIALS_MAX     128
+#define DENIALS_MAX     64
 #define BACKLOG_PAUSE   (1024 * 1024)             /* a client this far behind makes its guest wait */
 #define NODE_COST       256                       /* of a file, without what it holds */
 #define FD_COST         128                       /* of a descriptor, while the table grows */

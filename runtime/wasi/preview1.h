@@ -34,7 +34,7 @@ struct wasi_refusal {
 	char target[PROTO_TARGET_MAX]; /* the guest's path */
 };
 
-#define WASI_REFUSALS_MAX 64 /* different ones that are kept; the others are counted in the last */
+#define WASI_REFUSALS_MAX 56 /* different ones that are kept; the others are counted in the last */
 
 struct wasi {
 	/* Written by the signal handler. */

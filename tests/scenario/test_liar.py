@@ -14,7 +14,8 @@ import wasm
 SEED = int(os.environ.get("BRIG_LIES_SEED", "20261121"))
 
 READY, FAILED, RUN, RUN_EXITED, JOB, OUTPUT, DENIAL, RESULT, COMPILED, LOG_DONE = 10, 11, 12, 14, 20, 22, 23, 24, 31, 51
-TYPES = (1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 30, 31, 40, 41, 42, 43, 44, 45, 46, 47, 50, 51, 52)
+CHANGE, CONTENT, CHANGES = 25, 26, 27
+TYPES = (1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 26, 27, 30, 31, 40, 41, 42, 43, 44, 45, 46, 47, 50, 51, 52)
 U32, U64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 CALLS = 46
 
@@ -30,11 +31,14 @@ FIELDS = {
     "exited": [("wait_status", "i"), ("killed", "I"), ("phase", "I"), ("call", "I"), ("user_us", "Q"),
                ("system_us", "Q"), ("wall_us", "Q"), ("minor_faults", "Q")],
     "compiled": [("size", "Q"), ("compile_us", "Q")],
+    "change": [("change", "I"), ("kind", "I"), ("size", "Q"), ("has_content", "I"), ("path_length", "I"),
+               ("target_length", "I"), ("reserved", "I")],
+    "changes": [("omitted", "Q")],
 }
 
 
-def pack(kind, **values):
-    fields = FIELDS[kind]
+def pack(structure, **values):
+    fields = FIELDS[structure]
     return struct.pack("<" + "".join(f for _, f in fields), *[values.get(name, 0) for name, _ in fields])
 
 
@@ -60,6 +64,10 @@ def result(**values):
 
 def output(text, stream=1):
     return pack("output", stream=stream) + text
+
+
+def change(path=b"/w/f", target=b"", **values):
+    return pack("change", **dict({"path_length": len(path), "target_length": len(target)}, **values)) + path + target
 
 
 GOOD = say(RESULT, result())
@@ -147,6 +155,48 @@ class Workers(Liar):
         "sum of calls that wraps": ([say(RESULT, result(call7=2**63, call8=2**63))], "more host calls"),
         "less output than it sent": ([say(OUTPUT, output(b"1234")), say(RESULT, result())], "less output"),
     }
+    # In a run that has a mount at /w and may send 10 bytes of changed files.
+    CHANGE_BREACHES = {
+        "short change": ([say(CHANGE, change()[:31])], "change of 31 bytes"),
+        "longer path than there is": ([say(CHANGE, change(path_length=5))], "path of 5 bytes in 4"),
+        "shorter path": ([say(CHANGE, change(path_length=3))], "path of 3 bytes in 4"),
+        "lengths that wrap": ([say(CHANGE, change(path_length=U32, target_length=5))], "a path of"),
+        "no path": ([say(CHANGE, change(b""))], "path of 0 bytes"),
+        "path of 4,096 bytes": ([say(CHANGE, change(b"/w/" + b"a" * 4093))], "path of 4096 bytes"),
+        "path outside of the mount": ([say(CHANGE, change(b"/x/f"))], "where there can be none"),
+        "path of the mount itself": ([say(CHANGE, change(b"/w"))], "where there can be none"),
+        "path beside the mount": ([say(CHANGE, change(b"/ww"))], "where there can be none"),
+        "relative path": ([say(CHANGE, change(b"w/f"))], "where there can be none"),
+        "NUL in a path": ([say(CHANGE, change(b"/w/a\0b"))], "where there can be none"),
+        "path that is not UTF-8": ([say(CHANGE, change(b"/w/\xff"))], "where there can be none"),
+        "target that is not UTF-8": ([say(CHANGE, change(b"/w/l", b"\xff", kind=2))], "where there can be none"),
+        "change of no kind": ([say(CHANGE, change(kind=3))], "change 0 of kind 3"),
+        "kind of no change": ([say(CHANGE, change(change=3))], "change 3 of kind 0"),
+        "target of a file": ([say(CHANGE, change(b"/w/f", b"t"))], "target of 1 bytes"),
+        "link without target": ([say(CHANGE, change(kind=2))], "target of 0 bytes"),
+        "size of a directory": ([say(CHANGE, change(kind=1, size=1))], "contents of what has none"),
+        "content of what was deleted": ([say(CHANGE, change(change=2, has_content=1))], "contents of what has none"),
+        "file of 2^64-1 bytes": ([say(CHANGE, change(size=U64))], "more content than the limit"),
+        "content beyond the limit": ([say(CHANGE, change(size=11, has_content=1))], "more content than the limit"),
+        "content of nothing": ([say(CONTENT, b"x")], "nobody waits for"),
+        "content of a file that has none": ([say(CHANGE, change(size=1)), say(CONTENT, b"x")], "nobody waits for"),
+        "more content than was said": ([say(CHANGE, change(size=1, has_content=1)), say(CONTENT, b"xy")], "nobody waits"),
+        "no content": ([say(CHANGE, change(size=1, has_content=1)), say(CONTENT)], "nobody waits for"),
+        "change before the content": ([say(CHANGE, change(size=1, has_content=1)), say(CHANGE, change())], "too many"),
+        "end before the content": ([say(CHANGE, change(size=1, has_content=1)), say(CHANGES, pack("changes"))],
+                                   "end of changes"),
+        "short end": ([say(CHANGES, b"\0" * 7)], "end of changes"),
+        "two ends": ([say(CHANGES, pack("changes"))] * 2, "end of changes"),
+        "change after the end": ([say(CHANGES, pack("changes")), say(CHANGE, change())], "too many"),
+        "flood of changes": ([flood(CHANGE, change())], "after 4096"),
+        "denial without a path": ([say(DENIAL, pack("denial", call=32, capability=4, count=1))], "which is granted"),
+        "denial of a right that is granted": ([say(DENIAL, pack("denial", call=32, capability=3, count=1) + b"/w/f")],
+                                              "which is granted"),
+        "denial at a relative path": ([say(DENIAL, pack("denial", call=32, capability=4, count=1) + b"w/f")],
+                                      "which is granted"),
+        "denial at a path that is not UTF-8": ([say(DENIAL, pack("denial", call=32, capability=4, count=1) + b"/w/\xff")],
+                                               "which is granted"),
+    }
     ENDS = {
         "says nothing and exits": ([], "without a result"),
         "half a run": ([say(OUTPUT, output(b"half"))], "without a result"),
@@ -163,6 +213,30 @@ class Workers(Liar):
                 told = self.tell([*acts, "pause"])
                 self.assert_failed(told, reason)
                 self.assertIn("broke the protocol", told["reason"])
+        self.assert_still_serving()
+
+    def tell_with_files(self, acts):
+        return self.run_guest(*acts, wasm=wasm.module(), limits={"changes_bytes": 10},
+                              policy={"fs": [{"mount": "/w", "rights": ["read"]}]})
+
+    def test_lies_about_files_end_the_run_with_the_reason(self):
+        for name, (acts, reason) in self.CHANGE_BREACHES.items():
+            with self.subTest(lie=name):
+                self.assert_failed(self.tell_with_files([*acts, GOOD, "exit 0"]), reason)
+        told = self.tell_with_files([say(CHANGE, change(b"/w/b", size=2, has_content=1)), say(CONTENT, b"x"),
+                                     say(CONTENT, b"y"), say(CHANGE, change(b"/w/a", kind=1)),
+                                     say(CHANGE, change(b"/w/a", kind=1)), say(CHANGES, pack("changes", omitted=U64)),
+                                     say(DENIAL, pack("denial", call=32, capability=4, count=1) + b"/w/b"), GOOD, "exit 0"])
+        self.assert_exited(told)
+        self.assertEqual([(c["path"], c.get("content")) for c in told["changes"]], [("/w/a", None), ("/w/b", "xy")])
+        self.assertEqual(told["denials"][0]["grant"], {"fs": [{"mount": "/w", "rights": ["write"]}]})
+        told = self.tell_with_files([say(CHANGE, change(b"/w/b")), GOOD, "exit 0"])
+        self.assertNotIn("changes", told)  # it did not say that these were all
+        for field, value in self.extremes_of("change"):
+            with self.subTest(change=field, value=value):
+                told = self.tell_with_files([say(CHANGE, change(**{field: value})), say(CHANGES, pack("changes")), GOOD,
+                                             "exit 0"])
+                self.assertIn(told["status"], ("exited", "failed"), told)
         self.assert_still_serving()
 
     def test_each_way_to_end_without_a_result_is_told(self):
@@ -184,7 +258,7 @@ class Workers(Liar):
         self.assert_still_serving()
 
     def test_only_its_own_messages_are_taken_from_a_worker(self):
-        mine = (FAILED, OUTPUT, DENIAL, RESULT)
+        mine = (FAILED, OUTPUT, DENIAL, RESULT, CHANGE, CONTENT, CHANGES)
         for kind in [0, *TYPES, 53, 100, 65535, U32 - 1, U32]:
             for payload in (b"", b"\0" * 24, b"\xff" * 72, b"\0" * 65000):
                 with self.subTest(type=kind, bytes=len(payload)):

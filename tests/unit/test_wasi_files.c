@@ -701,7 +701,7 @@ denials_are_kept_to_a_number_and_the_rest_counted(void **state)
 		assert_int_equal(CALL(path_create_directory, 3, P(name)), WASI_ENOTCAPABLE);
 	}
 	assert_int_equal(wasi_finish(host->wasi), 0);
-	for (int i = 0; i < 64; i++) {
+	for (int i = 0; i < 56; i++) {
 		struct proto_denial d;
 
 		host_expect_message(PROTO_DENIAL);
