@@ -65,6 +65,12 @@ fi
 if newer "$out/wasi.wasm" tests/guests/c/wasi.c; then
 	step "guest: C, checks of the host" clang --target=wasm32-wasi -O1 -o "$out/wasi.wasm" tests/guests/c/wasi.c
 fi
+if newer "$out/files.wasm" tests/guests/c/files.c; then
+	step "guest: C, checks of files" clang --target=wasm32-wasi -O1 -o "$out/files.wasm" tests/guests/c/files.c
+fi
+if newer "$out/copy.wasm" tests/guests/c/copy.c; then
+	step "guest: C, a copy" clang --target=wasm32-wasi -O1 -o "$out/copy.wasm" tests/guests/c/copy.c
+fi
 if newer "$out/hello.wasm" examples/hello.c; then
 	step "guest: hello" clang --target=wasm32-wasi -O2 -o "$out/hello.wasm" examples/hello.c
 fi
