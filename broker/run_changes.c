@@ -112,7 +112,8 @@ expect_content(struct run_changes *c, uint64_t size, struct err *e)
 }
 
 int
-run_changes_one(struct run_changes *c, const struct policy *policy, const uint8_t *payload, size_t length, struct err *e)
+run_changes_one(struct run_changes *c, const struct policy *policy, const uint8_t *payload, size_t length,
+    struct err *e)
 {
 	const uint8_t *text = payload + sizeof(struct proto_change);
 	struct proto_change h;

@@ -54,8 +54,8 @@ json_t *
 policy_to_json(const struct policy *p)
 {
 	json_t *json = json_pack("{s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:s, s:{s:s, s:s}}", "version", POLICY_VERSION,
-	    "limits", limits_json(p), "args", p->args, "env", env_json(p), "fs", policy_fs_json(p), "clock", policy_clock_words[p->clock], "random",
-	    policy_random_words[p->random], "output", policy_output_words[p->output], "signature", "module",
+	    "limits", limits_json(p), "args", p->args, "env", env_json(p), "fs", policy_fs_json(p), "clock",
+	    policy_clock_words[p->clock], "random", policy_random_words[p->random], "output", policy_output_words[p->output], "signature", "module",
 	    policy_signature_words[p->signature_module], "source", policy_signature_words[p->signature_source]);
 
 	if (json != NULL && add_fixed(p, json) != 0) {

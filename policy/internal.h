@@ -54,7 +54,7 @@ bool policy_pattern_covers(const char *outer, const char *inner);
 int policy_env_add(struct policy *p, const char *pattern, struct err *e);
 void policy_env_tidy(struct policy *p);
 
-/* policy_fs_add - append a copy, without looking at what is there. policy_fs_tidy - sort, and drop what says nothing. */
+/* policy_fs_add - append a copy, looking at nothing. policy_fs_tidy - sort, and drop what says nothing new. */
 int policy_fs_add(struct policy *p, const struct policy_fs *f, struct err *e);
 void policy_fs_tidy(struct policy *p);
 

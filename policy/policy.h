@@ -142,8 +142,8 @@ int policy_builtin(struct policy **out, struct err *e);
 /*
  * policy_meet - set *out to what both a and b allow: the greatest lower bound.
  *
- * Limits take the smaller number, env patterns intersect, clock, random, output and signature take the stricter. At each
- * path of the guest's, rights to files are those that both grant, and there is a mount where one has it and both grant
+ * Limits take the smaller number, env patterns intersect, clock, random, output and signature take the stricter. At
+ * each path of the guest's, rights to files are those that both grant, and there is a mount where one has it and both grant
  * something: of "/workspace" and "/workspace/src", "/workspace/src" is left. Two
  * different fixed clocks, or two different seeds, have nothing in common: none. Commutative, associative, idempotent;
  * the result never allows what a or b denies. Borrows both. Returns 0, or ERR_NOMEM with *out untouched.
@@ -259,8 +259,8 @@ int policy_check_run(const struct policy_layer *layers, size_t count, const stru
     struct policy_denial *out, struct err *e);
 
 /*
- * policy_explain - which layer withholds `c` (for ENV: of the variable `target`; for FS: at that path; else NULL), as when a host call was
- * denied at run time. Returns 0 with *out filled, or ERR_NOTFOUND when no layer withholds it.
+ * policy_explain - which layer withholds `c` (for ENV: of the variable `target`; for FS: at that path; else NULL), as
+ * when a host call was denied at run time. Returns 0 with *out filled, or ERR_NOTFOUND when no layer withholds it.
  */
 int policy_explain(const struct policy_layer *layers, size_t count, enum policy_capability c, const char *target,
     struct policy_denial *out, struct err *e);

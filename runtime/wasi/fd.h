@@ -101,8 +101,8 @@ enum wasi_errno wasi_fds_begin(struct wasi_fds *fds, uint32_t limit, struct wasi
 void wasi_fds_end(struct wasi_fds *fds);
 
 /*
- * wasi_fds_reserve - find the lowest free number and make sure that wasi_fds_set can use it. EMFILE at the limit; ENOMEM.
- * Pointers from wasi_fds_get are not valid any more. wasi_fds_set puts *f there, and takes f->node.
+ * wasi_fds_reserve - find the lowest free number and make sure that wasi_fds_set can use it. EMFILE at the limit;
+ * ENOMEM. Pointers from wasi_fds_get are not valid any more. wasi_fds_set puts *f there, and takes f->node.
  */
 enum wasi_errno wasi_fds_reserve(struct wasi_fds *fds, uint32_t *number);
 void wasi_fds_set(struct wasi_fds *fds, uint32_t number, const struct wasi_fd *f);

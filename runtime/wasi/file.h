@@ -24,8 +24,8 @@ void wasi_room_give(struct wasi_room *r, uint64_t bytes);
 
 /*
  * The bytes of a file. Blocks that were written are in a radix tree, whose blocks and inner nodes are charged, so that
- * a file costs what it holds, wherever in it that lies. What was not written is zero; or, below lower_size, what `lower`
- * has there: bytes that somebody else keeps and nobody changes, copied block by block when they are written to.
+ * a file costs what it holds, wherever in it that lies. What was not written is zero; or, below lower_size, what
+ * `lower` has there: bytes that somebody else keeps and nobody changes, copied block by block when they are written to.
  */
 struct wasi_file {
 	uint64_t size;

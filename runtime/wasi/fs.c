@@ -1,4 +1,4 @@
-/* runtime/wasi/fs: mounts, and what POSIX's calls do to the names in them. Knows no guest memory. Runs in the worker. */
+/* runtime/wasi/fs: mounts, and what POSIX's calls do to names in them. Knows no guest memory. Runs in the worker. */
 
 #include "runtime/wasi/fs.h"
 

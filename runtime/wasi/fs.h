@@ -1,4 +1,4 @@
-/* runtime/wasi/fs: mounts, and what POSIX's calls do to the names in them. Knows no guest memory. Runs in the worker. */
+/* runtime/wasi/fs: mounts, and what POSIX's calls do to names in them. Knows no guest memory. Runs in the worker. */
 
 #ifndef RUNTIME_WASI_FS_H
 #define RUNTIME_WASI_FS_H
@@ -82,7 +82,7 @@ void wasi_fs_path(const struct wasi_fs *fs, const struct wasi_node *dir, const c
 uint32_t wasi_fs_rights(const struct wasi_fs *fs, const struct wasi_node *dir);
 
 /*
- * What follows is POSIX's function of that name with its errors, below `base`, a directory; paths as wasi_walk has them.
+ * What follows is POSIX's function of that name with its errors, below `base`, a directory; paths as for wasi_walk.
  * Facts come before policy: what is missing is ENOENT and what exists EEXIST, whatever is granted. Where the operation
  * would be possible but is not granted it is ENOTCAPABLE, and fs->refused says what was missing. Nothing has then
  * changed; nor has it on any other error.

@@ -17,8 +17,8 @@ struct wasi_mounts_blob {
 /*
  * wasi_mounts_read - put all into `fs`, which has been begun and is empty; *rules must be freed after it.
  *
- * Returns 0; ERR_PROTOCOL when the blob is not what it should be, ERR_LIMIT when fs_nodes or fs_bytes do not suffice for
- * the files' names, ERR_NOMEM. `fs` must be ended in any case.
+ * Returns 0; ERR_PROTOCOL when the blob is not what it should be, ERR_LIMIT when fs_nodes or fs_bytes do not suffice
+ * for the files' names, ERR_NOMEM. `fs` must be ended in any case.
  */
 int wasi_mounts_read(const struct wasi_mounts_blob *blob, struct wasi_fs *fs, struct wasi_rule **rules, struct err *e);
 

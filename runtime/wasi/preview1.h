@@ -84,8 +84,8 @@ struct wasi {
 bool wasi_allows(struct wasi *w, enum wasi_call call, enum wasi_capability capability);
 
 /*
- * wasi_checked - pass on what a function of runtime/wasi/fs returned, and note it as a denial against `call` when it was
- * policy that said no.
+ * wasi_checked - pass on what a function of runtime/wasi/fs returned, and note it as a denial against `call` when
+ * it was policy that said no.
  */
 enum wasi_errno wasi_checked(struct wasi *w, enum wasi_call call, enum wasi_errno error);
 

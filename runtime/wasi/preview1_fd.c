@@ -128,8 +128,8 @@ move_element(struct transfer *t, uint8_t *data, size_t length, bool *end)
 }
 
 /*
- * Moves what the iovec array says, at most INT32_MAX bytes, so that the count fits a guest's ssize_t. Reading changes the
- * guest's memory, which may be the array itself: so each element is checked again when its turn comes, and a bad one
+ * Moves what the iovec array says, at most INT32_MAX bytes, so that the count fits a guest's ssize_t. Reading changes
+ * the guest's memory, which may be the array itself: so each element is checked again when its turn comes, and a bad one
  * ends the transfer early instead of failing it. An error counts only when nothing was moved.
  */
 static enum wasi_errno
