@@ -54,6 +54,23 @@ must_survive(const struct policy *p)
 	json_decref(json);
 }
 
+/* At every path that a document of the three mentions, the meet grants what both grant. */
+static void
+must_meet_in_paths(const struct policy *a, const struct policy *b, const struct policy *m, const struct policy *paths)
+{
+	for (size_t i = 0; i < paths->fs_count; i++) {
+		const struct policy_fs *in_a = policy_fs_at(a, paths->fs[i].path), *in_b = policy_fs_at(b, paths->fs[i].path);
+		const struct policy_fs *in_m = policy_fs_at(m, paths->fs[i].path);
+
+		MUST((in_m != NULL) == (in_a != NULL && in_b != NULL));
+		if (in_m == NULL)
+			continue;
+		MUST(in_m->rights == (in_a->rights & in_b->rights));
+		MUST(in_m->kind == (in_a->kind < in_b->kind ? in_a->kind : in_b->kind));
+		MUST(policy_fs_mount_of(m, paths->fs[i].path) != NULL);
+	}
+}
+
 /* Every name that a document of the three mentions is allowed by the meet exactly when both allow it. */
 static void
 must_meet_in_names(const struct policy *a, const struct policy *b, const struct policy *m, const struct policy *names)
@@ -82,6 +99,9 @@ must_meet(const struct policy *a, const struct policy *b, const struct policy *c
 	must_meet_in_names(a, b, m, a);
 	must_meet_in_names(a, b, m, b);
 	must_meet_in_names(a, b, m, c);
+	must_meet_in_paths(a, b, m, a);
+	must_meet_in_paths(a, b, m, b);
+	must_meet_in_paths(a, b, m, c);
 	policy_free(m);
 	policy_free(other);
 	policy_free(itself);

@@ -17,7 +17,7 @@
  * An input is: options, then messages: type, flags, length, payload. With RESULT the payload is a result whose fields
  * are given by a byte each, so that an input says the same when the structure changes.
  */
-enum { OPTION_STREAM = 1, OPTION_NO_CLOCK = 2, OPTION_NO_RANDOM = 4 };
+enum { OPTION_STREAM = 1, OPTION_NO_CLOCK = 2, OPTION_NO_RANDOM = 4, OPTION_READ_ONLY = 8 };
 enum { FLAG_OTHER_RUN = 1, FLAG_DESCRIPTOR = 2, FLAG_RESULT = 4 };
 
 static struct policy *
@@ -28,7 +28,20 @@ fixed_policy(void)
 	if (p == NULL) {
 		MUST(policy_builtin(&p, NULL) == 0);
 		p->limits[POLICY_LIMIT_output_bytes] = OUTPUT_BYTES;
+		p->limits[POLICY_LIMIT_changes_bytes] = OUTPUT_BYTES;
 	}
+	return p;
+}
+
+/* A layer that lets files be read only. */
+static const struct policy *
+read_only(void)
+{
+	static const char text[] = "{\"fs\": [{\"mount\": \"/\", \"rights\": [\"read\"]}]}";
+	static struct policy *p;
+
+	if (p == NULL)
+		MUST(policy_parse(text, strlen(text), &p, NULL) == 0);
 	return p;
 }
 
@@ -55,6 +68,8 @@ begin(struct run *run, uint8_t options)
 		withhold(&run->no_clock, POLICY_CAP_CLOCK);
 	if ((options & OPTION_NO_RANDOM) != 0)
 		withhold(&run->no_random, POLICY_CAP_RANDOM);
+	if ((options & OPTION_READ_ONLY) != 0)
+		run->layers[run->layer_count++] = (struct policy_layer){POLICY_LAYER_REQUEST, read_only()};
 }
 
 static void
@@ -64,6 +79,7 @@ end(struct run *run)
 		evbuffer_free(run->output[i]);
 	json_decref(run->denials);
 	json_decref(run->frames);
+	run_changes_clear(&run->changes);
 	free(run->trap_text);
 }
 
@@ -189,6 +205,8 @@ must_be_told(struct run *run)
 	json_t *usage = run_usage_json(&f), *json;
 	char *text;
 
+	f.changes = run_changes_json(&run->changes, &f.changes_omitted);
+	MUST(run->changes.bytes <= OUTPUT_BYTES && json_array_size(f.changes) <= PROTO_CHANGES_MAX);
 	f.status = run->failed || !run->has_result ? RUN_failed :
 	    run->claimed.status == PROTO_STATUS_EXITED ? RUN_exited :
 	    run->claimed.status == PROTO_STATUS_TRAPPED ? RUN_trapped :

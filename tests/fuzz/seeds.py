@@ -152,6 +152,12 @@ def policy():
     yield compact({"version": 2})
     yield compact({"env": ["A*B", "="]})
     yield b'{"limits":{"wall_ms":0,"fuel":1.5}}'
+    files = {"fs": [{"mount": "/a", "kind": "inline", "rights": ["read", "write"], "paths": {"b": ["read"], "b/c": []}},
+                    {"mount": "/d"}]}
+    yield compact(files)
+    yield b"\0".join(map(compact, (files, {"fs": [{"mount": "/", "rights": ["read", "delete"]}]},
+                                   {"fs": [{"mount": "/a/b", "rights": ["read"]}, {"mount": "/a/bc"}]})))
+    yield compact({"fs": [{"mount": "/a/../b"}]})
 
 
 def imsg():
@@ -179,6 +185,14 @@ def worker():
     yield b"\1" + out + result(3, 0, 5)
     yield b"\6" + message(23, struct.pack("<IIQ", 5, 3, 1)) + message(23, struct.pack("<IIQ", 37, 4, 1)) + result(1)
     yield b"\6" + denials
+    def change(path, what=0, kind=0, size=0, content=0, target=b""):
+        return message(25, struct.pack("<IIQIIII", what, kind, size, content, len(path), len(target), 0) + path + target)
+    yield b"\0" + change(b"/a", size=3, content=1) + message(26, b"ab") + message(26, b"\xff") + change(b"/l", 1, 2, target=b"t") \
+        + change(b"/d", 2, 1) + change(b"/a") + message(27, struct.pack("<Q", 5)) + result(1)
+    yield b"\0" + change(b"/a", size=3, content=1) + message(27, bytes(8))
+    yield b"\0" + change(b"a") + message(27, bytes(8))
+    yield b"\x08" + b"".join(message(23, struct.pack("<IIQ", 32, cap, 1) + b"/w/\xc3\xa4") for cap in (4, 5, 6)) + result(1)
+    yield b"\x08" + message(23, struct.pack("<IIQ", 32, 3, 1) + b"/w")
     for trap in range(14):
         yield b"\0" + result(2, trap, text=b"a trap", frames=(b"main", b"", "f\u20ac".encode(), b"n\0n"))
     yield b"\0" + result(2, 1, text=b"\xff") + message(22)
@@ -225,6 +239,27 @@ def job():
     yield order(0, 20, env=(b"",), stdin=b"")
     yield order(0, 21)
     yield bytes([0, 20]) + bytes(144)
+
+    def with_files(files, mounts, nodes=30, filec=None, mountc=None):
+        f = b"".join(struct.pack("<IIQ", len(path), 0, len(data)) + path + data for path, data in files)
+        m = b"".join(struct.pack("<IIII", rights, len(path), len(rules), 0) + path +
+                     b"".join(struct.pack("<II", r, len(p)) + p for p, r in rules) for path, rights, rules in mounts)
+        fields = bytes([0, 0, 3, 2, 100, 9, 0, 0]) + struct.pack("<3H", 0, 0, 0) + struct.pack("<2H", len(f), len(m))
+        counts = [len(files) if filec is None else filec, len(mounts) if mountc is None else mountc, nodes]
+        return bytes([64 | 128, 20]) + fields + bytes(counts) + f + m
+    two = [(b"/a/b", b"data"), (b"/a/c/d", b"")]
+    yield with_files(two, [(b"/a", 15, [(b"c", 1), (b"c/d", 0)]), (b"/", 1, [])])
+    yield with_files(two, [(b"/a/b", 15, [])])
+    yield with_files(two + [(b"/a/b/c", b"")], [(b"/", 15, [])])
+    yield with_files(two, [(b"/", 15, [])], nodes=3)
+    yield with_files(two, [(b"/", 15, [])], nodes=6)
+    yield with_files(two, [(b"/", 16, [])])
+    yield with_files(two, [(b"/", 15, [(b"../x", 1)])])
+    yield with_files(two, [(b"/", 15, [])], filec=3)
+    yield with_files(two, [(b"/", 15, [])], filec=1)
+    yield with_files(two, [(b"/", 15, [])], mountc=2)
+    yield with_files([], [(b"/%d" % i, 15, []) for i in range(65)], nodes=200)
+    yield with_files([(b"/a/\xff", b"")], [(b"/", 15, [])])
 
 
 def chain():
