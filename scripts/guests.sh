@@ -74,7 +74,7 @@ fi
 if newer "$out/hello.wasm" examples/hello.c; then
 	step "guest: hello" clang --target=wasm32-wasi -O2 -o "$out/hello.wasm" examples/hello.c
 fi
-if newer "$out/go.wasm" tests/guests/go/main.go tests/guests/go/go.mod; then
+if newer "$out/go.wasm" tests/guests/go/main.go tests/guests/go/files.go tests/guests/go/go.mod; then
 	step "guest: Go" env GOOS=wasip1 GOARCH=wasm GOFLAGS= GOTOOLCHAIN=local GOCACHE="$CACHE/go-build" \
 		"$go" build -C tests/guests/go -o "$(realpath "$out")/go.wasm" .
 fi

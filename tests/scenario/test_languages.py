@@ -8,6 +8,8 @@ from harness import guest
 
 PYTHON_LIMITS = {"wall_ms": 60000, "cpu_ms": 60000, "memory_bytes": 512 << 20}
 
+FILES = [{"mount": "/w", "kind": "inline", "rights": ["read", "write", "create", "delete"]}]
+
 
 class Languages(harness.Scenario):
     def test_c(self):
@@ -50,6 +52,21 @@ class Languages(harness.Scenario):
         first, second = result["stdout"].splitlines()
         self.assertEqual(json.loads(first), {"the": 2, "words": 9, "version": [3, 12]})
         self.assertTrue(second.startswith("no files here"))
+
+    def test_cpython_works_with_files(self):
+        with open(os.path.join(harness.ROOT, "tests", "guests", "python", "files.py"), encoding="utf-8") as f:
+            result = self.python("-c", f.read(), files={"/w/in.txt": "hello"}, policy={"fs": FILES})
+        self.assert_exited(result)
+        self.assertEqual(result["stdout"].split(), ["ok", "temporary_files", "ok", "trees", "ok", "archives", "ok", "data",
+                                                    "ok", "links", "ok", "large_files", "ok", "state"])
+        self.assertEqual([(c["change"], c["path"]) for c in result["changes"]],
+                         [("created", "/w/c.csv"), ("modified", "/w/in.txt"), ("created", "/w/tar.tar.gz"),
+                          ("created", "/w/z.zip")])
+
+    def test_go_works_with_files(self):
+        result = self.run_guest("files", wasm=guest("go"), policy={"fs": FILES})
+        self.assertEqual(result["stdout"].splitlines()[-1], "files: 100 written, read, renamed and removed")
+        self.assertEqual(result["changes"], [])
 
     def test_cpython_command_line_and_exit_code(self):
         result = self.python("-c", "import sys; print('arg', sys.argv[1]); sys.exit(7)", "x")

@@ -603,6 +603,114 @@ a_long_name_is_refused_without_being_cut_to_another(void **state)
 	assert_string_equal(d.denial.grant, "");
 }
 
+/* What two documents' files come to together. */
+static void
+files_meet_path_by_path(void **state)
+{
+	static const struct {
+		const char *a, *b, *both;
+	} cases[] = {
+	    {"[]", "[{\"mount\":\"/w\"}]", "[]"},
+	    {"[{\"mount\":\"/w\"}]", "[{\"mount\":\"/v\"}]", "[]"},
+	    {"[{\"mount\":\"/w\"}]", "[{\"mount\":\"/ww\"}]", "[]"},
+	    {"[{\"mount\":\"/\",\"rights\":[\"read\",\"write\"]}]", "[{\"mount\":\"/w\",\"rights\":[\"read\",\"delete\"]}]",
+	        "[{\"kind\":\"tmp\",\"mount\":\"/w\",\"paths\":{},\"rights\":[\"read\"]}]"},
+	    {"[{\"mount\":\"/w\",\"kind\":\"inline\",\"rights\":[\"read\",\"write\"]}]",
+	        "[{\"mount\":\"/w/src\",\"kind\":\"tmp\",\"rights\":[\"write\"]}]",
+	        "[{\"kind\":\"tmp\",\"mount\":\"/w/src\",\"paths\":{},\"rights\":[\"write\"]}]"},
+	    {"[{\"mount\":\"/w\",\"kind\":\"inline\",\"rights\":[\"read\"],\"paths\":{\"src\":[\"read\",\"write\"]}}]",
+	        "[{\"mount\":\"/w\",\"kind\":\"inline\",\"rights\":[\"read\",\"write\"],\"paths\":{\"src/gen\":[]}}]",
+	        "[{\"kind\":\"inline\",\"mount\":\"/w\",\"paths\":{\"src\":[\"read\",\"write\"],\"src/gen\":[]},"
+	        "\"rights\":[\"read\"]}]"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		char texts[2][300];
+		struct policy *a, *b, *m;
+		json_t *json;
+		char *text;
+
+		snprintf(texts[0], sizeof(texts[0]), "{\"fs\":%s}", cases[i].a);
+		snprintf(texts[1], sizeof(texts[1]), "{\"fs\":%s}", cases[i].b);
+		a = parsed(texts[0]);
+		b = parsed(texts[1]);
+		m = met(a, b);
+		json = policy_to_json(m);
+		text = json_dumps(json_object_get(json, "fs"), POLICY_JSON_FLAGS);
+		assert_string_equal(text, cases[i].both);
+		free(text);
+		json_decref(json);
+		policy_free(a);
+		policy_free(b);
+		policy_free(m);
+	}
+}
+
+static void
+files_need_a_mount_that_takes_them(void **state)
+{
+	static const char *const inside[] = {"/w/a"}, *const beside[] = {"/ww/a"};
+	static const char ceiling[] = "{\"fs\":[{\"mount\":\"/\",\"kind\":\"inline\"}]}";
+	struct policy_ask ask = {.module_signed = true, .files = inside, .filec = 1, .files_bytes = 5};
+	struct decision d;
+
+	(void)state;
+	assert_int_equal(decide(ceiling, NULL, &ask).code, 0);
+	assert_int_equal(decide(ceiling, "{\"fs\":[{\"mount\":\"/w\",\"kind\":\"inline\"}]}", &ask).code, 0);
+	d = decide(ceiling, "{\"fs\":[{\"mount\":\"/w\"}]}", &ask);
+	assert_int_equal(d.code, ERR_DENIED);
+	assert_int_equal(d.denial.layer, POLICY_LAYER_REQUEST);
+	assert_int_equal(d.denial.capability, POLICY_CAP_FS_INLINE);
+	assert_string_equal(d.denial.target, "/w/a");
+	assert_string_equal(d.denial.grant, "{\"fs\": [{\"mount\": \"/w\", \"kind\": \"inline\"}]}");
+	d = decide("{}", NULL, &ask);
+	assert_int_equal(d.denial.layer, POLICY_LAYER_CEILING);
+	ask.files = beside;
+	assert_int_equal(decide(ceiling, "{\"fs\":[{\"mount\":\"/w\",\"kind\":\"inline\"}]}", &ask).code, ERR_DENIED);
+	ask.files_bytes = policy_limit_info[POLICY_LIMIT_files_bytes].initial + 1;
+	d = decide(ceiling, NULL, &ask);
+	assert_int_equal(d.code, ERR_LIMIT);
+	assert_int_equal(d.denial.capability, POLICY_CAP_FILES_BYTES);
+}
+
+static void
+explains_which_layer_withholds_a_right_at_a_path(void **state)
+{
+	struct policy *ceiling = parsed("{\"fs\":[{\"mount\":\"/\",\"rights\":[\"read\",\"write\"]}]}");
+	struct policy *request = parsed("{\"fs\":[{\"mount\":\"/w\",\"rights\":[\"read\",\"create\"],\"paths\":"
+	    "{\"src\":[\"write\"]}}]}");
+	const struct policy_layer layers[] = {{POLICY_LAYER_CEILING, ceiling}, {POLICY_LAYER_REQUEST, request}};
+	static const struct {
+		enum policy_capability c;
+		const char *path;
+		int code;
+		enum policy_layer_kind layer;
+	} cases[] = {
+	    {POLICY_CAP_FS_READ, "/w/a", ERR_NOTFOUND, 0},
+	    {POLICY_CAP_FS_WRITE, "/w/a", 0, POLICY_LAYER_REQUEST},
+	    {POLICY_CAP_FS_WRITE, "/w/src", ERR_NOTFOUND, 0},
+	    {POLICY_CAP_FS_WRITE, "/w/src/a", ERR_NOTFOUND, 0},
+	    {POLICY_CAP_FS_WRITE, "/w/src2", 0, POLICY_LAYER_REQUEST},
+	    {POLICY_CAP_FS_READ, "/w/src/a", 0, POLICY_LAYER_REQUEST},
+	    {POLICY_CAP_FS_CREATE, "/w/a", 0, POLICY_LAYER_CEILING},
+	    {POLICY_CAP_FS_DELETE, "/w/a", 0, POLICY_LAYER_CEILING},
+	    {POLICY_CAP_FS_READ, "/x", 0, POLICY_LAYER_REQUEST},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct policy_denial d;
+		struct err e;
+
+		assert_int_equal(policy_explain(layers, 2, cases[i].c, cases[i].path, &d, &e), cases[i].code);
+		if (cases[i].code == 0)
+			assert_int_equal(d.layer, cases[i].layer);
+	}
+	policy_free(ceiling);
+	policy_free(request);
+}
+
 static void
 explains_a_clock_that_two_layers_fixed_differently(void **state)
 {
@@ -725,6 +833,9 @@ main(void)
 	    cmocka_unit_test(denial_names_capability_layer_target_and_grant),
 	    cmocka_unit_test(bytes_at_the_limit_are_allowed_and_one_more_is_not),
 	    cmocka_unit_test(a_long_name_is_refused_without_being_cut_to_another),
+	    cmocka_unit_test(files_meet_path_by_path),
+	    cmocka_unit_test(files_need_a_mount_that_takes_them),
+	    cmocka_unit_test(explains_which_layer_withholds_a_right_at_a_path),
 	    cmocka_unit_test(explains_a_clock_that_two_layers_fixed_differently),
 	    cmocka_unit_test(reads_and_shows_limits_as_people_write_them),
 	    cmocka_unit_test(refuses_limits_that_are_no_amount),

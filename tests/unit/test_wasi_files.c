@@ -401,6 +401,28 @@ writing_ends_where_room_ends(void **state)
 	assert_int_equal(host_load(OUT, 8), 3 * 4096);
 }
 
+/* 8,192 times 64 KiB of a hole: longer than the alarm lets it be. */
+static void
+long_reads_end_when_the_run_is_stopped(void **state)
+{
+	int fd;
+
+	(void)state;
+	start(PROTO_FS_ALL);
+	fd = open_with("f", 0, READ_WRITE, 0);
+	assert_int_equal(CALL(fd_filestat_set_size, fd, WASI_FILE_SIZE_MAX), 0);
+	for (uint32_t i = 0; i < 8192; i++)
+		host_iovec(i * 8, 0, MEMORY / 2, MEMORY / 2);
+	host_set_alarm(true);
+	for (int i = 0; i < 1000; i++)
+		if (CALL(fd_read, fd, 0, 8192, MEMORY / 2) == TRAPPED)
+			break;
+	host_set_alarm(false);
+	host_expect_end(WASI_END_LIMIT, PROTO_LIMIT_wall_ms);
+	assert_int_equal(host_seen_call, WASI_CALL_fd_read + 1);
+	assert_int_equal(host_finish_gave, ERR_AGAIN);
+}
+
 /* --- state ----------------------------------------------------------------------------------------------------- */
 
 static void
@@ -727,6 +749,7 @@ main(void)
 	    TEST(appending_ignores_the_offset_but_pwrite_does_not),
 	    TEST(offsets_have_bounds),
 	    TEST(writing_ends_where_room_ends),
+	    TEST(long_reads_end_when_the_run_is_stopped),
 	    TEST(times_are_marked_and_set),
 	    TEST(links_are_read_into_short_buffers),
 	    TEST(directories_are_read_from_any_cookie_into_any_buffer),

@@ -9,6 +9,12 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "files" {
+		if err := files(); err != nil {
+			fmt.Println(err)
+		}
+		return
+	}
 	words := 0
 	in := bufio.NewScanner(os.Stdin)
 	in.Split(bufio.ScanWords)
