@@ -56,6 +56,10 @@ def us(value):
     return "%.0f us" % value if value < 10000 else "%.1f ms" % (value / 1000) if value < 1e6 else "%.2f s" % (value / 1e6)
 
 
+def ns_text(value):
+    return "%.0f ns" % value if value < 10000 else us(value / 1000)
+
+
 class Bench:
     def __init__(self, build, directory):
         self.build = build
@@ -215,7 +219,7 @@ class Bench:
     def both(found):
         return us(found["p50_us"]), us(found["p99_us"])
 
-    def wasmtime(self, count, path):
+    def wasmtime(self, count, *arguments):
         """What peer_wasmtime.py says in its venv; None when the package cannot be had."""
         cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "brig")
         venv = os.path.join(cache, "wasmtime-" + WASMTIME)
@@ -226,7 +230,8 @@ class Bench:
                 output_of(python, "-m", "pip", "install", "-q", "wasmtime==" + WASMTIME)
                 with open(os.path.join(venv, "complete"), "w", encoding="utf-8"):
                     pass
-            return json.loads(output_of(python, os.path.join(HERE, "peer_wasmtime.py"), count, path))
+            return json.loads(output_of(python, os.path.join(HERE, "peer_wasmtime.py"), count,
+                                        *arguments))
         except subprocess.CalledProcessError as error:
             say("PyPI's wasmtime: %s" % error)
             return None
@@ -259,6 +264,26 @@ class Bench:
             note = "%.2f times native" % (mine / bare)
         self.table.add("computing: brig, its process included", us(mine), "", note)
 
+    def host_calls(self):
+        wasm = os.path.join(self.directory, "files.wasm")
+        output_of("clang", "--target=wasm32-wasi", "-O2", "-o", wasm, os.path.join(HERE, "guest", "files.c"))
+        fs = [{"mount": "/w", "rights": ["read", "write", "create", "delete"]}]
+        limits = {"wall_ms": 60000, "cpu_ms": 60000, "fs_bytes": 256 << 20, "changes_bytes": 0}
+        with open(wasm, "rb") as f:
+            params = {"module": self.stored(f.read()),
+                      "policy": {"version": 1, "clock": "real", "fs": fs, "limits": limits}}
+        ours, theirs = {}, {}
+        for _ in range(3):
+            peer = self.wasmtime(1, wasm, tempfile.mkdtemp(dir=self.directory))
+            for into, text in ((ours, self.client.call("run", params)["stdout"]), (theirs, peer["output"] if peer else "")):
+                for line in text.splitlines():
+                    name, ns = line.split()
+                    into.setdefault(name, []).append(float(ns))
+        for name, times in ours.items():
+            mine = statistics.median(times)
+            note = "" if name not in theirs else "Wasmtime: %s" % ns_text(statistics.median(theirs[name]))
+            self.table.add("host call: " + name.replace("_", " "), ns_text(mine), "", note)
+
     def everything(self):
         hello = self.hello()
         self.memory()
@@ -267,6 +292,7 @@ class Bench:
         self.python()
         self.peers(hello)
         self.compute()
+        self.host_calls()
         self.strict()
 
 
