@@ -207,7 +207,8 @@ $(O)/tests/scenario/attempt: $(O)/tests/scenario/attempt.o $(O)/runtime/worker_m
 		$(LIB_SODIUM) $(LIB_ENGINE)
 $(O)/tests/scenario/attempt.o: | $(ENGINE_COMPILER)
 $(O)/tests/scenario/attempts.txt: $(O)/scripts/tables
-	@$< attempt_names >$@
+	@mkdir -p $(@D)
+	@$< attempt_names >$@.new && mv $@.new $@
 
 # Preloaded by tests/scenario/test_faults.py.
 $(O)/tests/scenario/faults.so: tests/scenario/faults.c

@@ -543,7 +543,7 @@ take_memory(struct worker *w, const char *name)
 	return true;
 }
 
-/* Finds the guest's memory: the one named so, for its calls too; else the only one that there can be, if it is exported. */
+/* Finds the guest's memory: the one named so, for its calls too; else the only one that there can be, if exported. */
 static void
 find_memory(struct worker *w)
 {

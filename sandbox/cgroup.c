@@ -45,17 +45,15 @@ find_line(const char *text, const char *start, size_t *length)
 	return text;
 }
 
-/* mountinfo writes blanks and backslashes as \ooo. */
+/* mountinfo writes blanks and backslashes as \ooo. A name that was cut may end within one. */
 static void
 unescape(char *text)
 {
 	char *to = text;
 
 	for (; *text != '\0'; text++) {
-		unsigned value;
-
-		if (*text == '\\' && sscanf(text + 1, "%3o", &value) == 1) {
-			*to++ = (char)value;
+		if (*text == '\\' && strspn(text + 1, "01234567") >= 3) {
+			*to++ = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0'));
 			text += 3;
 		} else {
 			*to++ = *text;

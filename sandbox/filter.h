@@ -22,7 +22,10 @@ int filter_build(enum filter_kind kind, struct sock_filter **insns, size_t *coun
  */
 int filter_enter(enum filter_kind kind, struct err *e);
 
-/* filter_bundle - the filters of the launcher's children in one sealed memfd, for filter_load. Returns the descriptor, or as filter_build. */
+/*
+ * filter_bundle - the filters of the launcher's children in one sealed memfd, for filter_load. Returns the descriptor, or
+ * as filter_build.
+ */
 int filter_bundle(struct err *e);
 
 /*

@@ -420,16 +420,15 @@ check_start(const struct jail_config *cfg, struct err *e)
 
 /* mdwe and seccomp come later; that they can be had is for the caller to see. */
 static int
-check_required(const struct jail_config *cfg, uint32_t layers, const struct err *why, struct err *e)
+check_required(const struct jail_config *cfg, uint32_t layers, struct err *e)
 {
 	uint32_t missing = jail_required(cfg->profile) & ~(layers | PROTO_LAYER_mdwe | PROTO_LAYER_seccomp);
 	char names[200];
 
 	if (missing == 0)
 		return 0;
-	return err_set(e, ERR_UNSUPPORTED, "the profile %s requires layers that are missing: %s%s%s; see brig doctor",
-	    jail_profile_name(cfg->profile), jail_layer_names(missing, names, sizeof(names)),
-	    why->code != 0 ? ": " : "", why->code != 0 ? why->msg : "");
+	return err_set(e, ERR_UNSUPPORTED, "the profile %s requires layers that are missing: %s; see brig doctor",
+	    jail_profile_name(cfg->profile), jail_layer_names(missing, names, sizeof(names)));
 }
 
 int
@@ -437,7 +436,7 @@ jail_enter(const struct jail_config *cfg, uint32_t *layers, struct err *e)
 {
 	const uint32_t in_namespaces = PROTO_LAYER_no_user_ns | PROTO_LAYER_mount_ns;
 	uint32_t in_force = cfg->given | PROTO_LAYER_rlimits;
-	struct err why = {0};
+	struct err why;
 	int rc = check_start(cfg, e);
 
 	if (rc == 0)
@@ -452,10 +451,10 @@ jail_enter(const struct jail_config *cfg, uint32_t *layers, struct err *e)
 		rc = layer_steps[i].enter(&why);
 		if (rc == 0)
 			in_force |= layer_steps[i].layer;
-		else if (rc != ERR_UNSUPPORTED)
+		else if (rc != ERR_UNSUPPORTED) /* those that a kernel may lack are not required */
 			return err_set(e, rc, "entering the jail: %s", why.msg);
 	}
-	rc = check_required(cfg, in_force, &why, e);
+	rc = check_required(cfg, in_force, e);
 	if (rc == 0)
 		*layers = in_force;
 	return rc;

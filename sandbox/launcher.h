@@ -31,10 +31,10 @@ struct launcher_config {
 struct launcher;
 
 /*
- * launcher_new - open the programs, build the filters, find the control groups, and, started as root, become uid_base + LAUNCHER_UID_OFFSET
- * with no capability but CAP_SETUID, CAP_SETGID, CAP_SYS_ADMIN and CAP_KILL, which starting children as other users
- * in new namespaces and killing them takes. Changes the whole process, for good: no_new_privs, not dumpable, no core
- * files. Copies what it needs of `cfg`.
+ * launcher_new - open the programs, build the filters, find the control groups, and, started as root, become uid_base +
+ * LAUNCHER_UID_OFFSET with no capability but CAP_SETUID, CAP_SETGID, CAP_SYS_ADMIN and CAP_KILL, which starting children
+ * as other users in new namespaces and killing them takes. Changes the whole process, for good: no_new_privs, not
+ * dumpable, no core files. Copies what it needs of `cfg`.
  *
  * Returns 0 with *out to be ended by launcher_free(), or an error with what to do about it.
  */

@@ -180,7 +180,7 @@ wasi_settle(struct wasi *w, enum wasi_stream_status status)
 	return WASI_EIO;
 }
 
-/* Looks up the guest's memory for this call: the one that was attached, or the caller's export. Returns whether it is there. */
+/* Looks up the guest's memory for this call: the one that was attached, or the caller's export. Whether it is there. */
 static bool
 find_memory(struct wasi *w, wasmtime_caller_t *caller)
 {

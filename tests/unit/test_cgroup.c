@@ -49,6 +49,8 @@ finds_the_directory_of_its_group(void **state)
 	    {"0::/a\n", "1 2 0:3 /a /mnt rw - cgroup2 none rw\n", "/mnt"},
 	    {"0::/a/b\n", "1 2 0:3 /other /x rw - cgroup2 none rw\n1 2 0:3 / /y rw - cgroup2 none rw\n", "/y/a/b"},
 	    {"0::/a\n", "1 2 0:3 / /with\\040blank\\134 rw - cgroup2 none rw\n", "/with blank\\/a"},
+	    {"0::/a\n", "1 2 0:3 / /cut\\04 rw - cgroup2 none rw\n", "/cut\\04/a"},
+	    {"0::/a\n", "1 2 0:3 / /cut\\ rw - cgroup2 none rw\n", "/cut\\/a"},
 	};
 
 	(void)state;

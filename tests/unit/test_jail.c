@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -322,6 +323,24 @@ refuses_a_process_without_namespaces(void **state)
 	assert_int_equal(jailed_fork(a_plain_process, NULL), 0);
 }
 
+/* What it says is the launcher's fault is not put on a layer that is missing too, and that nobody needs. */
+static int
+a_layer_that_was_not_given_is_named(void *arg, struct err *e)
+{
+	struct jail_config without = config;
+	uint32_t layers = 0x5a5a;
+	struct err why;
+
+	(void)arg;
+	without.given &= ~(uint32_t)PROTO_LAYER_net_ns;
+	NEED(mount("none", "/proc", "tmpfs", 0, NULL) == 0); /* so that no_user_ns cannot be had */
+	NEED(jail_enter(&without, &layers, &why) == ERR_UNSUPPORTED && layers == 0x5a5a);
+	if (strstr(why.msg, "missing: net_ns; see brig doctor") == NULL)
+		return err_set(e, ERR_INVAL, "it says: %s", why.msg);
+	return 0;
+}
+BOTH(a_layer_that_was_not_given_is_named);
+
 static int
 container_body(void *arg, struct err *e)
 {
@@ -408,6 +427,7 @@ main(void)
 	    cmocka_unit_test(a_worker_past_its_cpu_time_is_ended_by_the_signal_that_says_so),
 	    cmocka_unit_test(limits_that_are_lower_already_stay),
 	    cmocka_unit_test(refuses_a_process_without_namespaces),
+	    BOTH_TESTS(a_layer_that_was_not_given_is_named),
 	    cmocka_unit_test(the_container_profile_does_without_namespaces_and_says_so),
 	    cmocka_unit_test(the_container_profile_refuses_root),
 	    cmocka_unit_test(names_layers_as_doctor_does),
