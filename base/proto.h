@@ -247,7 +247,8 @@ struct proto_denial {
 enum proto_change_kind { PROTO_CHANGE_CREATED = 0, PROTO_CHANGE_MODIFIED = 1, PROTO_CHANGE_DELETED = 2 };
 enum proto_node_kind { PROTO_NODE_FILE = 0, PROTO_NODE_DIRECTORY = 1, PROTO_NODE_LINK = 2 };
 
-#define PROTO_CHANGES_MAX 4096 /* of one run; more are only counted */
+#define PROTO_CHANGES_MAX   4096      /* of one run; more are only counted */
+#define PROTO_CHANGES_NAMES (1 << 20) /* bytes of their paths and targets; the same */
 
 /* One change of a run that came to its own end; in no order. Nothing says so of a run that was ended. */
 struct proto_change {

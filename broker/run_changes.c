@@ -32,6 +32,8 @@ check_head(const struct run_changes *c, const struct policy *policy, const struc
 
 	if (c->complete || c->have < c->want || c->count >= PROTO_CHANGES_MAX)
 		return err_set(e, ERR_PROTOCOL, "a change too many, after %zu", c->count);
+	if (rest > PROTO_CHANGES_NAMES - c->names)
+		return err_set(e, ERR_PROTOCOL, "changes with more than %d bytes of paths", PROTO_CHANGES_NAMES);
 	if (h->change > PROTO_CHANGE_DELETED || h->kind > PROTO_NODE_LINK || h->has_content > 1)
 		return err_set(e, ERR_PROTOCOL, "a change %u of kind %u", h->change, h->kind);
 	if (h->path_length == 0 || h->path_length > PROTO_PATH_MAX || h->target_length > PROTO_PATH_MAX ||
@@ -140,6 +142,7 @@ run_changes_one(struct run_changes *c, const struct policy *policy, const uint8_
 		json_object_set_new(one, "size", json_integer((json_int_t)h.size));
 	if ((rc = append(c, one, e)) != 0)
 		return rc;
+	c->names += length - sizeof(h);
 	return h.has_content != 0 ? expect_content(c, h.size, e) : 0;
 }
 

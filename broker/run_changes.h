@@ -18,6 +18,7 @@ struct run_changes {
 	uint8_t *content;   /* of the last one, while it comes */
 	size_t have, want;
 	size_t bytes;       /* of all contents so far */
+	size_t names;       /* bytes of all paths and targets */
 	uint64_t omitted;
 	bool complete;
 	json_t *sorted;     /* once asked for */

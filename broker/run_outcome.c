@@ -196,7 +196,7 @@ run_finish(struct run *run)
 {
 	struct runs *r = run->runs;
 	const struct config *c = r->broker->config;
-	size_t changes = run->changes.bytes;
+	size_t changes = run->changes.bytes + run->changes.names;
 
 	r->broker->counts.runs++;
 	run_answer_all(run);

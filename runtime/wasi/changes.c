@@ -12,6 +12,7 @@ struct report {
 	struct wasi_fs *fs;
 	const struct wasi_port *port;
 	uint64_t content_left;
+	uint64_t names_left; /* bytes */
 	uint32_t sent;
 	uint64_t omitted;
 	struct wasi_path path; /* of the change in hand */
@@ -43,9 +44,9 @@ send_content(struct report *r, const struct wasi_file *file)
 
 /* Whether the change can be told; else it is counted. */
 static bool
-fits(struct report *r)
+fits(struct report *r, size_t target_length)
 {
-	if (r->sent < PROTO_CHANGES_MAX && r->path.start > 0)
+	if (r->sent < PROTO_CHANGES_MAX && r->path.start > 0 && r->path.length + target_length <= r->names_left)
 		return true;
 	r->omitted++;
 	return false;
@@ -64,7 +65,7 @@ send_change(struct report *r, enum proto_change_kind change, const struct wasi_n
 	bool file = n->kind == WASI_NODE_FILE && change != PROTO_CHANGE_DELETED;
 	enum wasi_stream_status s;
 
-	if (!fits(r))
+	if (!fits(r, link ? n->link.length : 0))
 		return WASI_STREAM_OK;
 	packet.head = (struct proto_change){
 		.change = change,
@@ -83,6 +84,7 @@ send_change(struct report *r, enum proto_change_kind change, const struct wasi_n
 	if (s != WASI_STREAM_OK)
 		return s;
 	r->sent++;
+	r->names_left -= packet.head.path_length + packet.head.target_length;
 	if (packet.head.has_content == 0)
 		return WASI_STREAM_OK;
 	r->content_left -= n->file.size;
@@ -217,7 +219,7 @@ report_deleted(struct report *r)
 enum wasi_stream_status
 wasi_changes_send(struct wasi_fs *fs, const struct wasi_port *port, uint64_t content_max)
 {
-	struct report r = {.fs = fs, .port = port, .content_left = content_max};
+	struct report r = {.fs = fs, .port = port, .content_left = content_max, .names_left = PROTO_CHANGES_NAMES};
 	struct {
 		struct imsg_hdr hdr;
 		struct proto_changes changes;

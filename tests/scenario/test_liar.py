@@ -188,6 +188,7 @@ class Workers(Liar):
         "short end": ([say(CHANGES, b"\0" * 7)], "end of changes"),
         "two ends": ([say(CHANGES, pack("changes"))] * 2, "end of changes"),
         "change after the end": ([say(CHANGES, pack("changes")), say(CHANGE, change())], "too many"),
+        "flood of long paths": ([flood(CHANGE, change(b"/w/" + b"a/" * 2000))], "bytes of paths"),
         "flood of changes": ([flood(CHANGE, change())], "after 4096"),
         "denial without a path": ([say(DENIAL, pack("denial", call=32, capability=4, count=1))], "which is granted"),
         "denial of a right that is granted": ([say(DENIAL, pack("denial", call=32, capability=3, count=1) + b"/w/f")],
