@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,8 @@ struct conn {
 	bool out_waiting;        /* write_event is armed */
 };
 
-static size_t input_total; /* over all connections */
+static size_t input_total;     /* over all connections */
+static size_t input_abandoned; /* of it, lines that nobody waits for and the thread is not done with */
 
 size_t
 conn_input_total(void)
@@ -98,6 +100,8 @@ intake_abandon(struct conn *c)
 	if (offload_remove(c->owner->offload, &it->job)) {
 		input_total -= it->size;
 		intake_free(it);
+	} else {
+		input_abandoned += it->size;
 	}
 }
 
@@ -594,7 +598,10 @@ act(struct conn *c, struct intake *it)
 		dispatch(c, it, 0, NULL);
 }
 
-/* Whether taking a line in would keep the others waiting: for its own length, or for that of what comes with it. */
+/*
+ * Whether taking a line in would keep the others waiting: for its own length, or for that of the memory files that come
+ * with it. Of nothing else is the size asked: it is refused, and its file system may not answer.
+ */
 static bool
 takes_long(const struct intake *it)
 {
@@ -603,7 +610,7 @@ takes_long(const struct intake *it)
 	for (int i = 0; i < it->nfds; i++) {
 		struct stat st;
 
-		if (fstat(it->fds[i], &st) == 0 && st.st_size > 0)
+		if (fcntl(it->fds[i], F_GET_SEALS) >= 0 && fstat(it->fds[i], &st) == 0 && st.st_size > 0)
 			total += (size_t)st.st_size;
 	}
 	return total > LONG_LINE;
@@ -731,16 +738,21 @@ largest_sender(const struct conn_owner *owner)
 	return found;
 }
 
-/* Makes room for requests that are not taken in at the cost of whoever takes most of it, not of whoever comes last. */
+/*
+ * Makes room for requests that are not taken in at the cost of whoever takes most of it, not of whoever comes last. A line
+ * that the thread has keeps its room until it is done with: nobody else is refused for that.
+ */
 static void
 refuse_largest(struct conn *reader)
 {
 	struct conn_owner *owner = reader->owner;
 	struct conn *c;
 
-	while (input_total > owner->input_bytes && (c = largest_sender(owner)) != NULL) {
+	while (input_total - input_abandoned > owner->input_bytes && (c = largest_sender(owner)) != NULL) {
 		refuse(c, RPC_overloaded, "too many half-sent requests are waiting", owner->input_bytes);
-		if (c != reader)
+		if (c != reader && c->lost)
+			conn_close(c);
+		else if (c != reader)
 			close_if_done(c);
 	}
 }
@@ -905,6 +917,7 @@ taken_in(struct offload_job *job)
 
 	input_total -= it->size;
 	if (c == NULL) {
+		input_abandoned -= it->size;
 		intake_free(it);
 		return;
 	}

@@ -921,6 +921,32 @@ client_may_go_while_its_line_is_taken_in(void **state)
 	assert_int_equal(f->discarded, 1);
 }
 
+/* Refusing it frees nothing yet: that is no reason to refuse the others as well. */
+static void
+refusal_of_a_line_in_the_thread_hits_no_other(void **state)
+{
+	struct fixture *f = *state;
+	char half[30000], got[200] = "";
+	ssize_t n = -1;
+
+	f->owner.input_bytes = 110000;
+	memset(half, ' ', sizeof(half));
+	say_long(f, "");
+	assert_int_equal(send(f->second_client, half, sizeof(half), 0), sizeof(half));
+	expect_error(f, -32003, "null");
+	assert_int_equal(f->closed, 1);
+	assert_int_equal(send(f->second_client, CALL("echo", "5") "\n", strlen(CALL("echo", "5") "\n"), MSG_NOSIGNAL),
+	    strlen(CALL("echo", "5") "\n"));
+	while (n < 0) {
+		turn(f);
+		n = recv(f->second_client, got, sizeof(got) - 1, MSG_DONTWAIT);
+	}
+	assert_non_null(strstr(got, "\"result\":null"));
+	sem_post(&f->go);
+	while (conn_input_total() > 0)
+		turn(f);
+}
+
 static void
 half_closed_client_gets_the_answer_to_a_long_line(void **state)
 {
@@ -1074,7 +1100,8 @@ main(void)
 	    T(client_without_an_identity_is_told_so),
 	    THREAD(others_are_answered_while_a_long_line_is_taken_in),
 	    THREAD(client_may_go_while_its_line_is_taken_in),
-	    THREAD(half_closed_client_gets_the_answer_to_a_long_line),
+	    THREAD(refusal_of_a_line_in_the_thread_hits_no_other),
+    THREAD(half_closed_client_gets_the_answer_to_a_long_line),
 	    THREAD(long_line_that_is_not_json_is_answered_by_the_thread),
 	    THREAD(long_answers_come_whole),
 	    THREAD(batch_waits_for_its_long_answer),
