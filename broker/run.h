@@ -71,6 +71,7 @@ struct run {
 	struct event *backstop;
 	bool announced;              /* run.started was sent */
 	bool paused;                 /* the worker waits for the client to read */
+	bool input_sent;             /* to the worker, which has it: no other worker can be given it again */
 	struct rpc_call *input_call; /* run.input that is answered when the worker has taken what was sent */
 	bool is_closed;              /* the worker said its last word, as far as can be seen */
 	bool killed;                 /* by us: cancelled, or for what is in `breach` */

@@ -251,7 +251,6 @@ static void
 job_closed(void *arg, const struct err *why)
 {
 	struct run *run = arg;
-
 	struct timeval soon = {.tv_sec = CLOSED_MS / 1000};
 
 	if (run->breach.code != 0)
@@ -359,7 +358,7 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 		run->artifact->proven = true;
 	if (stale)
 		artifact_drop(r->broker->artifacts, &run->module, run_engine_of(run));
-	if (stale && !run->recompiled && !run->cancelled && !run->module_dropped)
+	if (stale && !run->recompiled && !run->cancelled && !run->module_dropped && !run->input_sent)
 		run_again(run);
 	else
 		run_record_outcome(run);

@@ -43,9 +43,14 @@ classify(struct run *run, char *reason, size_t size, struct run_facts *f)
 			return RUN_trapped;
 		case PROTO_STATUS_LIMIT:
 			return RUN_limit;
+		case PROTO_STATUS_STALE:
+			snprintf(reason, size, "its compiled code does not fit this machine, and was removed: run it again to have it "
+			    "compiled anew (%.400s)", run->trap_text);
+			f->failure = PROTO_FAILURE_not_started;
+			return RUN_failed;
 		default:
 			snprintf(reason, size, "%.600s", run->trap_text);
-			f->failure = run->claimed.failure != 0 ? run->claimed.failure : PROTO_FAILURE_not_started; /* stale */
+			f->failure = run->claimed.failure;
 			return RUN_failed;
 		}
 	}
@@ -252,7 +257,6 @@ run_on_gone(struct rpc_call *call)
 	run->cancel_reason = run->runs->broker->stopping ? "brigd is stopping" : "the client closed its connection";
 	run_advance(run);
 }
-
 
 void
 run_notify(struct run *run, const char *method, json_t *params)

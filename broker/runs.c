@@ -132,7 +132,8 @@ run_new(struct runs *r, struct rpc_call *call)
 	struct run *run = calloc(1, sizeof(*run));
 	uint8_t id[RUN_ID_BYTES];
 
-	if (run == NULL || (run->share = share_enter(r, call->peer.uid)) == NULL || (run->calls = calloc(1, sizeof(*run->calls))) == NULL ||
+	if (run == NULL || (run->share = share_enter(r, call->peer.uid)) == NULL ||
+	    (run->calls = calloc(1, sizeof(*run->calls))) == NULL ||
 	    (run->denials = json_array()) == NULL || (run->frames = json_array()) == NULL ||
 	    (run->output[0] = evbuffer_new()) == NULL || (run->output[1] = evbuffer_new()) == NULL)
 		goto fail;
@@ -555,6 +556,7 @@ send_input(struct run *run, const uint8_t *data, size_t length, bool end, struct
 {
 	int rc = 0;
 
+	run->input_sent = true;
 	while (rc == 0 && length > 0) {
 		size_t part = length < IMSG_PAYLOAD_MAX ? length : IMSG_PAYLOAD_MAX;
 
@@ -623,7 +625,9 @@ runs_input(struct runs *r, struct rpc_call *call, const json_t *params)
 		call->gone = on_input_gone;
 		run->input_call = call;
 	}
-	rc = run->job == NULL ? ERR_EOF : send_input(run, input->data, input->length, json_is_true(json_object_get(params, "end")), &e);
+	rc = ERR_EOF;
+	if (run->job != NULL)
+		rc = send_input(run, input->data, input->length, json_is_true(json_object_get(params, "end")), &e);
 	if (call->id == NULL)
 		call_result(call, json_null());
 	else if (rc != 0 || channel_queued(run->job) == 0)

@@ -146,6 +146,19 @@ do_hold(const struct scene *s, const char *rest)
 	}
 }
 
+/* Waits for a message, and takes it. */
+static void
+do_hear(const struct scene *s, const char *rest)
+{
+	static struct imsg heard;
+	struct pollfd p = {.fd = s->sock, .events = POLLIN};
+
+	(void)rest;
+	poll(&p, 1, -1);
+	if (imsg_recv(s->sock, &heard, NULL) != 0)
+		_exit(92);
+}
+
 /* NUMBER: what the zygote is to do. */
 static void
 do_order(const struct scene *s, const char *rest)
@@ -178,6 +191,7 @@ static const struct {
     {"abort", do_abort},
     {"close", do_close},
     {"hold", do_hold},
+    {"hear", do_hear},
     {"order ", do_order},
     {"zygote ", do_zygote},
 };

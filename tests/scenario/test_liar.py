@@ -269,6 +269,29 @@ class Workers(Liar):
                         self.assertIn("message %d of %d bytes" % (kind, len(payload)), told["reason"])
         self.assert_still_serving()
 
+    def served_by(self, directory):
+        brigd = harness.Brigd(directory, self.keys, self.policy, self.options)
+        self.addCleanup(brigd.stop)
+        client = brigd.client()
+        self.addCleanup(client.close)
+        return brigd, client
+
+    def test_input_that_a_worker_has_is_not_missing_in_another(self):
+        """Code that does not load is compiled anew, and the run starts again: but not when its input would be lost."""
+        directory = harness.tempfile.mkdtemp(dir=self.directory)
+        self.addCleanup(harness.shutil.rmtree, directory)
+        os.chmod(directory, 0o711)
+        brigd, client = self.served_by(directory)
+        self.assert_exited(client.finish(client.start("run", self.params(GOOD, wasm=wasm.module()))))
+        brigd.stop()  # the next one has the code from the store, and does not know whether it loads
+        brigd, client = self.served_by(directory)
+        request = client.start("run", self.params("hear", say(RESULT, result(status=5)), wasm=wasm.module(),
+                                                  stdin={"stream": True}))
+        run = client.wait_notification("run.started")["run_id"]
+        client.call("run.input", {"run_id": run, "data": "once"})
+        self.assert_failed(client.finish(request), "run it again")
+        self.assert_exited(client.finish(client.start("run", self.params(GOOD, wasm=wasm.module()))))
+
     def extremes_of(self, kind, skip=()):
         rng = random.Random(SEED)
         for field, form in FIELDS[kind]:
