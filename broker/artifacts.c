@@ -172,7 +172,7 @@ cheapest_failure(struct artifacts *a)
 	return cheapest;
 }
 
-/* Makes room by forgetting what was used longest ago; what is in use by a run has a descriptor of its own. */
+/* Makes room by forgetting what was used longest ago; the file of one that a run holds stays open until that has ended. */
 static void
 trim(struct artifacts *a)
 {

@@ -41,7 +41,6 @@ struct keyring_key {
 	bool revoked;
 };
 
-struct policy;
 struct keyring; /* read-only once made */
 
 /*
@@ -71,7 +70,8 @@ int keyring_read_file(const char *path, const struct keys_public *root, uint8_t 
     struct err *e);
 
 /*
- * keyring_parse - read a document whose signature and time are not the question. Borrows `document`. 0; ERR_INVAL with the path of the field that breaks a rule; ERR_NOMEM.
+ * keyring_parse - read a document whose signature and time are not the question. Borrows `document`. 0; ERR_INVAL with
+ * the path of the field that breaks a rule; ERR_NOMEM.
  */
 int keyring_parse(json_t *document, struct keyring **out, struct err *e);
 

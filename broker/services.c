@@ -402,11 +402,11 @@ services_stop(const struct config *c, struct services *s)
 	for (size_t i = 0; i < sizeof(s->pids) / sizeof(s->pids[0]); i++) {
 		struct timespec pause = {.tv_nsec = 1000000};
 
-		while (s->pids[i] > 0 && waitpid(s->pids[i], NULL, WNOHANG) == 0)
-			if (monotonic_ms() < deadline)
-				nanosleep(&pause, NULL);
-			else
+		while (s->pids[i] > 0 && waitpid(s->pids[i], NULL, WNOHANG) == 0) {
+			if (monotonic_ms() >= deadline)
 				kill(s->pids[i], SIGKILL);
+			nanosleep(&pause, NULL);
+		}
 	}
 	if (s->bound)
 		unlink(c->socket);

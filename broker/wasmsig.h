@@ -43,7 +43,10 @@ int wasmsig_parse(const uint8_t *wasm, size_t length, struct wasmsig *out, struc
 /* wasmsig_hash - what is signed: SHA-256 of the rest. Slow for a large module; all else is quick. */
 void wasmsig_hash(const struct wasmsig *sig, uint8_t hash[32]);
 
-/* wasmsig_verify_hash - that `hash`, which is the rest's, is what was signed, by `key`. 0, or ERR_SIGNATURE saying which not. */
+/*
+ * wasmsig_verify_hash - that `hash`, which is the rest's, is what was signed, by `key`. 0, or ERR_SIGNATURE saying which
+ * not.
+ */
 int wasmsig_verify_hash(const struct wasmsig *sig, const uint8_t hash[32], const uint8_t key[32], struct err *e);
 
 /* wasmsig_verify - both at once. */
