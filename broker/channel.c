@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -272,6 +273,16 @@ channel_send(struct channel *c, uint32_t type, uint64_t run, const void *payload
 	if (rc == ERR_AGAIN)
 		rc = enqueue(c, type, run, payload, length, fds, nfds, e);
 	return rc;
+}
+
+void
+channel_insist(struct channel *c, uint32_t type, uint64_t run)
+{
+	struct err e;
+	int rc = channel_send(c, type, run, NULL, 0, NULL, 0, &e);
+
+	if (rc == ERR_IO && enqueue(c, type, run, NULL, 0, NULL, 0, &e) != 0)
+		c->deaf = shutdown(c->sock, SHUT_RDWR) == 0; /* then reading finds the end */
 }
 
 void

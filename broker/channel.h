@@ -40,6 +40,12 @@ void channel_free(struct channel *c);
 int channel_send(struct channel *c, uint32_t type, uint64_t run, const void *payload, size_t length, const int *fds,
     int nfds, struct err *e);
 
+/*
+ * channel_insist - send a message that has only a type, and must not be lost. When the kernel refuses it, it is tried once
+ * more from the loop; when that fails too the channel ends, and the owner is told by `closed`.
+ */
+void channel_insist(struct channel *c, uint32_t type, uint64_t run);
+
 /* channel_drain - deliver every message that has already arrived, as the event loop would. */
 void channel_drain(struct channel *c);
 

@@ -209,7 +209,7 @@ child_send(struct child *c, uint32_t type, uint64_t run, const void *payload, si
 void
 child_kill(struct child *c)
 {
-	channel_send(c->launcher->channel, PROTO_KILL, c->token, NULL, 0, NULL, 0, NULL);
+	channel_insist(c->launcher->channel, PROTO_KILL, c->token);
 }
 
 pid_t

@@ -101,6 +101,8 @@ class Preloaded(harness.Scenario):
             except harness.RpcError as e:
                 self.assertTrue(e.message, e)
                 told.append((method, e))
+            except TimeoutError:
+                self.fail("%s is never answered" % method)
             except (OSError, AssertionError):
                 return told, False
         return told, True
@@ -165,6 +167,14 @@ class Calls(Preloaded):
             self.assert_on_record(brigd, told)
         self.told += told
         return brigd, hits
+
+    def test_the_order_to_kill_a_compiler_is_not_lost(self):
+        """Neither its module nor the order to kill it can be sent: without it the run would never be answered."""
+        brigd = self.start(self.new_directory("order"))
+        self.told, self.made = [], collections.Counter()
+        for times in (1, 2, 3):
+            brigd, _ = self.attack(brigd, ("brigd", "sendmsg", "ENOBUFS"), 3, times)
+        self.assertEqual(brigd.stop(), 0)
 
     def restarted(self, brigd, told):
         """One that does not serve has ended by itself, with the reason; or its log is broken, and it says so."""
