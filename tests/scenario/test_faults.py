@@ -150,6 +150,8 @@ class Calls(Preloaded):
             more = self.connected(brigd)  # accept, too
             if more:
                 more.close()
+            if call == "accept4" and more:  # no answer waits for it
+                harness.wait_until(lambda: self.counts()[0], "brigd takes the connection")
             if call == "fdatasync":  # by a thread of the logger, once for all records of some time
                 harness.wait_until(lambda: self.counts()[1], "the log is brought to the disk")
             seen, hits = self.counts()
