@@ -274,6 +274,25 @@ check_amount(const struct policy_layer *layers, size_t count, const struct polic
 	return err_set(e, ERR_LIMIT, "%s", out->message);
 }
 
+/* Each file must lie in a mount, which is for the request to state if nobody else does. */
+static int
+check_mounted(const struct policy *effective, const struct policy_ask *ask, struct policy_denial *out, struct err *e)
+{
+	for (size_t i = 0; i < ask->filec; i++) {
+		const struct policy_fs *mount = policy_fs_mount_of(effective, ask->files[i]);
+
+		if (mount != NULL && strcmp(mount->path, ask->files[i]) != 0)
+			continue;
+		out->capability = POLICY_CAP_FS_INLINE;
+		out->layer = POLICY_LAYER_REQUEST;
+		copy_target(ask->files[i], out);
+		write_grant(POLICY_CAP_FS_INLINE, ask->files[i], 0, out);
+		write_message(POLICY_CAP_FS_INLINE, out->target, out);
+		return err_set(e, ERR_DENIED, "%s", out->message);
+	}
+	return 0;
+}
+
 static int
 check_amounts(const struct policy_layer *layers, size_t count, const struct policy_ask *ask,
     struct policy_denial *out, struct err *e)
@@ -291,6 +310,8 @@ check_amounts(const struct policy_layer *layers, size_t count, const struct poli
 		return rc;
 	for (size_t i = 0; rc == 0 && i < POLICY_COUNT_OF(amounts); i++)
 		rc = check_amount(layers, count, effective, &amounts[i], out, e);
+	if (rc == 0)
+		rc = check_mounted(effective, ask, out, e);
 	policy_free(effective);
 	return rc;
 }

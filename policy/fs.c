@@ -198,16 +198,25 @@ inside(const struct policy_fs *mount, const char *path)
 	return path + (strcmp(mount->path, "/") == 0 ? 0 : strlen(mount->path)) + 1;
 }
 
+/* The mount with which an entry that is no mount is stated, or NULL: it stands for itself. */
+static const struct policy_fs *
+belongs_to(const struct policy *p, const struct policy_fs *f)
+{
+	const struct policy_fs *mount = f->mount ? NULL : policy_fs_mount_of(p, f->path);
+
+	return mount != NULL && mount->kind == f->kind ? mount : NULL;
+}
+
 static json_t *
-mount_json(const struct policy *p, const struct policy_fs *mount)
+entry_json(const struct policy *p, const struct policy_fs *mount)
 {
 	json_t *paths = json_object();
 
 	for (size_t i = 0; i < p->fs_count; i++)
-		if (!p->fs[i].mount && policy_fs_mount_of(p, p->fs[i].path) == mount)
+		if (belongs_to(p, &p->fs[i]) == mount)
 			json_object_set_new(paths, inside(mount, p->fs[i].path), rights_json(p->fs[i].rights));
-	return json_pack("{s:s, s:s, s:o, s:o}", "mount", mount->path, "kind", policy_fs_kind_words[mount->kind], "rights",
-	    rights_json(mount->rights), "paths", paths);
+	return json_pack("{s:s, s:s, s:o, s:o}", mount->mount ? "mount" : "under", mount->path, "kind",
+	    policy_fs_kind_words[mount->kind], "rights", rights_json(mount->rights), "paths", paths);
 }
 
 json_t *
@@ -216,7 +225,7 @@ policy_fs_json(const struct policy *p)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < p->fs_count; i++) {
-		if (p->fs[i].mount && json_array_append_new(list, mount_json(p, &p->fs[i])) != 0) {
+		if (belongs_to(p, &p->fs[i]) == NULL && json_array_append_new(list, entry_json(p, &p->fs[i])) != 0) {
 			json_decref(list);
 			return NULL;
 		}

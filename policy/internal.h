@@ -20,7 +20,7 @@
 	X(seed, "for random seeded: 64 hexadecimal digits (zeros when not stated)")                            \
 	X(output, "past limits.output_bytes: end it, or cut and go on (cut when not stated)")                      \
 	X(signature, "what has to be signed: a module; source code for a language pack")                       \
-	X(fs, "directories that the guest finds, what they hold, and what may be done there")                  \
+	X(fs, "directories that the guest finds or may find, what they hold, what may be done there")            \
 	X(tools, "tools of the client: none in this version, so only an empty list")                           \
 	X(net, "network destinations: none in this version, so only an empty list")                            \
 	X(mode, "enforce: what is not granted is refused")

@@ -336,8 +336,8 @@ read_paths(const json_t *v, const char *at, const struct policy_fs *mount, struc
 static int
 read_mount(const json_t *v, size_t index, struct policy *p, struct err *e)
 {
-	static const char *const names[] = {"mount", "kind", "rights", "paths"};
-	struct policy_fs f = {.mount = true};
+	static const char *const names[] = {"mount", "under", "kind", "rights", "paths"};
+	struct policy_fs f = {.mount = json_object_get(v, "mount") != NULL};
 	char at[32];
 	const char *name;
 	json_t *value;
@@ -346,7 +346,7 @@ read_mount(const json_t *v, size_t index, struct policy *p, struct err *e)
 
 	snprintf(at, sizeof(at), "$.fs[%zu]", index);
 	if (!json_is_object(v))
-		return wrong_type(at, "an object with a \"mount\"", v, e);
+		return wrong_type(at, "an object with a \"mount\" or \"under\"", v, e);
 	json_object_foreach((json_t *)(uintptr_t)v, name, value) {
 		size_t i = 0;
 
@@ -355,9 +355,9 @@ read_mount(const json_t *v, size_t index, struct policy *p, struct err *e)
 		if (i == POLICY_COUNT_OF(names))
 			return unknown_name(at, name, names, POLICY_COUNT_OF(names), e);
 	}
-	value = json_object_get(v, "mount");
-	if (!json_is_string(value))
-		return err_set(e, ERR_INVAL, "%s.mount must be a path, like \"/workspace\"", at);
+	value = json_object_get(v, f.mount ? "mount" : "under");
+	if (!json_is_string(value) || (f.mount && json_object_get(v, "under") != NULL))
+		return err_set(e, ERR_INVAL, "%s must have a path as \"mount\" or as \"under\": \"/workspace\"", at);
 	f.path = (char *)(uintptr_t)json_string_value(value);
 	value = json_object_get(v, "kind");
 	if (value != NULL &&
@@ -372,7 +372,6 @@ read_mount(const json_t *v, size_t index, struct policy *p, struct err *e)
 	return read_paths(json_object_get(v, "paths"), at, &f, p, e);
 }
 
-/* A path with rights has the kind of the mount that holds it, and so must be stated there when kinds differ. */
 static int
 read_fs(const json_t *v, struct policy *p, struct err *e)
 {
@@ -385,10 +384,6 @@ read_fs(const json_t *v, struct policy *p, struct err *e)
 	json_array_foreach(v, i, item)
 		if ((rc = read_mount(item, i, p, e)) != 0)
 			return rc;
-	for (i = 0; i < p->fs_count; i++)
-		if (!p->fs[i].mount && policy_fs_mount_of(p, p->fs[i].path)->kind != p->fs[i].kind)
-			return err_set(e, ERR_INVAL, "$.fs: the rights of %s must be stated with the mount that holds it, %s",
-			    p->fs[i].path, policy_fs_mount_of(p, p->fs[i].path)->path);
 	policy_fs_tidy(p);
 	return 0;
 }

@@ -86,7 +86,7 @@ enum policy_fs_right { POLICY_FS_READ = 1, POLICY_FS_WRITE = 2, POLICY_FS_CREATE
 /* What is granted from a path on, as far as no longer path says otherwise. */
 struct policy_fs {
 	char *path;       /* absolute, as the guest knows it */
-	bool mount;       /* the guest finds it as a directory of its own */
+	bool mount;       /* the guest finds it as a directory of its own; else only other layers may put mounts there */
 	enum policy_fs_kind kind;
 	uint32_t rights;  /* enum policy_fs_right, or-ed */
 	bool redundant;   /* used while tidying only */
@@ -134,7 +134,7 @@ void policy_free(struct policy *p);
 
 /*
  * policy_builtin - the ceiling of a brigd that was given none: arguments, any environment, real clock and randomness,
- * a filesystem in memory at "/" for files of the request,
+ * any mounts, with files of the request,
  * every limit up to its maximum, fuel not metered, signatures required. Returns 0 or ERR_NOMEM.
  */
 int policy_builtin(struct policy **out, struct err *e);

@@ -112,9 +112,10 @@ schema_fs(void)
 	json_t *mount = json_pack("{s:s, s:s, s:i}", "type", "string", "pattern", "^/", "maxLength", POLICY_PATH_MAX);
 	json_t *paths = json_pack("{s:s, s:o}", "type", "object", "additionalProperties", rights_schema());
 
-	return json_pack("{s:s, s:i, s:{s:s, s:b, s:[s], s:{s:o, s:o, s:o, s:o}}}", "type", "array", "maxItems",
-	    POLICY_PATHS_MAX, "items", "type", "object", "additionalProperties", 0, "required", "mount", "properties",
-	    "mount", mount, "kind", kind, "rights", rights_schema(), "paths", paths);
+	return json_pack("{s:s, s:i, s:{s:s, s:b, s:[{s:[s]}, {s:[s]}], s:{s:O, s:o, s:o, s:o, s:o}}}", "type", "array",
+	    "maxItems", POLICY_PATHS_MAX, "items", "type", "object", "additionalProperties", 0, "oneOf", "required", "mount",
+	    "required", "under", "properties", "mount", mount, "under", mount, "kind", kind, "rights", rights_schema(), "paths",
+	    paths);
 }
 
 static json_t *

@@ -54,6 +54,15 @@ must_survive(const struct policy *p)
 	json_decref(json);
 }
 
+/* Whether one of the two has a mount at or above the path, where the other grants something too. */
+static bool
+is_mounted(const struct policy *a, const struct policy *b, const char *path)
+{
+	const struct policy_fs *in_a = policy_fs_mount_of(a, path), *in_b = policy_fs_mount_of(b, path);
+
+	return (in_a != NULL && policy_fs_at(b, in_a->path) != NULL) || (in_b != NULL && policy_fs_at(a, in_b->path) != NULL);
+}
+
 /* At every path that a document of the three mentions, the meet grants what both grant. */
 static void
 must_meet_in_paths(const struct policy *a, const struct policy *b, const struct policy *m, const struct policy *paths)
@@ -67,7 +76,7 @@ must_meet_in_paths(const struct policy *a, const struct policy *b, const struct 
 			continue;
 		MUST(in_m->rights == (in_a->rights & in_b->rights));
 		MUST(in_m->kind == (in_a->kind < in_b->kind ? in_a->kind : in_b->kind));
-		MUST(policy_fs_mount_of(m, paths->fs[i].path) != NULL);
+		MUST((policy_fs_mount_of(m, paths->fs[i].path) != NULL) == is_mounted(a, b, paths->fs[i].path));
 	}
 }
 

@@ -29,6 +29,7 @@ fixed_policy(void)
 		MUST(policy_builtin(&p, NULL) == 0);
 		p->limits[POLICY_LIMIT_output_bytes] = OUTPUT_BYTES;
 		p->limits[POLICY_LIMIT_changes_bytes] = OUTPUT_BYTES;
+		p->fs[0].mount = true;
 	}
 	return p;
 }

@@ -155,6 +155,8 @@ def policy():
     files = {"fs": [{"mount": "/a", "kind": "inline", "rights": ["read", "write"], "paths": {"b": ["read"], "b/c": []}},
                     {"mount": "/d"}]}
     yield compact(files)
+    yield b"\0".join(map(compact, (files, {"fs": [{"under": "/", "kind": "inline", "rights": ["read"]}]}, {"fs": [
+        {"under": "/a/b/x", "rights": ["write"]}]})))
     yield b"\0".join(map(compact, (files, {"fs": [{"mount": "/", "rights": ["read", "delete"]}]},
                                    {"fs": [{"mount": "/a/b", "rights": ["read"]}, {"mount": "/a/bc"}]})))
     yield compact({"fs": [{"mount": "/a/../b"}]})

@@ -135,7 +135,9 @@ static const struct {
     {"{\"signature\":{\"module\":\"none\"}}", "$.signature.module is \"none\""},
     {"{\"fs\":{}}", "$.fs must be a list of mounts"},
     {"{\"fs\":[\"/\"]}", "$.fs[0] must be an object"},
-    {"{\"fs\":[{}]}", "$.fs[0].mount must be a path"},
+    {"{\"fs\":[{}]}", "$.fs[0] must have a path as \"mount\" or as \"under\""},
+    {"{\"fs\":[{\"mount\":\"/a\",\"under\":\"/a\"}]}", "$.fs[0] must have a path as \"mount\" or as \"under\""},
+    {"{\"fs\":[{\"mount\":\"/a\"},{\"under\":\"/a\"}]}", "$.fs[1]: \"/a\" is there twice"},
     {"{\"fs\":[{\"mount\":\"/a\"},{\"muont\":\"/\"}]}", "$.fs[1].muont is not known; did you mean \"mount\"?"},
     {"{\"fs\":[{\"mount\":\"a\"}]}", "$.fs[0]: \"a\" does not begin with \"/\""},
     {"{\"fs\":[{\"mount\":\"/a/\"}]}", "ends with \"/\""},
@@ -150,8 +152,6 @@ static const struct {
     {"{\"fs\":[{\"mount\":\"/a\",\"paths\":[]}]}", "$.fs[0] must be an object of paths"},
     {"{\"fs\":[{\"mount\":\"/a\",\"paths\":{\"/b\":[]}}]}", "has an empty component"},
     {"{\"fs\":[{\"mount\":\"/a\",\"paths\":{\"..\":[]}}]}", "has \".\" or \"..\" in it"},
-    {"{\"fs\":[{\"mount\":\"/a\",\"paths\":{\"b/c\":[]}},{\"mount\":\"/a/b\",\"kind\":\"inline\"}]}",
-        "the rights of /a/b/c must be stated with the mount that holds it, /a/b"},
     {"{\"tools\":[\"x\"]}", "$.tools must be an empty list"},
     {"{\"net\":{}}", "$.net must be a list, not an object"},
     {"{\"mode\":\"learn\"}", "$.mode must be \"enforce\""},
@@ -292,13 +292,12 @@ generated_rights(void)
 	return rights;
 }
 
-/* Mounts of one kind, with rights for paths inside: those of other mounts, too, are among them. */
+/* Mounts and places for them, with rights for paths inside: those of others, too, are among them. */
 static json_t *
 generated_fs(void)
 {
 	static const char *const mounts[] = {"/", "/a", "/a/b", "/a/bc", "/a/b/c", "/d"};
 	static const char *const paths[] = {"b", "b/c", "bc", "c", "a/b", "x"};
-	const char *kind = roll(2) ? "tmp" : "inline";
 	json_t *fs = json_array();
 	uint64_t taken = 0;
 
@@ -310,8 +309,8 @@ generated_fs(void)
 			while (n-- > 0)
 				json_object_set_new(inner, paths[roll(COUNT_OF(paths))], generated_rights());
 			taken = json_object_size(inner);
-			json_array_append_new(fs, json_pack("{s:s, s:s, s:o, s:O}", "mount", mounts[i], "kind", kind, "rights",
-			    generated_rights(), "paths", inner));
+			json_array_append_new(fs, json_pack("{s:s, s:s, s:o, s:O}", roll(2) ? "mount" : "under", mounts[i],
+			    "kind", roll(2) ? "tmp" : "inline", "rights", generated_rights(), "paths", inner));
 		}
 		json_decref(inner);
 	}
@@ -613,6 +612,13 @@ files_meet_path_by_path(void **state)
 	    {"[]", "[{\"mount\":\"/w\"}]", "[]"},
 	    {"[{\"mount\":\"/w\"}]", "[{\"mount\":\"/v\"}]", "[]"},
 	    {"[{\"mount\":\"/w\"}]", "[{\"mount\":\"/ww\"}]", "[]"},
+	    {"[{\"under\":\"/\",\"kind\":\"inline\",\"rights\":[\"read\"]}]", "[{\"mount\":\"/w\",\"rights\":[\"read\",\"write\"]}]",
+	        "[{\"kind\":\"tmp\",\"mount\":\"/w\",\"paths\":{},\"rights\":[\"read\"]}]"},
+	    {"[{\"under\":\"/\",\"rights\":[\"read\"]}]", "[{\"under\":\"/w\",\"rights\":[\"read\",\"write\"]}]",
+	        "[{\"kind\":\"tmp\",\"paths\":{},\"rights\":[\"read\"],\"under\":\"/w\"}]"},
+	    {"[{\"mount\":\"/w\",\"kind\":\"inline\"}]", "[{\"under\":\"/\",\"kind\":\"inline\"},{\"under\":\"/w/x\"}]",
+	        "[{\"kind\":\"inline\",\"mount\":\"/w\",\"paths\":{},\"rights\":[]},{\"kind\":\"tmp\",\"paths\":{},\"rights\":[],"
+	        "\"under\":\"/w/x\"}]"},
 	    {"[{\"mount\":\"/\",\"rights\":[\"read\",\"write\"]}]", "[{\"mount\":\"/w\",\"rights\":[\"read\",\"delete\"]}]",
 	        "[{\"kind\":\"tmp\",\"mount\":\"/w\",\"paths\":{},\"rights\":[\"read\"]}]"},
 	    {"[{\"mount\":\"/w\",\"kind\":\"inline\",\"rights\":[\"read\",\"write\"]}]",
@@ -651,12 +657,17 @@ static void
 files_need_a_mount_that_takes_them(void **state)
 {
 	static const char *const inside[] = {"/w/a"}, *const beside[] = {"/ww/a"};
-	static const char ceiling[] = "{\"fs\":[{\"mount\":\"/\",\"kind\":\"inline\"}]}";
+	static const char ceiling[] = "{\"fs\":[{\"under\":\"/\",\"kind\":\"inline\"}]}";
+	static const char mounted[] = "{\"fs\":[{\"mount\":\"/\",\"kind\":\"inline\"}]}";
 	struct policy_ask ask = {.module_signed = true, .files = inside, .filec = 1, .files_bytes = 5};
 	struct decision d;
 
 	(void)state;
-	assert_int_equal(decide(ceiling, NULL, &ask).code, 0);
+	assert_int_equal(decide(mounted, NULL, &ask).code, 0);
+	d = decide(ceiling, NULL, &ask); /* allowed, but nowhere to be */
+	assert_int_equal(d.code, ERR_DENIED);
+	assert_int_equal(d.denial.layer, POLICY_LAYER_REQUEST);
+	assert_int_equal(decide(ceiling, "{\"fs\":[{\"mount\":\"/w/a\",\"kind\":\"inline\"}]}", &ask).code, ERR_DENIED);
 	assert_int_equal(decide(ceiling, "{\"fs\":[{\"mount\":\"/w\",\"kind\":\"inline\"}]}", &ask).code, 0);
 	d = decide(ceiling, "{\"fs\":[{\"mount\":\"/w\"}]}", &ask);
 	assert_int_equal(d.code, ERR_DENIED);
@@ -669,7 +680,7 @@ files_need_a_mount_that_takes_them(void **state)
 	ask.files = beside;
 	assert_int_equal(decide(ceiling, "{\"fs\":[{\"mount\":\"/w\",\"kind\":\"inline\"}]}", &ask).code, ERR_DENIED);
 	ask.files_bytes = policy_limit_info[POLICY_LIMIT_files_bytes].initial + 1;
-	d = decide(ceiling, NULL, &ask);
+	d = decide(mounted, NULL, &ask);
 	assert_int_equal(d.code, ERR_LIMIT);
 	assert_int_equal(d.denial.capability, POLICY_CAP_FILES_BYTES);
 }
