@@ -38,6 +38,7 @@ struct brigd {
 	struct services services;
 	struct conn_owner conn_owner;
 	struct offload *offload;
+	struct closer *closer;
 	struct evconnlistener *listener;
 	struct event *signals[3];
 	struct event *housekeeping; /* every second */
@@ -401,12 +402,13 @@ connect_parts(struct brigd *d, struct err *e)
 	b->pool = pool_new(b->base, b->launcher, &pl, on_pool_ready, d);
 	if (b->artifacts == NULL || b->modules == NULL || b->pool == NULL)
 		return err_set(e, ERR_NOMEM, "the broker's parts");
-	if ((d->offload = offload_new(b->base, e)) == NULL)
+	if ((d->offload = offload_new(b->base, e)) == NULL || (d->closer = closer_new(e)) == NULL)
 		return e->code;
 	d->conn_owner = (struct conn_owner){
 	    .base = b->base,
 	    .request_bytes = (size_t)c->request_bytes,
 	    .offload = d->offload,
+	    .closer = d->closer,
 	    .methods = {prepare_request, prepare_discard, c, (unsigned)c->request_depth},
 	    .backlog_bytes = (size_t)c->backlog_bytes,
 	    .input_bytes = (size_t)c->input_bytes,
@@ -442,6 +444,7 @@ disconnect_parts(struct brigd *d)
 		event_free(d->drain);
 	conn_close_all(&d->conn_owner);
 	offload_free(d->offload);
+	closer_free(d->closer);
 	child_launcher_free(b->launcher);
 	service_client_free(b->store);
 	service_client_free(b->logger);

@@ -576,7 +576,7 @@ take_fds(struct conn *c, uint64_t end, int *fds, int *nfds)
 		if (*nfds < CONN_FDS_MAX) {
 			fds[(*nfds)++] = c->fds[taken].fd;
 		} else {
-			close(c->fds[taken].fd);
+			close_fds(&c->fds[taken].fd, 1);
 			rc = -1;
 		}
 		taken++;
@@ -762,7 +762,7 @@ static void
 prune_fds(struct conn *c)
 {
 	while (c->nfds > KEPT_FDS)
-		close(c->fds[--c->nfds].fd);
+		close_fds(&c->fds[--c->nfds].fd, 1);
 }
 
 static void
@@ -807,11 +807,15 @@ note_fds(struct conn *c, struct msghdr *msg, uint64_t last)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(fd));
+			if (c->owner->closer != NULL && fcntl(fd, F_GET_SEALS) < 0) {
+				closer_take(c->owner->closer, fd, c->peer.uid);
+				fd = INTAKE_FD_OTHER;
+			}
 			if (kept < KEPT_FDS) {
 				c->fds[c->nfds++] = (struct pending_fd){fd, last};
 				kept++;
 			} else {
-				close(fd);
+				close_fds(&fd, 1);
 			}
 		}
 	}
@@ -833,6 +837,8 @@ read_some(struct conn *c)
 	if (evbuffer_reserve_space(c->in, READ_CHUNK, &space, 1) != 1)
 		return -2;
 	iov = (struct iovec){space.iov_base, space.iov_len < READ_CHUNK ? space.iov_len : READ_CHUNK};
+	if (c->owner->closer != NULL && closer_is_full(c->owner->closer, c->peer.uid))
+		msg.msg_controllen = 0; /* the kernel drops them, and does not wait */
 	n = recvmsg(c->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? -1 : -2;

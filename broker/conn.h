@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "broker/closer.h"
 #include "broker/intake.h"
 #include "broker/jsonrpc.h"
 
@@ -45,6 +46,7 @@ struct rpc_call {
 /* The server side that a connection reports to. */
 struct conn_owner {
 	struct event_base *base;
+	struct closer *closer;   /* for descriptors that are no memory files; NULL: closed in the loop */
 	struct offload *offload; /* for lines that take long; NULL: everything is done in the loop */
 	struct intake_methods methods;
 	size_t request_bytes;  /* longest line */

@@ -54,7 +54,7 @@ struct run {
 	struct signature_verdict verdict;
 	struct policy *policy;       /* effective */
 	struct digest policy_digest;
-	struct policy_denial no_clock, no_random; /* what to say if the guest asks for what it has not been granted */
+	struct policy_denial *no_clock, *no_random; /* what to say if the guest asks for it; NULL: it is granted */
 	struct policy_layer layers[RUN_LAYERS_MAX]; /* for the same; policies owned; none when it has no files */
 	size_t layer_count;
 	struct modules_wait *module_wait;

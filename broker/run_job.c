@@ -108,12 +108,12 @@ job_denial(struct run *run, const struct imsg *m, struct err *e)
 		return err_set(e, ERR_PROTOCOL, "a denial of call %u, after %zu others", d.call,
 		    json_array_size(run->denials));
 	if (d.capability == WASI_CAP_CLOCK)
-		why = &run->no_clock;
+		why = run->no_clock;
 	else if (d.capability == WASI_CAP_RANDOM)
-		why = &run->no_random;
+		why = run->no_random;
 	else
 		(void)explain_path(run, d.capability, m->payload + sizeof(d), length, &at_path);
-	if (why->message[0] == '\0')
+	if (why == NULL || why->message[0] == '\0')
 		return err_set(e, ERR_PROTOCOL, "a denial of capability %u, which is granted", d.capability);
 	json_array_append_new(run->denials, denial_json(why, run_call_name(d.call), d.count));
 	return 0;
@@ -314,6 +314,7 @@ run_again(struct run *run)
 	const struct module_source *m = &run->request.module;
 
 	run->recompiled = true;
+	run->is_closed = false;
 	run_changes_clear(&run->changes);
 	run->has_result = false;
 	run->claimed = (struct proto_result){0};

@@ -2,6 +2,7 @@
 
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -124,11 +125,23 @@ check_mounts(const struct run *run, struct policy_denial *denial, struct err *e)
 }
 
 /* Why clocks or randomness are withheld, to be told if the guest asks for them. */
-static void
-explain_later(struct run *run, const struct policy_layer *layers, size_t count)
+static int
+explain_later(struct run *run, const struct policy_layer *layers, size_t count, struct err *e)
 {
-	policy_explain(layers, count, POLICY_CAP_CLOCK, NULL, &run->no_clock, NULL);
-	policy_explain(layers, count, POLICY_CAP_RANDOM, NULL, &run->no_random, NULL);
+	const struct {
+		enum policy_capability capability;
+		struct policy_denial **why;
+	} list[] = {{POLICY_CAP_CLOCK, &run->no_clock}, {POLICY_CAP_RANDOM, &run->no_random}};
+	struct policy_denial why;
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		if (policy_explain(layers, count, list[i].capability, NULL, &why, NULL) != 0)
+			continue;
+		if ((*list[i].why = malloc(sizeof(why))) == NULL)
+			return err_set(e, ERR_NOMEM, "why something is not granted");
+		**list[i].why = why;
+	}
+	return 0;
 }
 
 /* Decides what the run gets. Returns 0, or -1 when the run has ended. */
@@ -150,11 +163,11 @@ run_decide(struct run *run)
 	if ((rc = policy_check_run(layers, count, &run->request.ask, &denial, &e)) != 0 ||
 	    (rc = policy_effective(layers, count, &run->policy, &e)) != 0 ||
 	    (rc = check_mounts(run, &denial, &e)) != 0 || (rc = keep_layers(run, layers, count, &e)) != 0 ||
+	    (rc = explain_later(run, layers, count, &e)) != 0 ||
 	    (rc = policy_digest(run->policy, &run->policy_digest, &e)) != 0) {
 		run_deny(run, rc, &denial, &e);
 		return -1;
 	}
-	explain_later(run, layers, count);
 	return 0;
 }
 

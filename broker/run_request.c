@@ -110,7 +110,7 @@ module_from_descriptor(const json_t *index, int *fds, int nfds, size_t size_max,
 	struct err e = {0};
 	int rc;
 
-	if (!json_is_integer(index) || i < 0 || i >= nfds || fds[i] < 0)
+	if (!json_is_integer(index) || i < 0 || i >= nfds || fds[i] == -1)
 		return rpc_fail(f, RPC_bad_descriptor, "module.descriptor names no descriptor: %d came with this line", nfds);
 	if ((rc = memfd_check(fds[i], size_max, &out->size, &e)) != 0 || (rc = memfd_check_pages(fds[i], &e)) != 0)
 		return rpc_fail(f, rc == ERR_LIMIT ? RPC_module_too_large : RPC_bad_descriptor, "%s", e.msg);

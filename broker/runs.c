@@ -236,6 +236,8 @@ run_free(struct run *run)
 	LIST_REMOVE(run, bucket);
 	run_request_clear(&run->request);
 	json_decref(run->result);
+	free(run->no_clock);
+	free(run->no_random);
 	free(run->calls);
 	free(run);
 }

@@ -46,12 +46,16 @@ read_only(void)
 	return p;
 }
 
-static void
-withhold(struct policy_denial *d, enum policy_capability capability)
+static struct policy_denial *
+withhold(enum policy_capability capability)
 {
+	struct policy_denial *d = calloc(1, sizeof(*d));
+
+	MUST(d != NULL);
 	d->capability = capability;
 	strcpy(d->message, "it is not granted");
 	strcpy(d->grant, "\"clock\": \"real\"");
+	return d;
 }
 
 static void
@@ -66,9 +70,9 @@ begin(struct run *run, uint8_t options)
 		crypto_hash_sha256_init(&run->hash[i]);
 	}
 	if ((options & OPTION_NO_CLOCK) != 0)
-		withhold(&run->no_clock, POLICY_CAP_CLOCK);
+		run->no_clock = withhold(POLICY_CAP_CLOCK);
 	if ((options & OPTION_NO_RANDOM) != 0)
-		withhold(&run->no_random, POLICY_CAP_RANDOM);
+		run->no_random = withhold(POLICY_CAP_RANDOM);
 	if ((options & OPTION_READ_ONLY) != 0)
 		run->layers[run->layer_count++] = (struct policy_layer){POLICY_LAYER_REQUEST, read_only()};
 }
@@ -81,6 +85,8 @@ end(struct run *run)
 	json_decref(run->denials);
 	json_decref(run->frames);
 	run_changes_clear(&run->changes);
+	free(run->no_clock);
+	free(run->no_random);
 	free(run->trap_text);
 }
 

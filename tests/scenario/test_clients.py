@@ -1,10 +1,13 @@
 """Hostile and greedy clients: whatever they do, brigd stays small, answers precisely, and serves the others."""
 
+import contextlib
 import fcntl
 import json
 import os
 import resource
+import signal
 import socket
+import struct
 import unittest
 
 import harness
@@ -335,6 +338,25 @@ class Descriptors(Attack, harness.Hostile):
                          ("path", self.closing(os.open("/", os.O_PATH)))):
             with self.subTest(what):
                 self.assertIn("not a memory file", self.refused(fd))
+
+    def test_descriptor_whose_close_hangs(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            lingering = socket.create_connection(listener.getsockname())
+            reader = listener.accept()[0]
+        self.addCleanup(reader.close)  # which ends the wait
+        lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+        lingering.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                lingering.send(bytes(65536))  # what closing it waits for
+        client = self.connect()
+        os.kill(self.brigd.process.pid, signal.SIGSTOP)
+        client.send_bytes(b'{"jsonrpc":"2.0","id":1,"method":"run","params":{"module":{"descriptor":0}}}\n',
+                          [lingering.fileno()])
+        lingering.close()  # so that brigd's is the last
+        os.kill(self.brigd.process.pid, signal.SIGCONT)
+        self.assertIn("not a memory file", client.receive()["error"]["message"])
+        self.assertIn("result", self.connect().ask(b'{"jsonrpc":"2.0","id":1,"method":"server.info"}'))
 
     def test_memory_file_that_can_still_change(self):
         for seals in range(16):

@@ -1,0 +1,123 @@
+/* broker/closer: closes descriptors whose close may take for ever, in a thread beside the event loop. brigd. */
+
+#include "broker/closer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+struct closing {
+	int fd;
+	uid_t owner;
+	TAILQ_ENTRY(closing) link;
+};
+
+struct closer {
+	pthread_t thread;
+	pthread_mutex_t lock;           /* of all below */
+	pthread_cond_t more;            /* there is one to close, or the end */
+	TAILQ_HEAD(, closing) waiting;  /* the first is being closed */
+	bool ending;
+};
+
+static void *
+thread_main(void *arg)
+{
+	struct closer *c = arg;
+	struct closing *first;
+
+	pthread_mutex_lock(&c->lock);
+	for (;;) {
+		if ((first = TAILQ_FIRST(&c->waiting)) == NULL) {
+			if (c->ending)
+				break;
+			pthread_cond_wait(&c->more, &c->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&c->lock);
+		close(first->fd);
+		pthread_mutex_lock(&c->lock);
+		TAILQ_REMOVE(&c->waiting, first, link);
+		free(first);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return NULL;
+}
+
+struct closer *
+closer_new(struct err *e)
+{
+	struct closer *c = calloc(1, sizeof(*c));
+	sigset_t all, before;
+
+	if (c == NULL) {
+		err_set(e, ERR_NOMEM, "a thread");
+		return NULL;
+	}
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->more, NULL);
+	TAILQ_INIT(&c->waiting);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	errno = pthread_create(&c->thread, NULL, thread_main, c);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (errno == 0)
+		return c;
+	err_sys(e, ERR_IO, "starting a thread");
+	free(c);
+	return NULL;
+}
+
+void
+closer_free(struct closer *c)
+{
+	bool idle;
+
+	if (c == NULL)
+		return;
+	pthread_mutex_lock(&c->lock);
+	c->ending = true;
+	idle = TAILQ_EMPTY(&c->waiting);
+	pthread_cond_signal(&c->more);
+	pthread_mutex_unlock(&c->lock);
+	if (!idle) {
+		pthread_detach(c->thread); /* it may never end; what it uses stays */
+		return;
+	}
+	pthread_join(c->thread, NULL);
+	pthread_cond_destroy(&c->more);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+void
+closer_take(struct closer *c, int fd, uid_t owner)
+{
+	struct closing *it = malloc(sizeof(*it));
+
+	if (it == NULL) {
+		close(fd); /* without memory all hangs anyway */
+		return;
+	}
+	*it = (struct closing){.fd = fd, .owner = owner};
+	pthread_mutex_lock(&c->lock);
+	TAILQ_INSERT_TAIL(&c->waiting, it, link);
+	pthread_cond_signal(&c->more);
+	pthread_mutex_unlock(&c->lock);
+}
+
+bool
+closer_is_full(struct closer *c, uid_t owner)
+{
+	const struct closing *it;
+	size_t count = 0;
+
+	pthread_mutex_lock(&c->lock);
+	TAILQ_FOREACH(it, &c->waiting, link)
+		count += it->owner == owner;
+	pthread_mutex_unlock(&c->lock);
+	return count >= CLOSER_MAX;
+}
