@@ -109,8 +109,10 @@ class Clients(harness.Scenario):
         self.assertEqual({self.end_of(r) for r in requests}, {"cancelled"})
 
     def end_of(self, request):
+        """How a run ended, and if it failed, why."""
         try:
-            return self.client.finish(request)["status"]
+            result = self.client.finish(request)
+            return result["reason"] if result["status"] == "failed" else result["status"]
         except harness.RpcError as error:
             return error.name
 

@@ -99,7 +99,8 @@ class Liar(harness.Hostile):
         return self.run_guest(*acts, wasm=wasm.module(), limits={"wall_ms": wall_ms, "output_bytes": 1 << 17}, **more)
 
     def assert_still_serving(self):
-        self.assertEqual(self.tell(TRUTH)["stdout"], "true\n")
+        result = self.tell(TRUTH)
+        self.assertEqual(result["stdout"], "true\n", result)
 
     def assert_failed(self, told, reason):
         self.assertEqual(told["status"], "failed", told)
