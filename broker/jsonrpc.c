@@ -148,6 +148,8 @@ jsonrpc_parse(const char *line, size_t length, unsigned depth_max, json_t **out,
 		return rpc_fail(f, RPC_request_too_large, "the request holds %zu values, the limit is %d", shape.values,
 		    JSONRPC_VALUES_MAX);
 	message = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
+	if (message == NULL && (json_error_code(&je) == json_error_unknown || json_error_code(&je) == json_error_out_of_memory))
+		return rpc_fail(f, RPC_internal_error, "out of memory");
 	if (message == NULL && is_json(line, length))
 		return rpc_fail(f, RPC_invalid_request, "JSON that no request may hold, at byte %d: %s", je.position,
 		    policy_json_why(&je));
