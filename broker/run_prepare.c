@@ -92,13 +92,24 @@ run_deny(struct run *run, int code, const struct policy_denial *denial, const st
 	run_end_early(run, error, why);
 }
 
-/* Keeps copies of the layers: what is withheld at which path is known only when the guest asks. */
+/* How many directories the guest finds. */
+static size_t
+mounts_of(const struct policy *p)
+{
+	size_t mounts = 0;
+
+	for (size_t i = 0; i < p->fs_count; i++)
+		mounts += p->fs[i].mount;
+	return mounts;
+}
+
+/* Keeps copies of the layers: what is withheld at which path is known only when the guest asks, if it can name one. */
 static int
 keep_layers(struct run *run, const struct policy_layer *layers, size_t count, struct err *e)
 {
 	struct policy *copy;
 
-	for (size_t i = 0; i < count && run->policy->fs_count > 0; i++) {
+	for (size_t i = 0; i < count && mounts_of(run->policy) > 0; i++) {
 		if (layers[i].policy == NULL)
 			continue;
 		if (policy_meet(layers[i].policy, layers[i].policy, &copy, e) != 0)
@@ -112,10 +123,8 @@ keep_layers(struct run *run, const struct policy_layer *layers, size_t count, st
 static int
 check_mounts(const struct run *run, struct policy_denial *denial, struct err *e)
 {
-	size_t mounts = 0;
+	size_t mounts = mounts_of(run->policy);
 
-	for (size_t i = 0; i < run->policy->fs_count; i++)
-		mounts += run->policy->fs[i].mount;
 	if (mounts <= PROTO_MOUNTS_MAX)
 		return 0;
 	*denial = (struct policy_denial){.capability = POLICY_CAP_FS_INLINE, .layer = POLICY_LAYER_REQUEST};
