@@ -28,7 +28,6 @@
 #include "broker/rules.h"
 #include "broker/services.h"
 
-#define READY_MS    30000        /* how long a zygote may take to start; usually it is less than 100 ms */
 #define FAILED_MS   2000         /* how long clients may take to read that their runs failed because brigd stops */
 #define LARGE_BYTES (256 * 1024) /* allocations from here on go back to the kernel when they are freed */
 
@@ -381,7 +380,7 @@ connect_parts(struct brigd *d, struct err *e)
 	struct pool_limits pl = {
 	    .runs_max = (uint64_t)c->zygote_runs,
 	    .minutes_max = (uint64_t)c->zygote_minutes,
-	    .ready_ms = READY_MS,
+	    .ready_ms = (unsigned)c->zygote_ms,
 	};
 
 #define X(name, bit, required, text) pl.layers |= (required) ? PROTO_LAYER_##name : 0;

@@ -44,7 +44,6 @@ struct pool {
 	struct proto_ready ready_state;
 	void (*ready)(void *arg, const struct err *why); /* NULL once called */
 	void *arg;
-	uint64_t replaced;
 };
 
 static void
@@ -231,7 +230,6 @@ zygote_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	LIST_REMOVE(z, link);
 	if (p->current[z->engine] == z)
 		p->current[z->engine] = NULL;
-	p->replaced++;
 	while ((r = LIST_FIRST(&z->runs)) != NULL) {
 		LIST_REMOVE(r, link);
 		r->ended(r->arg, NULL, &told);
@@ -387,10 +385,4 @@ pool_zygotes(const struct pool *p)
 	LIST_FOREACH(z, &p->zygotes, link)
 		n++;
 	return n;
-}
-
-uint64_t
-pool_replaced(const struct pool *p)
-{
-	return p->replaced;
 }

@@ -48,8 +48,7 @@ void pool_condemn(struct pool_run *r, const char *reason);
 /* pool_ready - the READY of the plain zygote: layers, filter and engine digests. NULL before it came. */
 const struct proto_ready *pool_ready(const struct pool *p);
 
-/* pool_zygotes - how many there are now, for metrics; pool_replaced - how many have been replaced or have died. */
+/* pool_zygotes - how many there are now, for metrics. */
 unsigned pool_zygotes(const struct pool *p);
-uint64_t pool_replaced(const struct pool *p);
 
 #endif

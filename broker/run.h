@@ -74,7 +74,8 @@ struct run {
 	bool input_sent;             /* to the worker, which has it: no other worker can be given it again */
 	struct rpc_call *input_call; /* run.input that is answered when the worker has taken what was sent */
 	bool is_closed;              /* the worker said its last word, as far as can be seen */
-	bool killed;                 /* by us: cancelled, or for what is in `breach` */
+	bool killed;                 /* told to end: cancelled, closed and still there, or for what is in `breach` */
+	bool overdue;                /* half of the time in which its end had to be reported is over */
 	struct err breach;           /* of the protocol, by the worker */
 	struct evbuffer *output[2];
 	uint64_t received[2];

@@ -1,7 +1,9 @@
 /* broker/run_job: a run's worker: started, listened to, and its end. What it says is hostile input. brigd. */
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/memfd.h"
@@ -16,9 +18,7 @@
 #define NODE_COST       256                       /* of a file, without what it holds */
 #define FD_COST         128                       /* of a descriptor, while the table grows */
 #define FIXED_OVERHEAD  (64 * 1024 * 1024)        /* RLIMIT_DATA beyond what the guest may have */
-#define BACKSTOP_MS     2000                      /* past the deadline by so much, the zygote itself is at fault */
-#define CLOSED_MS       1000                      /* a worker that has closed its socket is gone long before */
-#define KILL_BACKSTOP_MS 2000                     /* the same, past the order to end a run */
+#define CLOSED_MS       1000                      /* a worker that has closed its socket is then told to end */
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
@@ -234,15 +234,33 @@ run_job_message(void *arg, struct imsg *m, struct err *e)
 	return err_set(e, ERR_PROTOCOL, "the worker sent message %u of %u bytes", m->hdr.type, m->hdr.length);
 }
 
+/* Looks again after so long whether the worker has ended. */
+static int
+look_after(struct run *run, uint64_t ms)
+{
+	struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+
+	return event_add(run->backstop, &tv);
+}
+
+/*
+ * A zygote has so long to report an end. Half of it passes twice, since one half may pass while brigd itself stands
+ * still, and what was reported meanwhile is read before the other.
+ */
+static uint64_t
+half_patience(const struct run *run)
+{
+	return (uint64_t)run->runs->broker->config->zygote_ms / 2;
+}
+
 void
 run_kill(struct run *run)
 {
-	struct timeval soon = {.tv_sec = KILL_BACKSTOP_MS / 1000};
-
 	if (run->worker == NULL || run->killed)
 		return;
 	run->killed = true;
-	event_add(run->backstop, &soon);
+	run->overdue = false;
+	look_after(run, half_patience(run));
 	pool_kill(run->worker);
 }
 
@@ -251,7 +269,6 @@ static void
 job_closed(void *arg, const struct err *why)
 {
 	struct run *run = arg;
-	struct timeval soon = {.tv_sec = CLOSED_MS / 1000};
 
 	if (run->breach.code != 0)
 		return;
@@ -260,7 +277,7 @@ job_closed(void *arg, const struct err *why)
 		run_kill(run);
 	} else if (run->worker != NULL && !run->killed) {
 		run->is_closed = true;
-		event_add(run->backstop, &soon);
+		look_after(run, CLOSED_MS);
 	}
 }
 
@@ -271,6 +288,7 @@ job_drained(void *arg)
 	run_answer_input(arg);
 }
 
+/* Nobody has said yet that the worker is gone. That may be slow: only its zygote knows, and only silence is its fault. */
 static void
 on_backstop(evutil_socket_t fd, short what, void *arg)
 {
@@ -281,11 +299,21 @@ on_backstop(evutil_socket_t fd, short what, void *arg)
 	if (run->worker == NULL)
 		return;
 	if (run->is_closed && !run->killed) {
-		err_set(&run->breach, ERR_PROTOCOL, "the worker closed its socket and stayed");
 		run_kill(run);
+	} else if (!run->overdue) {
+		run->overdue = true;
+		look_after(run, half_patience(run));
 	} else {
 		pool_condemn(run->worker, "the zygote did not end a run when it had to");
 	}
+}
+
+/* Whether a worker had closed its socket and was there when it was told to end: one that had ended says how by itself. */
+static bool
+has_stayed(const struct run *run, const struct proto_exited *x)
+{
+	return run->is_closed && run->killed && WIFSIGNALED(x->wait_status) &&
+	    (WTERMSIG(x->wait_status) == SIGKILL || WTERMSIG(x->wait_status) == PROTO_END_SIGNAL);
 }
 
 /* The module's bytes once more, to be compiled again. */
@@ -314,7 +342,6 @@ run_again(struct run *run)
 	const struct module_source *m = &run->request.module;
 
 	run->recompiled = true;
-	run->is_closed = false;
 	run_changes_clear(&run->changes);
 	run->has_result = false;
 	run->claimed = (struct proto_result){0};
@@ -350,6 +377,8 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	run_running(run, false);
 	if (exited != NULL) {
 		run->observed = *exited;
+		if (run->breach.code == 0 && has_stayed(run, exited))
+			err_set(&run->breach, ERR_PROTOCOL, "the worker closed its socket and stayed");
 	} else {
 		run->failed = true;
 		run->error = RPC_internal_error;
@@ -481,8 +510,6 @@ run_launch(struct run *run, struct err *e)
 	struct broker *b = run->runs->broker;
 	const uint64_t *limits = run->policy->limits;
 	uint64_t started = run_now_us(); /* before the others get the processor */
-	uint64_t backstop_ms = limits[POLICY_LIMIT_wall_ms] + BACKSTOP_MS;
-	struct timeval tv = {.tv_sec = (time_t)(backstop_ms / 1000), .tv_usec = (suseconds_t)(backstop_ms % 1000 * 1000)};
 	struct proto_run start = {
 	    .wall_ms = limits[POLICY_LIMIT_wall_ms],
 	    .cpu_ms = limits[POLICY_LIMIT_cpu_ms],
@@ -495,8 +522,10 @@ run_launch(struct run *run, struct err *e)
 	run->job = channel_new(b->base, sv[0], JOB_QUEUE_MAX, run_job_message, job_closed, run);
 	if (run->job != NULL)
 		channel_on_drained(run->job, job_drained);
+	run->is_closed = run->killed = run->overdue = false;
 	run->backstop = evtimer_new(b->base, on_backstop, run);
-	if (run->job == NULL || run->backstop == NULL || event_add(run->backstop, &tv) != 0)
+	if (run->job == NULL || run->backstop == NULL ||
+	    look_after(run, limits[POLICY_LIMIT_wall_ms] + half_patience(run)) != 0)
 		rc = err_set(e, ERR_NOMEM, "a run");
 	if (rc == 0)
 		rc = send_job(run, e);

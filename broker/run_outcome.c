@@ -33,8 +33,8 @@ classify(struct run *run, char *reason, size_t size, struct run_facts *f)
 		snprintf(reason, size, "%.600s", run->failure.msg);
 		return RUN_failed;
 	}
-	/* Killed at its deadline with its result sent already: it was slow to give its memory back. */
-	if (run->has_result && (x->wait_status == 0 || x->killed == PROTO_KILLED_DEADLINE)) {
+	/* Killed by its zygote with its result sent already: it was slow to give its memory back. */
+	if (run->has_result && (x->wait_status == 0 || x->killed != PROTO_KILLED_NOT)) {
 		f->limit = run->claimed.limit;
 		switch (run->claimed.status) {
 		case PROTO_STATUS_EXITED:

@@ -24,7 +24,7 @@ static struct imsg in;
 static uint8_t bytes[IMSG_PAYLOAD_MAX];
 
 /* What zygotes do from now on, when a worker told theirs to. Shared by one zygote and its workers. */
-enum order { SERVE, DIE, HANG, IGNORE_RUNS, EXIT_AT_RUN, DIE_AT_RUN, HANG_AT_RUN };
+enum order { SERVE, DIE, HANG, IGNORE_RUNS, EXIT_AT_RUN, DIE_AT_RUN, HANG_AT_RUN, CANNOT_FORK };
 static volatile enum order *order;
 
 /* Who lies: its socket, and the run or token that its peer knows. */
@@ -159,6 +159,42 @@ do_hear(const struct scene *s, const char *rest)
 		_exit(92);
 }
 
+static volatile sig_atomic_t told;
+
+static void
+on_told(int sig)
+{
+	(void)sig;
+	told = 1;
+}
+
+/* Does not end when it is told to, as a worker does that has something left to say. */
+static void
+do_linger(const struct scene *s, const char *rest)
+{
+	(void)s;
+	(void)rest;
+	signal(PROTO_END_SIGNAL, on_told);
+}
+
+/* Waits until it is told to end. */
+static void
+do_told(const struct scene *s, const char *rest)
+{
+	(void)s;
+	(void)rest;
+	while (!told)
+		poll(NULL, 0, 1);
+}
+
+static void
+do_killed(const struct scene *s, const char *rest)
+{
+	(void)s;
+	(void)rest;
+	kill(getpid(), SIGKILL);
+}
+
 /* NUMBER: what the zygote is to do. */
 static void
 do_order(const struct scene *s, const char *rest)
@@ -192,6 +228,9 @@ static const struct {
     {"close", do_close},
     {"hold", do_hold},
     {"hear", do_hear},
+    {"linger", do_linger},
+    {"told", do_told},
+    {"killed", do_killed},
     {"order ", do_order},
     {"zygote ", do_zygote},
 };
@@ -266,7 +305,10 @@ static void
 start(uint64_t *run, pid_t *pid)
 {
 	obey_at_run();
-	if (*order != IGNORE_RUNS) {
+	if (*order == CANNOT_FORK) {
+		*order = SERVE;
+		imsg_send(PROTO_SOCKET_FD, PROTO_FAILED, in.hdr.run, "no fork", 7, NULL, 0, NULL);
+	} else if (*order != IGNORE_RUNS) {
 		*run = in.hdr.run;
 		*pid = fork();
 		if (*pid == 0) {
@@ -286,6 +328,7 @@ zygote(void)
 {
 	struct proto_ready ready = {.layers = ~0u, .child_layers = ~0u};
 	struct pollfd p = {.fd = PROTO_SOCKET_FD, .events = POLLIN};
+	uint32_t killed = PROTO_KILLED_NOT;
 	uint64_t run = 0;
 	pid_t pid = 0;
 
@@ -299,11 +342,15 @@ zygote(void)
 				return 0;
 			if (in.hdr.type == PROTO_RUN)
 				start(&run, &pid);
-			else if (in.hdr.type == PROTO_RUN_KILL && pid != 0)
-				kill(pid, SIGKILL);
+			else if (in.hdr.type == PROTO_RUN_KILL && pid != 0) {
+				killed = PROTO_KILLED_REQUEST;
+				kill(pid, PROTO_END_SIGNAL);
+			}
 		}
 		if (pid != 0 && waitpid(pid, &exited.wait_status, WNOHANG) == pid) {
 			pid = 0;
+			exited.killed = killed;
+			killed = PROTO_KILLED_NOT;
 			imsg_send(PROTO_SOCKET_FD, PROTO_RUN_EXITED, run, &exited, sizeof(exited), NULL, 0, NULL);
 		}
 	}

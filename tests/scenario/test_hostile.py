@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import signal
+import time
 import unittest
 
 import harness
@@ -283,6 +284,35 @@ class Zygotes(harness.Scenario):
         for request in requests:
             self.assert_exited(self.client.finish(request))
         harness.wait_until(lambda: self.client.call("server.health")["zygotes"] == 1, "the old ones are gone")
+
+
+class SlowZygote(harness.Scenario):
+    """Its zygote alone knows how a worker ended. A slow one costs time: that is no reason to call anything failed."""
+
+    def started(self, *args, **more):
+        request = self.client.start("run", self.params(*args, stream=True, **more))
+        return request, self.client.wait_notification("run.started", lambda p: p["request"] == request)["run_id"]
+
+    def test_runs_end_right_when_it_stood_still(self):
+        zygote, = [pid for pid, name in self.brigd.children().items() if name == "brig-worker"]
+        ends, run_id = self.started("cat", stdin={"stream": True})
+        self.client.call("run.input", {"run_id": run_id, "data": "here"})
+        self.client.wait_output(b"here")
+        cancelled, _ = self.started("sleep", 600000, limits={"wall_ms": 600000})
+        self.client.wait_output(b"sleeping")
+        limited, _ = self.started("loop", limits={"wall_ms": 1000})
+        os.kill(zygote, signal.SIGSTOP)
+        self.addCleanup(os.kill, zygote, signal.SIGCONT)
+        self.client.call("run.input", {"run_id": run_id, "end": True})
+        self.client.call("run.cancel", {"request": cancelled})
+        waiting = self.client.start("run", self.params("hello"))
+        time.sleep(3.5)  # how long it stands still is what this test is about: nothing else is waited for
+        os.kill(zygote, signal.SIGCONT)
+        self.assert_exited(self.client.finish(ends))
+        self.assertEqual(self.client.finish(cancelled)["status"], "cancelled")
+        self.assertEqual(self.client.finish(limited)["limit"], "wall_ms")
+        self.assert_exited(self.client.finish(waiting))
+        self.assertIn(zygote, self.brigd.children())
 
 
 class Descriptors(harness.Scenario):

@@ -252,12 +252,14 @@ class Workers(Liar):
         self.assert_exited(told, 7)
         self.assertEqual(told["stdout"], "true\n")
 
-    def test_silence_ends(self):
-        """That the deadline is kept is for the zygote to see to, which is the liar here: so it is the backstop's."""
-        for acts in (["pause"], [GOOD, "pause"]):
-            with self.subTest(acts=acts):
-                self.assert_failed(self.tell(acts, wall_ms=50), "did not end a run")
-        self.assert_still_serving()
+    def test_result_said_before_it_was_killed_counts(self):
+        """It was cancelled, had ended, and was killed for giving its memory back too slowly."""
+        acts = ["linger", say(OUTPUT, output(b"here")), "told", say(RESULT, result(stdout_bytes=4)), "killed"]
+        request = self.client.start("run", self.params(*acts, wasm=wasm.module(), stream=True))
+        self.client.wait_output(b"here")
+        self.client.call("run.cancel", {"request": request})
+        self.assert_exited(self.client.finish(request))
+        self.client.notifications.clear()
 
     def test_only_its_own_messages_are_taken_from_a_worker(self):
         mine = (FAILED, OUTPUT, DENIAL, RESULT, CHANGE, CONTENT, CHANGES)
@@ -358,10 +360,12 @@ class Workers(Liar):
         self.assertEqual(len(events), 2)
 
 
+# Orders for the zygote of liar.c.
+DIE, HANG, IGNORE, EXIT_AT_RUN, DIE_AT_RUN, HANG_AT_RUN, CANNOT_FORK = range(1, 8)
+
+
 class Zygotes(Liar):
     """A worker has its zygote lie: that of the real ones never can, but a hole in the kernel might let it."""
-
-    DIE, HANG, IGNORE, EXIT_AT_RUN, DIE_AT_RUN, HANG_AT_RUN = range(1, 7)
 
     BREACHES = {
         "ready twice": ([say(READY, b"\xff" * 72)], "ready twice"),
@@ -413,22 +417,50 @@ class Zygotes(Liar):
         self.assert_still_serving()
 
     def test_run_that_could_not_be_forked_ends_alone(self):
-        self.assert_failed(self.tell([*self.as_zygote([say(FAILED, b"no fork")]), "exit 0"]), "no fork")
+        zygotes = self.zygotes()
+        self.tell(["order %d" % CANNOT_FORK, GOOD])
+        self.assert_failed(self.tell(TRUTH), "no fork")
         self.assert_still_serving()
+        self.assertEqual(self.zygotes(), zygotes)
 
     def test_death_under_a_run_ends_it_and_the_next_one_starts(self):
-        self.assert_failed(self.tell(["order %d" % self.DIE, "pause"]), "the zygote")
+        self.assert_failed(self.tell(["order %d" % DIE, "pause"]), "the zygote")
         self.assert_still_serving()
 
     def test_death_at_a_run_ends_that_one(self):
-        for order, reason in ((self.EXIT_AT_RUN, "the zygote ended"), (self.DIE_AT_RUN, "signal")):
+        for order, reason in ((EXIT_AT_RUN, "the zygote ended"), (DIE_AT_RUN, "signal")):
             with self.subTest(order=order):
                 self.tell(["order %d" % order, GOOD])
                 self.assert_failed(self.tell(TRUTH), reason)
                 self.assert_still_serving()
 
+    def test_killed_one_takes_its_runs_with_it_and_only_those(self):
+        self.tell(["order %d" % IGNORE, GOOD])
+        held = [self.client.start("run", self.params("x", wasm=wasm.module(), limits={"wall_ms": 600000}))
+                for _ in range(5)]
+        with self.brigd.client() as other:
+            harness.wait_until(lambda: other.call("server.health")["running"] == 5, "it holds them")
+        for pid in self.zygotes():
+            os.kill(pid, 9)
+        for request in held:
+            self.assert_failed(self.client.finish(request), "signal 9")
+        self.assert_still_serving()
+
+
+class SilentZygotes(Liar):
+    """A zygote that does not say that a run has ended is given zygote_ms, and then up."""
+
+    settings = ("--zygote-ms", "2000")
+
+    def test_silence_ends(self):
+        """That the deadline is kept is for the zygote to see to, which is the liar here: so it is the backstop's."""
+        for acts in (["pause"], [GOOD, "pause"]):
+            with self.subTest(acts=acts):
+                self.assert_failed(self.tell(acts, wall_ms=50), "did not end a run")
+        self.assert_still_serving()
+
     def test_runs_that_it_never_answers_end_at_the_backstop(self):
-        for order, reason in ((self.IGNORE, "closed its socket and stayed"), (self.HANG_AT_RUN, "did not end a run")):
+        for order, reason in ((IGNORE, "did not end a run"), (HANG_AT_RUN, "did not end a run")):
             with self.subTest(order=order):
                 self.tell(["order %d" % order, GOOD])
                 requests = [self.client.start("run", self.params("x", wasm=wasm.module(), limits={"wall_ms": 20}))
@@ -438,24 +470,12 @@ class Zygotes(Liar):
                 self.assert_still_serving()
 
     def test_cancelling_does_not_wait_for_one_that_hangs(self):
-        request = self.client.start("run", self.params("order %d" % self.HANG, "pause", wasm=wasm.module(), stream=True,
+        request = self.client.start("run", self.params("order %d" % HANG, "pause", wasm=wasm.module(), stream=True,
                                                        limits={"wall_ms": 600000}))
         run_id = self.client.wait_notification("run.started")["run_id"]
         self.client.call("run.cancel", {"run_id": run_id})
         told = self.client.finish(request)
         self.assertEqual(told["status"], "cancelled", told)
-        self.assert_still_serving()
-
-    def test_killed_one_takes_its_runs_with_it_and_only_those(self):
-        self.tell(["order %d" % self.IGNORE, GOOD])
-        held = [self.client.start("run", self.params("x", wasm=wasm.module(), limits={"wall_ms": 600000}))
-                for _ in range(5)]
-        with self.brigd.client() as other:
-            harness.wait_until(lambda: other.call("server.health")["running"] == 5, "it holds them")
-        for pid in self.zygotes():
-            os.kill(pid, 9)
-        for request in held:
-            self.assert_failed(self.client.finish(request), "signal 9")
         self.assert_still_serving()
 
 
