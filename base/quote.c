@@ -5,33 +5,44 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const char plain[] = "\"\\\n\r\t";
 static const char escaped[] = "\"\\nrt";
 
-/* One byte as it stands between the quotes. Returns how long that is. */
+#define PIECE_SIZE (4 * 4 + 1) /* of a character of four bytes */
+
+/* A character as it stands between the quotes. Returns how long that is. */
 static size_t
-escape(unsigned char c, char out[5])
+escape(const char *text, size_t length, bool tame, char out[PIECE_SIZE])
 {
-	const char *known = c == '\0' ? NULL : strchr(plain, c);
+	const char *known = text[0] == '\0' ? NULL : strchr(plain, text[0]);
+	size_t n = 0;
 
 	if (known != NULL)
-		return (size_t)snprintf(out, 5, "\\%c", escaped[known - plain]);
-	if (c < 0x20 || c == 0x7f)
-		return (size_t)snprintf(out, 5, "\\x%02x", c);
-	out[0] = (char)c;
-	return 1;
+		return (size_t)snprintf(out, PIECE_SIZE, "\\%c", escaped[known - plain]);
+	if (tame) {
+		memcpy(out, text, length);
+		return length;
+	}
+	for (size_t i = 0; i < length; i++)
+		n += (size_t)snprintf(out + n, PIECE_SIZE - n, "\\x%02x", (unsigned char)text[i]);
+	return n;
 }
 
 const char *
 quote(const char *text, size_t length, char *out, size_t size)
 {
-	size_t n = 0;
+	size_t n = 0, one;
 
 	out[n++] = '"';
-	for (size_t i = 0; i < length; i++) {
-		char piece[5];
-		size_t more = escape((unsigned char)text[i], piece);
+	for (size_t i = 0; i < length; i += one) {
+		char piece[PIECE_SIZE];
+		size_t more;
+		bool tame;
 
+		one = utf8_next(text + i, length - i, &tame);
+		more = escape(text + i, one, tame, piece);
 		if (n + more + 2 > size)
 			break;
 		memcpy(out + n, piece, more);

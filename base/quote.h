@@ -8,9 +8,9 @@
 #define QUOTE_SIZE 2048 /* room for every message of base/err.h, unless it is full of what has to be escaped */
 
 /*
- * quote - write text[0..length] between quotes: '"' and '\' behind a '\', newline, return and tab as \n, \r and \t, other
- * control characters as \xNN; bytes from 0x80 on as they are. What does not fit in `out` is cut between two characters,
- * and the closing quote stands in any case. `size` is at least 3. Returns `out`.
+ * quote - write text[0..length] between quotes: '"' and '\' behind a '\', newline, return and tab as \n, \r and \t; every
+ * byte of a character that is not tame (base/utf8.h), or of none, as \xNN. What does not fit in `out` is cut between two
+ * characters, and the closing quote stands in any case. `size` is at least 3. Returns `out`.
  */
 const char *quote(const char *text, size_t length, char *out, size_t size);
 

@@ -74,11 +74,17 @@ static const struct wild {
 	const char *lead;
 	uint8_t from, to;
 } wild[] = {
-    {"\xc2", 0x80, 0x9f},     /* control characters */
-    {"\xd8", 0x9c, 0x9c},     /* Arabic letter mark */
-    {"\xe2\x80", 0x8e, 0x8f}, /* marks of direction */
-    {"\xe2\x80", 0xa8, 0xae}, /* line and paragraph separator; embeddings and overrides of direction */
-    {"\xe2\x81", 0xa6, 0xa9}, /* isolates of direction */
+    {"\xc2", 0x80, 0x9f},         /* control characters */
+    {"\xc2", 0xad, 0xad},         /* soft hyphen */
+    {"\xd8", 0x9c, 0x9c},         /* Arabic letter mark */
+    {"\xe1\xa0", 0x8e, 0x8e},     /* Mongolian vowel separator */
+    {"\xe2\x80", 0x8b, 0x8f},     /* zero width; marks of direction */
+    {"\xe2\x80", 0xa8, 0xae},     /* line and paragraph separator; embeddings and overrides of direction */
+    {"\xe2\x81", 0xa0, 0xaf},     /* zero width; isolates of direction */
+    {"\xef\xbb", 0xbf, 0xbf},     /* zero width: the byte order mark */
+    {"\xef\xbf", 0xb9, 0xbb},     /* interlinear annotation */
+    {"\xf3\xa0\x80", 0x80, 0xbf}, /* tags, which are letters that nobody sees */
+    {"\xf3\xa0\x81", 0x80, 0xbf},
 };
 
 static bool
@@ -94,20 +100,28 @@ is_wild(const uint8_t *p, size_t length)
 }
 
 size_t
+utf8_next(const char *text, size_t length, bool *tame)
+{
+	const uint8_t *p = (const uint8_t *)text;
+	size_t one = character(p, length);
+
+	*tame = one > 0 && !is_wild(p, one);
+	return one > 0 ? one : 1;
+}
+
+size_t
 utf8_tame(char *text, size_t length)
 {
-	uint8_t *p = (uint8_t *)text;
 	size_t to = 0, one;
+	bool tame;
 
 	for (size_t from = 0; from < length; from += one) {
-		one = character(p + from, length - from);
-		if (one == 0 || is_wild(p + from, one)) {
-			one = one == 0 ? 1 : one;
-			p[to++] = '?';
-			continue;
-		}
-		memmove(p + to, p + from, one);
-		to += one;
+		one = utf8_next(text + from, length - from, &tame);
+		if (tame)
+			memmove(text + to, text + from, one);
+		else
+			text[to] = '?';
+		to += tame ? one : 1;
 	}
 	return to;
 }

@@ -3,6 +3,7 @@
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -15,8 +16,15 @@ size_t utf8_prefix(const char *text, size_t length, size_t max);
 void utf8_mend(char *text);
 
 /*
- * utf8_tame - make well-formed text[0..length] safe to show, in place: every control character, line separator and
- * character that turns the direction of writing becomes one '?'. Returns the new length, which is not greater.
+ * utf8_next - the length of the first character of text[0..length], which is not empty; 1 where there is none. Sets *tame
+ * to whether it is one that is only shown: no control character, no line separator, nothing that turns the direction of
+ * writing or takes no place.
+ */
+size_t utf8_next(const char *text, size_t length, bool *tame);
+
+/*
+ * utf8_tame - make text[0..length] safe to show, in place: every character that is not tame becomes one '?'. Returns the
+ * new length, which is not greater.
  */
 size_t utf8_tame(char *text, size_t length);
 

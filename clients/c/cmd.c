@@ -8,17 +8,22 @@
 #include <unistd.h>
 
 #include "base/nearest.h"
+#include "base/utf8.h"
 
 void
 cmd_print_safe(FILE *f, const char *text, size_t length)
 {
-	for (size_t i = 0; i < length; i++) {
-		unsigned char c = (unsigned char)text[i];
+	size_t one;
 
-		if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
-			fprintf(f, "\\x%02x", c);
+	for (size_t i = 0; i < length; i += one) {
+		bool tame;
+
+		one = utf8_next(text + i, length - i, &tame);
+		if (tame || text[i] == '\n' || text[i] == '\t')
+			fwrite(text + i, 1, one, f);
 		else
-			fputc(c, f);
+			for (size_t k = i; k < i + one; k++)
+				fprintf(f, "\\x%02x", (unsigned char)text[k]);
 	}
 }
 

@@ -47,8 +47,7 @@ void cmd_error(const char *verb, const char *fmt, ...) __attribute__((format(pri
 int cmd_fail(const char *verb, const struct err *e);
 int cmd_usage(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* cmd_print_safe - write text[0..length] to stderr or stdout with control characters (but \n) as \xNN. */
-
+/* cmd_print_safe - write text[0..length] to stderr or stdout; what is not tame (base/utf8.h), but \n and \t, as \xNN. */
 void cmd_print_safe(FILE *f, const char *text, size_t length);
 
 /* A verb's own verbs ("brig policy check"), ending with an entry whose name is NULL. */

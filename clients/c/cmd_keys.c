@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/io.h"
 #include "base/utc.h"
+#include "base/utf8.h"
 #include "broker/keyring.h"
 #include "broker/keyring_edit.h"
 #include "broker/keys.h"
@@ -622,8 +623,11 @@ print_row(const struct keyring_key *key, int64_t now)
 		snprintf(owner, sizeof(owner), "%u", key->owner_uid);
 	else if (key->owner == KEYRING_OWNER_NAME)
 		snprintf(owner, sizeof(owner), "%s", key->owner_name);
-	printf("%s  %-8s %s  %s  %-10s %-5s %s\n", key->kid, state_of(key, now), utc_text(key->valid_from, from),
-	    utc_text(key->valid_to, to), owner, key->grant != NULL ? "yes" : "no", key->name);
+	owner[utf8_tame(owner, strlen(owner))] = '\0';
+	printf("%s  %-8s %s  %s  %-10s %-5s ", key->kid, state_of(key, now), utc_text(key->valid_from, from),
+	    utc_text(key->valid_to, to), owner, key->grant != NULL ? "yes" : "no");
+	cmd_print_safe(stdout, key->name, strlen(key->name));
+	putchar('\n');
 }
 
 static int

@@ -104,8 +104,11 @@ static void
 print_key(const char *kind, const struct keyring_key *key)
 {
 	printf("signature  %s, good\nkey id     %s\n", kind, key->kid);
-	if (key->name[0] != '\0')
-		printf("key name   %s\n", key->name);
+	if (key->name[0] == '\0')
+		return;
+	fputs("key name   ", stdout);
+	cmd_print_safe(stdout, key->name, strlen(key->name));
+	putchar('\n');
 }
 
 static void

@@ -203,6 +203,13 @@ class Keys(Signing):
         shown = json.loads(self.must("keys", "show", *self.against(), "ci"))
         self.assertEqual(shown["owner"], None)
 
+    def test_name_that_would_act_on_a_terminal_is_escaped(self):
+        self.edit("add", "--name", "ok\u202e\u009b2J", "--key", self.key("b") + ".pub")
+        self.must("sign", "-k", self.path("b.key"), "--replace", self.module)
+        escaped = r"ok\xe2\x80\xae\xc2\x9b2J"
+        self.assertIn("key name   " + escaped, self.must("verify", *self.against(), self.module))
+        self.assertIn(" " + escaped, self.must("keys", "list", *self.against()))
+
     def test_key_with_owner_and_grant(self):
         grant = {"version": 1, "limits": {"wall_ms": 100}}
         path = self.write("grant.json", json.dumps(grant).encode())

@@ -22,6 +22,28 @@ quotes_backslashes_and_control_characters_are_escaped(void **state)
 	assert_string_equal(quote("", 0, out, sizeof(out)), "\"\"");
 }
 
+/* C1 controls, overrides of direction, zero width, tags, and bytes that are no character. */
+static void
+characters_that_act_are_escaped(void **state)
+{
+	static const char *const pairs[][2] = {
+	    {"\xc2\x9b" "2J", "\"\\xc2\\x9b2J\""},
+	    {"a\xe2\x80\xae" "b", "\"a\\xe2\\x80\\xaeb\""},
+	    {"\xe2\x80\x8b\xef\xbb\xbf", "\"\\xe2\\x80\\x8b\\xef\\xbb\\xbf\""},
+	    {"\xf3\xa0\x81\x81", "\"\\xf3\\xa0\\x81\\x81\""},
+	    {"\x9b\xe2\x80z", "\"\\x9b\\xe2\\x80z\""},
+	    {"\xc2\xa0\xe2\x82\xac\xf0\x9f\x98\x80", "\"\xc2\xa0\xe2\x82\xac\xf0\x9f\x98\x80\""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		char out[QUOTE_SIZE];
+
+		assert_string_equal(quote(pairs[i][0], strlen(pairs[i][0]), out, sizeof(out)), pairs[i][1]);
+		assert_string_equal(quote_undo(out), pairs[i][0]);
+	}
+}
+
 static void
 what_does_not_fit_is_cut_between_characters_and_closed(void **state)
 {
@@ -71,6 +93,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(quotes_backslashes_and_control_characters_are_escaped),
+	    cmocka_unit_test(characters_that_act_are_escaped),
 	    cmocka_unit_test(what_does_not_fit_is_cut_between_characters_and_closed),
 	    cmocka_unit_test(undoing_gives_every_byte_back),
 	    cmocka_unit_test(undoing_refuses_what_is_no_quoted_value),
