@@ -414,7 +414,7 @@ record_of_unfinished(const json_t *intent, int64_t time_ms, char **text, size_t 
 	bad |= copy_members(record, intent, whole, COUNT_OF(whole));
 	bad |= copy_members(ours, unmapped, run, COUNT_OF(run));
 	bad |= set_text(record, "status_code", "failed");
-	bad |= set_text(record, "status_detail", "brigd was killed or crashed before the run had an outcome");
+	bad |= set_text(record, "status_detail", "brigd was killed before the run had an outcome, or could not record it");
 	bad |= set_ours(record, ours);
 	return finish(record, bad, text, length, e);
 }

@@ -66,8 +66,8 @@ struct record_outcome {
 int record_of_outcome(const struct record_outcome *r, char **text, size_t *length, struct err *e);
 
 /*
- * record_of_unfinished - the outcome of a run that was still open when brigd was killed: status "failed", made from the
- * record of its intent, a record_of_intent as JSON (borrowed).
+ * record_of_unfinished - the outcome of a run that has none on record: status "failed", made from the record of its
+ * intent, a record_of_intent as JSON (borrowed).
  */
 int record_of_unfinished(const json_t *intent, int64_t time_ms, char **text, size_t *length, struct err *e);
 

@@ -1,4 +1,4 @@
-/* audit/unfinished: runs that were on record as about to start when brigd was killed, and have no outcome. Logger. */
+/* audit/unfinished: runs that are on record as about to start, and have no outcome. Logger. */
 
 #include "audit/unfinished.h"
 
@@ -13,11 +13,8 @@
 #include "audit/chain.h"
 #include "audit/record.h"
 
-#define LAST_LINE 65536 /* bytes at the end that hold the last record, or enough of it */
-
 /* What a line is, seen without parsing it: no text in a record can hold a quotation mark without a backslash. */
 static const char is_start[] = "\"type_uid\":600203";
-static const char is_stop[] = "\"type_uid\":600204";
 static const char is_intent[] = "\"type_uid\":100701";
 static const char is_outcome[] = "\"type_uid\":100702";
 
@@ -28,9 +25,9 @@ struct span {
 };
 
 static int
-span_read(int fd, off_t size, size_t want, struct span *s, struct err *e)
+span_read(int fd, off_t size, struct span *s, struct err *e)
 {
-	size_t length = (uintmax_t)size < want ? (size_t)size : want, got = 0;
+	size_t length = size < UNFINISHED_SPAN ? (size_t)size : UNFINISHED_SPAN, got = 0;
 	char *data = malloc(length + 1);
 
 	if (data == NULL)
@@ -44,7 +41,6 @@ span_read(int fd, off_t size, size_t want, struct span *s, struct err *e)
 		}
 		got += (size_t)n;
 	}
-	free(s->data);
 	*s = (struct span){data, length};
 	return 0;
 }
@@ -53,17 +49,6 @@ static bool
 holds(const char *line, size_t length, const char *what)
 {
 	return memmem(line, length, what, strlen(what)) != NULL;
-}
-
-/* Whether the last session ended by itself. */
-static bool
-was_stopped(const struct span *s)
-{
-	size_t end = s->length > 0 && s->data[s->length - 1] == '\n' ? s->length - 1 : s->length;
-	const char *newline = memrchr(s->data, '\n', end);
-	const char *line = newline != NULL ? newline + 1 : s->data;
-
-	return holds(line, (size_t)(s->data + end - line), is_stop);
 }
 
 /* Where the last session begins: at its start, or where what was read begins. */
@@ -196,11 +181,9 @@ unfinished_record(struct log *l, int dir, size_t *count, struct err *e)
 		rc = err_sys(e, ERR_IO, LOG_FILE_NAME);
 		goto out;
 	}
-	if ((rc = span_read(fd, st.st_size, LAST_LINE, &s, e)) != 0)
+	if ((rc = span_read(fd, st.st_size, &s, e)) != 0)
 		goto out;
 	*count = 0;
-	if (was_stopped(&s) || (rc = span_read(fd, st.st_size, UNFINISHED_SPAN, &s, e)) != 0)
-		goto out;
 	if ((open = find_open(&s)) == NULL) {
 		rc = err_set(e, ERR_NOMEM, "the runs without an outcome");
 		goto out;

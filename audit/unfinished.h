@@ -1,4 +1,4 @@
-/* audit/unfinished: runs that were on record as about to start when brigd was killed, and have no outcome. Logger. */
+/* audit/unfinished: runs that are on record as about to start, and have no outcome. Logger. */
 
 #ifndef AUDIT_UNFINISHED_H
 #define AUDIT_UNFINISHED_H
@@ -10,9 +10,9 @@
 #define UNFINISHED_SPAN (32 * 1024 * 1024) /* bytes at the end of the log that are looked at */
 
 /*
- * unfinished_record - put an outcome on record, status "failed", for each run whose last session ended without one. To
- * be called before anything else is appended. A session that ended by itself leaves none, and is not looked at. `dir`
- * is borrowed. *count is how many there were.
+ * unfinished_record - put an outcome on record, status "failed", for each run of the last session that has none: brigd
+ * was killed, or the disk was full when it was to be written. To be called before anything else is appended. `dir` is
+ * borrowed. *count is how many there were.
  *
  * Returns 0; ERR_IO or ERR_NOMEM, and then the next start finds those that are still without an outcome.
  */

@@ -22,6 +22,7 @@
 #include "audit/chain.h"
 #include "audit/log.h"
 #include "base/version.h"
+#include "tests/unit/log_dir.h"
 
 /* Takes the place of the C library's: counts, and fails when it should. */
 static atomic_int syncs, sync_error;
@@ -35,63 +36,22 @@ fdatasync(int fd)
 	return sync_error != 0 ? -1 : 0;
 }
 
-struct fixture {
-	char path[64];
-	char file[80];
-	int dir;
-	struct log *log;
-};
-
-static void
-open_log(struct fixture *f, enum log_durability durability)
-{
-	struct err e = {0};
-
-	log_close(f->log);
-	f->log = NULL;
-	if (log_open(f->dir, durability, &f->log, &e) != 0)
-		fail_msg("%s", e.msg);
-}
-
 static int
 setup(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-
 	syncs = sync_error = 0;
-	assert_true(sodium_init() >= 0);
-	strcpy(f->path, "/tmp/brig-log-XXXXXX");
-	assert_non_null(mkdtemp(f->path));
-	strcpy(f->file, f->path);
-	strcat(f->file, "/" LOG_FILE_NAME);
-	f->dir = open(f->path, O_RDONLY | O_DIRECTORY);
-	open_log(f, LOG_BATCH);
-	*state = f;
-	return 0;
+	return log_dir_setup(state);
 }
 
 static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	log_close(f->log);
-	close(f->dir);
-	unlink(f->file);
-	assert_int_equal(rmdir(f->path), 0);
-	free(f);
-	return 0;
-}
-
-static int
-append_text(struct fixture *f, const char *text, struct log_receipt *receipt)
+append_text(struct log_dir *f, const char *text, struct log_receipt *receipt)
 {
 	return log_append(f->log, text, strlen(text), receipt, NULL);
 }
 
 /* Appends {"n":from}, ... in one batch. Returns how many were written. */
 static size_t
-append(struct fixture *f, int from, int count)
+append(struct log_dir *f, int from, int count)
 {
 	struct log_receipt receipt;
 	size_t done = 99;
@@ -107,7 +67,7 @@ append(struct fixture *f, int from, int count)
 
 /* The whole file, with a NUL behind it. */
 static char *
-contents(struct fixture *f, size_t *length)
+contents(struct log_dir *f, size_t *length)
 {
 	FILE *file = fopen(f->file, "re");
 	char *data;
@@ -125,7 +85,7 @@ contents(struct fixture *f, size_t *length)
 
 /* Puts other bytes into the file, which no logger would. */
 static void
-forge(struct fixture *f, const char *data, size_t length)
+forge(struct log_dir *f, const char *data, size_t length)
 {
 	int fd = open(f->file, O_WRONLY | O_TRUNC);
 
@@ -151,7 +111,7 @@ note(void *arg, const struct chain_fault *fault)
 }
 
 static struct chain_report
-verify(struct fixture *f, const struct digest *must_hold, struct faults *faults)
+verify(struct log_dir *f, const struct digest *must_hold, struct faults *faults)
 {
 	struct chain_report report = {0};
 	FILE *file = fopen(f->file, "re");
@@ -164,7 +124,7 @@ verify(struct fixture *f, const struct digest *must_hold, struct faults *faults)
 }
 
 static void
-assert_good(struct fixture *f, uint64_t records, uint64_t torn)
+assert_good(struct log_dir *f, uint64_t records, uint64_t torn)
 {
 	struct faults faults;
 	const struct chain_report report = verify(f, NULL, &faults);
@@ -215,7 +175,7 @@ static void
 a_record_carries_its_number_and_the_hash_of_the_one_before(void **state)
 {
 	static const char zeros[] = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct log_receipt first, second;
 	char want[1000], text[DIGEST_TEXT_SIZE], *data, *next;
 	struct digest hash;
@@ -245,12 +205,12 @@ a_record_carries_its_number_and_the_hash_of_the_one_before(void **state)
 static void
 the_chain_goes_on_after_a_restart(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 
 	assert_int_equal(append(f, 0, 3), 3);
-	open_log(f, LOG_STRICT);
+	log_dir_open(f, LOG_STRICT);
 	assert_int_equal(append(f, 3, 2), 2);
-	open_log(f, LOG_BATCH);
+	log_dir_open(f, LOG_BATCH);
 	assert_int_equal(append(f, 5, 1), 1);
 	assert_good(f, 6, 0);
 }
@@ -270,7 +230,7 @@ refuses_what_cannot_be_an_event_and_says_why(void **state)
 	    {"{\"a\":1,\t\"b\":\"\xff\"}", "offset 7, 0x09, is a control character"},
 	    {"{\"metadata\":{}}", "metadata, which is the logger's"},
 	    {"{\"metadata\" :{},\"a\":1}", "metadata, which is the logger's"}};
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct log_receipt receipt;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -292,7 +252,7 @@ verify_finds_events_that_are_not_json_with_distinct_keys(void **state)
 	static const char *const bad[] = {"{\"a\":1,\"metadata\":{}}", "{\"a\":1,\"\\u006detadata\":{}}",
 	    "{\"\\u006detadata\":{\"sequence\":1}}", "{\"a\":1,\"a\":2}", "{\"a\":}", "{\"a\"}", "{\"a\":NaN}",
 	    "{\"a\":\"\\u0000\"}", "{\"a\":1}}", "{\"a\":1},{\"b\":2}"};
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct log_receipt receipt;
@@ -302,7 +262,7 @@ verify_finds_events_that_are_not_json_with_distinct_keys(void **state)
 		log_close(f->log);
 		f->log = NULL;
 		forge(f, "", 0);
-		open_log(f, LOG_BATCH);
+		log_dir_open(f, LOG_BATCH);
 		assert_int_equal(append(f, 0, 1), 1);
 		assert_int_equal(append_text(f, bad[i], &receipt), 0);
 		assert_int_equal(log_flush(f->log, &done, NULL), 0);
@@ -317,7 +277,7 @@ verify_finds_events_that_are_not_json_with_distinct_keys(void **state)
 static void
 takes_an_event_at_the_limit_and_refuses_one_past_it(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct log_receipt receipt;
 	char *text = malloc(LOG_EVENT_MAX + 2);
 	size_t done;
@@ -339,7 +299,7 @@ static void
 verify_finds_lines_past_the_limit(void **state)
 {
 	static const size_t events[] = {LOG_EVENT_MAX, LOG_EVENT_MAX + 1, LOG_RECORD_MAX};
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	char *data, *event, *forged = malloc(2 * LOG_RECORD_MAX);
 	struct faults faults;
 	size_t length, before;
@@ -370,7 +330,7 @@ metadata_that_the_logger_would_not_write_are_found(void **state)
 	} changes[] = {{"\"version\":\"1.3.0\"", "\"version\":\"1.3.1\""}, {"\"sequence\":0", "\"sequence\": 0"},
 	    {"\"sequence\":0", "\"sequence\":-0"}, {"\"brig\",\"vendor", "\"brog\",\"vendor"}, {"\"previous\":", "\"extra\":1,\"previous\":"},
 	    {",\"log_name\":\"brig-audit\"", ""}, {"},\"n\"", "} ,\"n\""}, {"},\"n\"", ",\"torn\":{\"bytes\":0}},\"n\""}};
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct faults faults;
 	size_t length;
 	char *data, forged[2000];
@@ -393,7 +353,7 @@ metadata_that_the_logger_would_not_write_are_found(void **state)
 static void
 finds_an_altered_record_and_says_which(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct faults faults;
 	char *data, *at;
 	size_t length, n;
@@ -417,7 +377,7 @@ finds_an_altered_record_and_says_which(void **state)
 static void
 finds_any_flipped_bit_but_in_the_last_record(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct faults faults;
 	size_t length, last;
 	char *data;
@@ -438,7 +398,7 @@ finds_any_flipped_bit_but_in_the_last_record(void **state)
 static void
 finds_missing_records_and_says_where(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct faults faults;
 	size_t length, n;
 	char *data, *at;
@@ -462,7 +422,7 @@ finds_missing_records_and_says_where(void **state)
 static void
 finds_reordered_and_repeated_records(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct faults faults;
 	char *data, *swapped, *second, *third;
 	size_t length, n2, n3;
@@ -491,7 +451,7 @@ finds_reordered_and_repeated_records(void **state)
 static void
 a_record_known_from_elsewhere_shows_a_cut_end(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct log_receipt receipt;
 	struct faults faults;
 	size_t length, n, done;
@@ -512,7 +472,7 @@ a_record_known_from_elsewhere_shows_a_cut_end(void **state)
 static void
 a_torn_record_is_marked_by_the_next_one(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct faults faults;
 	size_t length, n;
 	char *data;
@@ -526,7 +486,7 @@ a_torn_record_is_marked_by_the_next_one(void **state)
 		f->log = NULL;
 		forge(f, data, length - cut);
 		assert_true(verify(f, NULL, &faults).faults > 0);
-		open_log(f, LOG_BATCH);
+		log_dir_open(f, LOG_BATCH);
 		assert_int_equal(append(f, 3, 2), 2);
 		if (cut == 1)
 			assert_good(f, 5, 0); /* only its newline was missing */
@@ -539,12 +499,12 @@ a_torn_record_is_marked_by_the_next_one(void **state)
 static void
 a_torn_first_record_is_marked_too(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 
 	log_close(f->log);
 	f->log = NULL;
 	forge(f, "{\"n\":0,\"un", 10);
-	open_log(f, LOG_BATCH);
+	log_dir_open(f, LOG_BATCH);
 	assert_int_equal(append(f, 0, 1), 1);
 	assert_good(f, 2, 1);
 }
@@ -552,7 +512,7 @@ a_torn_first_record_is_marked_too(void **state)
 static void
 an_empty_line_at_the_end_is_marked_too(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	size_t length;
 	char *data;
 
@@ -563,10 +523,10 @@ an_empty_line_at_the_end_is_marked_too(void **state)
 	data[length] = '\n';
 	forge(f, data, length + 1);
 	free(data);
-	open_log(f, LOG_STRICT);
+	log_dir_open(f, LOG_STRICT);
 	assert_int_equal(append(f, 2, 1), 1);
 	assert_good(f, 4, 1);
-	open_log(f, LOG_STRICT);
+	log_dir_open(f, LOG_STRICT);
 	assert_int_equal(append(f, 3, 1), 1);
 	assert_good(f, 5, 1);
 }
@@ -574,7 +534,7 @@ an_empty_line_at_the_end_is_marked_too(void **state)
 static void
 a_changed_torn_part_is_found(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct faults faults;
 	char *data;
 	size_t length;
@@ -582,7 +542,7 @@ a_changed_torn_part_is_found(void **state)
 	log_close(f->log);
 	f->log = NULL;
 	forge(f, "{\"n\":0,\"un", 10);
-	open_log(f, LOG_BATCH);
+	log_dir_open(f, LOG_BATCH);
 	assert_int_equal(append(f, 0, 1), 1);
 	data = contents(f, &length);
 	data[5] = '1';
@@ -595,7 +555,7 @@ a_changed_torn_part_is_found(void **state)
 static void
 a_full_disk_refuses_records_and_the_log_mends_itself_when_there_is_room(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct stat st;
 	size_t length;
 	char *data;
@@ -612,7 +572,7 @@ a_full_disk_refuses_records_and_the_log_mends_itself_when_there_is_room(void **s
 		log_close(f->log);
 		f->log = NULL;
 		forge(f, data, length);
-		open_log(f, LOG_BATCH);
+		log_dir_open(f, LOG_BATCH);
 		set_room(length + room);
 		done = append(f, 2, 3);
 		assert_int_equal(stat(f->file, &st), 0);
@@ -632,7 +592,7 @@ a_full_disk_refuses_records_and_the_log_mends_itself_when_there_is_room(void **s
 static void
 strict_records_are_on_disk_when_acknowledged_and_batched_ones_soon(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 
 	assert_int_equal(log_sync_due_ms(f->log), -1);
 	append(f, 0, 1);
@@ -640,7 +600,7 @@ strict_records_are_on_disk_when_acknowledged_and_batched_ones_soon(void **state)
 	assert_int_equal(log_sync(f->log, NULL), 0);
 	assert_int_equal(log_sync_due_ms(f->log), -1);
 	assert_int_equal(syncs, 1);
-	open_log(f, LOG_STRICT);
+	log_dir_open(f, LOG_STRICT);
 	append(f, 1, 1);
 	assert_int_equal(syncs, 2);
 	assert_int_equal(log_sync_due_ms(f->log), -1);
@@ -649,7 +609,7 @@ strict_records_are_on_disk_when_acknowledged_and_batched_ones_soon(void **state)
 static void
 a_sync_in_the_background_covers_what_was_written_before_it(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 
 	log_sync_start(f->log);
 	append(f, 0, 1);
@@ -657,7 +617,7 @@ a_sync_in_the_background_covers_what_was_written_before_it(void **state)
 	assert_int_equal(log_sync_due_ms(f->log), -1);
 	append(f, 1, 1);
 	assert_in_range(log_sync_due_ms(f->log), 0, LOG_SYNC_MS);
-	open_log(f, LOG_BATCH); /* closing waits for the first sync, and makes the second */
+	log_dir_open(f, LOG_BATCH); /* closing waits for the first sync, and makes the second */
 	assert_int_equal(syncs, 2);
 	append(f, 2, 1);
 	log_sync_start(f->log);
@@ -669,7 +629,7 @@ a_sync_in_the_background_covers_what_was_written_before_it(void **state)
 static void
 after_a_failed_sync_nothing_is_taken(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	size_t done = 0;
 	int rc, tries = 0;
 
@@ -684,20 +644,20 @@ after_a_failed_sync_nothing_is_taken(void **state)
 	sync_error = 0;
 	assert_int_equal(append(f, 1, 1), 0);
 	/* under strict: the flush itself */
-	open_log(f, LOG_STRICT);
+	log_dir_open(f, LOG_STRICT);
 	assert_int_equal(append(f, 1, 1), 1);
 	sync_error = EIO;
 	assert_int_equal(append(f, 2, 1), 0);
 	sync_error = 0;
 	assert_int_equal(append(f, 3, 1), 0);
-	open_log(f, LOG_STRICT);
+	log_dir_open(f, LOG_STRICT);
 	assert_int_equal(append(f, 4, 1), 1);
 }
 
 static void
 a_second_logger_is_refused(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct log *second = NULL;
 
 	assert_int_equal(log_open(f->dir, LOG_BATCH, &second, NULL), ERR_EXISTS);
@@ -707,7 +667,7 @@ a_second_logger_is_refused(void **state)
 static void
 a_file_that_is_no_log_is_left_alone(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	size_t size = (size_t)48 << 20;
 	char *data = calloc(1, size);
 	struct log *log = NULL;
@@ -726,7 +686,7 @@ a_file_that_is_no_log_is_left_alone(void **state)
 static void
 a_full_batch_asks_to_be_flushed(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	struct log_receipt receipt;
 	size_t n = 0, done;
 	int rc;
@@ -742,7 +702,7 @@ a_full_batch_asks_to_be_flushed(void **state)
 	assert_good(f, n + 1, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, log_dir_teardown)
 
 int
 main(void)

@@ -1,4 +1,4 @@
-/* Unit tests of audit/unfinished: what the next start puts on record for runs that were open in a crash. */
+/* Unit tests of audit/unfinished: what the next start puts on record for runs that have no outcome. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,56 +15,11 @@
 #include "audit/chain.h"
 #include "audit/record.h"
 #include "audit/unfinished.h"
-
-struct fixture {
-	char path[64];
-	char file[80];
-	int dir;
-	struct log *log;
-};
-
-static void
-reopen(struct fixture *f)
-{
-	struct err e = {0};
-
-	log_close(f->log);
-	f->log = NULL;
-	if (log_open(f->dir, LOG_BATCH, &f->log, &e) != 0)
-		fail_msg("%s", e.msg);
-}
-
-static int
-setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_true(sodium_init() >= 0);
-	strcpy(f->path, "/tmp/brig-log-XXXXXX");
-	assert_non_null(mkdtemp(f->path));
-	snprintf(f->file, sizeof(f->file), "%s/%s", f->path, LOG_FILE_NAME);
-	f->dir = open(f->path, O_RDONLY | O_DIRECTORY);
-	reopen(f);
-	*state = f;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	log_close(f->log);
-	close(f->dir);
-	unlink(f->file);
-	assert_int_equal(rmdir(f->path), 0);
-	free(f);
-	return 0;
-}
+#include "tests/unit/log_dir.h"
 
 /* Appends a record (taken) and writes it. */
 static void
-put(struct fixture *f, int rc, char **text, const size_t *length)
+put(struct log_dir *f, int rc, char **text, const size_t *length)
 {
 	struct log_receipt receipt;
 	size_t done;
@@ -77,7 +31,7 @@ put(struct fixture *f, int rc, char **text, const size_t *length)
 }
 
 static void
-put_service(struct fixture *f, const char *what, const char *detail)
+put_service(struct log_dir *f, const char *what, const char *detail)
 {
 	struct record_service r = {.time_ms = 1, .what = what, .detail = detail};
 	size_t length;
@@ -96,7 +50,7 @@ run_named(const char *id)
 }
 
 static void
-put_intent(struct fixture *f, const char *id)
+put_intent(struct log_dir *f, const char *id)
 {
 	struct record_run r = run_named(id);
 	size_t length;
@@ -106,7 +60,7 @@ put_intent(struct fixture *f, const char *id)
 }
 
 static void
-put_outcome(struct fixture *f, const char *id)
+put_outcome(struct log_dir *f, const char *id)
 {
 	struct record_outcome r = {.run = run_named(id), .ended_ms = 5, .status = "exited", .has_exit_code = true};
 	size_t length;
@@ -116,12 +70,12 @@ put_outcome(struct fixture *f, const char *id)
 }
 
 static size_t
-found(struct fixture *f)
+found(struct log_dir *f)
 {
 	size_t count = 99;
 	struct err e = {0};
 
-	reopen(f);
+	log_dir_open(f, LOG_BATCH);
 	if (unfinished_record(f->log, f->dir, &count, &e) != 0)
 		fail_msg("%s", e.msg);
 	return count;
@@ -136,7 +90,7 @@ no_fault(void *arg, const struct chain_fault *fault)
 
 /* The last record, for the caller to decref; the log as a whole must be good. */
 static json_t *
-last_record(struct fixture *f)
+last_record(struct log_dir *f)
 {
 	FILE *in = fopen(f->file, "r");
 	struct chain_report report;
@@ -163,7 +117,7 @@ new_log_has_none(void **state)
 static void
 run_without_outcome_is_recorded_as_failed(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	json_t *r;
 
 	put_service(f, "start", "");
@@ -183,21 +137,27 @@ run_without_outcome_is_recorded_as_failed(void **state)
 	assert_int_equal(found(f), 0);
 }
 
+/* Its outcome was refused by a full disk, and there was room again for the stop. */
 static void
-session_that_was_stopped_is_not_looked_at(void **state)
+session_that_was_stopped_is_looked_at_too(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 
 	put_service(f, "start", "");
 	put_intent(f, "run-a");
+	put_intent(f, "run-b");
+	put_outcome(f, "run-b");
 	put_service(f, "stop", "");
+	assert_int_equal(found(f), 1);
+	assert_int_equal(found(f), 0);
+	put_service(f, "start", "");
 	assert_int_equal(found(f), 0);
 }
 
 static void
 only_the_last_session_counts(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 
 	put_intent(f, "run-old");
 	put_service(f, "start", "");
@@ -209,7 +169,7 @@ only_the_last_session_counts(void **state)
 static void
 torn_record_at_the_end_does_no_harm(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	int fd;
 
 	put_service(f, "start", "");
@@ -224,7 +184,7 @@ torn_record_at_the_end_does_no_harm(void **state)
 static void
 thousands_are_recorded(void **state)
 {
-	struct fixture *f = *state;
+	struct log_dir *f = *state;
 	char id[32];
 
 	put_service(f, "start", "");
@@ -240,10 +200,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, log_dir_setup, log_dir_teardown)
 	    TEST(new_log_has_none),
 	    TEST(run_without_outcome_is_recorded_as_failed),
-	    TEST(session_that_was_stopped_is_not_looked_at),
+	    TEST(session_that_was_stopped_is_looked_at_too),
 	    TEST(only_the_last_session_counts),
 	    TEST(torn_record_at_the_end_does_no_harm),
 	    TEST(thousands_are_recorded),
