@@ -2,6 +2,7 @@
 
 #include "sandbox/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,9 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -20,11 +23,12 @@
 
 #define FILE_MAX       (1024 * 1024) /* of what the kernel says in one file */
 #define CPU_PERIOD_US  100000
-#define LEFTOVERS_MAX  8192 /* numbers of groups that a killed launcher may have left */
 #define EMPTYING_TRIES 16
+#define LOCK_WAIT_MS   3000 /* for a launcher that is ending */
+#define LOCK_PAUSE_MS  10
 
 struct cgroup {
-	int jail; /* the directory */
+	int jail; /* the directory, locked */
 	uint64_t memory_bytes; /* of all together */
 };
 
@@ -420,24 +424,35 @@ limit_all(const struct cgroup *g, uint64_t cpu_percent, struct err *e)
 	return put(g->jail, "cpu.max", text, e);
 }
 
-/* Goes to jail/launcher, from where it may move its children. A launcher that is there already keeps the place. */
+/*
+ * Takes jail/ for this process alone, for as long as it holds the directory open. A launcher whose brigd has just ended is
+ * about to end too: it is waited for.
+ */
+static int
+lock_jail(int jail, struct err *e)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
+
+	for (int waited = 0; flock(jail, LOCK_EX | LOCK_NB) != 0; waited += LOCK_PAUSE_MS) {
+		if (errno != EWOULDBLOCK)
+			return err_sys(e, ERR_IO, "locking a control group");
+		if (waited >= LOCK_WAIT_MS)
+			return err_set(e, ERR_EXISTS, "another brigd uses this control group: end it, or start this one in a group of "
+			    "its own, or without with --cgroup off");
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+/* Goes to jail/launcher, from where it may move its children. */
 static int
 enter_place(int jail, struct err *e)
 {
-	int place = make_group(jail, "launcher", e);
-	char *procs;
-	int rc = 0;
+	int place = make_group(jail, "launcher", e), rc;
 
 	if (place < 0)
 		return place;
-	procs = get(place, "cgroup.procs", e);
-	if (procs == NULL)
-		rc = e->code;
-	else if (procs[0] != '\0')
-		rc = err_set(e, ERR_EXISTS, "another brigd uses this control group");
-	else
-		rc = put_number(place, "cgroup.procs", (uint64_t)getpid(), e);
-	free(procs);
+	rc = put_number(place, "cgroup.procs", (uint64_t)getpid(), e);
 	close(place);
 	return rc;
 }
@@ -450,16 +465,21 @@ hand_over(int jail, uid_t owner, struct err *e)
 	return 0;
 }
 
+/* What a killed launcher has left: groups by number, unless something is still dying in them. */
 static void
 remove_leftovers(int jail)
 {
-	char name[16];
+	int fd = openat(jail, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *entry;
 
-	for (unsigned n = 0; n < LEFTOVERS_MAX; n++) {
-		snprintf(name, sizeof(name), "%u", n);
-		if (unlinkat(jail, name, AT_REMOVEDIR) != 0 && errno == ENOENT)
-			break;
-	}
+	while (d != NULL && (entry = readdir(d)) != NULL)
+		if (strspn(entry->d_name, "0123456789") == strlen(entry->d_name))
+			unlinkat(jail, entry->d_name, AT_REMOVEDIR);
+	if (d != NULL)
+		closedir(d);
+	else if (fd >= 0)
+		close(fd);
 }
 
 int
@@ -480,6 +500,8 @@ cgroup_open(const struct cgroup_config *cfg, struct cgroup **out, struct err *e)
 		rc = pass_on(top, e);
 	if (rc == 0 && (g->jail = make_group(top, "jail", e)) < 0)
 		rc = g->jail;
+	if (rc == 0)
+		rc = lock_jail(g->jail, e);
 	if (rc == 0)
 		rc = pass_on(g->jail, e);
 	if (rc == 0)

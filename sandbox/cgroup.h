@@ -42,10 +42,12 @@ struct cgroup_limits {
 
 /*
  * cgroup_open - find the top, make what is said above, and move this process, its parent and the parent's other children
- * out of the top, as far as they are in it. Any other process there is an error: nobody else's process is moved.
+ * out of the top, as far as they are in it. Any other process there is an error: nobody else's process is moved. A
+ * launcher that still uses it gets 3 s to end.
  *
- * Returns 0 with *out for cgroup_close(), which undoes nothing; or ERR_UNSUPPORTED when there is no such top with
- * controllers for memory and processes, with the reason; ERR_EXISTS when another launcher uses it; ERR_IO.
+ * Returns 0 with *out for cgroup_close(), which lets others use it and undoes nothing else; or ERR_UNSUPPORTED when there
+ * is no such top with controllers for memory and processes, with the reason; ERR_EXISTS when another launcher uses it,
+ * with what to do; ERR_IO.
  */
 int cgroup_open(const struct cgroup_config *cfg, struct cgroup **out, struct err *e);
 void cgroup_close(struct cgroup *g);

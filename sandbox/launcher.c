@@ -135,7 +135,7 @@ lower_itself(const struct launcher *l, struct err *e)
 	return rc;
 }
 
-/* Goes on without groups only when they were not asked for. */
+/* Goes on without groups only when they were not asked for and none was delegated, or limits cannot be had there. */
 static int
 open_groups(struct launcher *l, const struct launcher_config *cfg, struct err *e)
 {
@@ -151,8 +151,10 @@ open_groups(struct launcher *l, const struct launcher_config *cfg, struct err *e
 	if (strcmp(cfg->cgroup, "off") == 0)
 		return 0;
 	rc = cgroup_open(&groups, &l->groups, &why);
-	if (rc == 0 || strcmp(cfg->cgroup, "auto") == 0)
+	if (rc == 0 || (strcmp(cfg->cgroup, "auto") == 0 && rc != ERR_EXISTS))
 		return 0;
+	if (rc == ERR_EXISTS)
+		return err_set(e, rc, "%s", why.msg);
 	return err_set(e, rc, "no control groups, which the setting cgroup requires: %.400s; " CGROUP_HOW, why.msg);
 }
 

@@ -306,6 +306,46 @@ open_twice(void *arg, struct err *e)
 	return 0;
 }
 
+/* A launcher that is killed while this one begins to wait for it; it leaves groups with a gap between them. */
+static int
+open_after_another(void *arg, struct err *e)
+{
+	const struct cgroup_config cfg = {.where = arg};
+	char first[PATH_MAX + 40], last[PATH_MAX + 40];
+	struct cgroup *g;
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	snprintf(first, sizeof(first), "%s/jail/0", cfg.where);
+	snprintf(last, sizeof(last), "%s/jail/7", cfg.where);
+	NEED(pipe(ready) == 0);
+	pid = fork();
+	if (pid == 0) {
+		bool good = cgroup_open(&cfg, &g, e) == 0 && mkdir(first, 0755) == 0 && mkdir(last, 0755) == 0 &&
+		    rmdir(first) == 0 && write(ready[1], "", 1) == 1;
+
+		_exit(good && raise(SIGKILL) == 0 ? 1 : 2);
+	}
+	NEED(close(ready[1]) == 0 && read(ready[0], &byte, 1) == 1);
+	NEED(cgroup_open(&cfg, &g, e) == 0);
+	NEED(waitpid(pid, NULL, 0) == pid);
+	NEED(access(last, F_OK) != 0);
+	cgroup_close(g);
+	return 0;
+}
+
+static void
+a_group_whose_launcher_dies_is_taken(void **state)
+{
+	char path[PATH_MAX];
+
+	(void)state;
+	take_group(path);
+	assert_int_equal(jailed_fork(open_after_another, path), 0);
+	give_group(path);
+}
+
 static void
 a_group_in_use_is_left_alone(void **state)
 {
@@ -343,6 +383,7 @@ main(void)
 	    cmocka_unit_test(processes_in_a_group_are_bounded),
 	    cmocka_unit_test(memory_of_a_group_is_bounded),
 	    cmocka_unit_test(a_group_in_use_is_left_alone),
+	    cmocka_unit_test(a_group_whose_launcher_dies_is_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
