@@ -49,7 +49,9 @@ check_user(struct err *e)
 static int
 check_no_user_ns(struct err *e)
 {
-	return unshare(CLONE_NEWUSER) != 0 ? 0 : err_set(e, ERR_IO, "one could be made");
+	if (unshare(CLONE_NEWUSER) == 0)
+		return err_set(e, ERR_IO, "one could be made");
+	return errno == ENOSPC ? 0 : err_sys(e, ERR_IO, "something else refused one, and may not everywhere");
 }
 
 static int

@@ -434,7 +434,9 @@ check_required(const struct jail_config *cfg, uint32_t layers, struct err *e)
 int
 jail_enter(const struct jail_config *cfg, uint32_t *layers, struct err *e)
 {
-	const uint32_t in_namespaces = PROTO_LAYER_no_user_ns | PROTO_LAYER_mount_ns;
+	/* without a user namespace of its own, the setting of no_user_ns would be the machine's */
+	const uint32_t not_here = (cfg->profile == JAIL_PROFILE_CONTAINER ? PROTO_LAYER_mount_ns : 0) |
+				  ((cfg->given & PROTO_LAYER_user_ns) == 0 ? PROTO_LAYER_no_user_ns : 0);
 	uint32_t in_force = cfg->given | PROTO_LAYER_rlimits;
 	struct err why;
 	int rc = check_start(cfg, e);
@@ -446,7 +448,7 @@ jail_enter(const struct jail_config *cfg, uint32_t *layers, struct err *e)
 	if (rc != 0)
 		return rc;
 	for (size_t i = 0; i < ARRAY_LENGTH(layer_steps); i++) {
-		if ((layer_steps[i].layer & in_namespaces) != 0 && cfg->profile == JAIL_PROFILE_CONTAINER)
+		if ((layer_steps[i].layer & not_here) != 0)
 			continue;
 		rc = layer_steps[i].enter(&why);
 		if (rc == 0)

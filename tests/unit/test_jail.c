@@ -341,6 +341,22 @@ a_layer_that_was_not_given_is_named(void *arg, struct err *e)
 }
 BOTH(a_layer_that_was_not_given_is_named);
 
+/* How many user namespaces may be made is set in its own only: here it was not given one, so nothing is set. */
+static int
+what_is_not_its_own_is_not_set(void *arg, struct err *e)
+{
+	struct jail_config without = config;
+	uint32_t layers;
+	struct err why;
+
+	(void)arg;
+	without.given &= ~(uint32_t)PROTO_LAYER_user_ns;
+	NEED(jail_enter(&without, &layers, &why) == ERR_UNSUPPORTED && strstr(why.msg, "missing: user_ns") != NULL);
+	NEED(unshare(CLONE_NEWUSER) == 0);
+	return 0;
+}
+BOTH(what_is_not_its_own_is_not_set);
+
 static int
 container_body(void *arg, struct err *e)
 {
@@ -428,6 +444,7 @@ main(void)
 	    cmocka_unit_test(limits_that_are_lower_already_stay),
 	    cmocka_unit_test(refuses_a_process_without_namespaces),
 	    BOTH_TESTS(a_layer_that_was_not_given_is_named),
+	    BOTH_TESTS(what_is_not_its_own_is_not_set),
 	    cmocka_unit_test(the_container_profile_does_without_namespaces_and_says_so),
 	    cmocka_unit_test(the_container_profile_refuses_root),
 	    cmocka_unit_test(names_layers_as_doctor_does),
