@@ -80,7 +80,6 @@ fails(const char *call)
 	}
 
 WRAP(ssize_t, -1, write, (int fd, const void *data, size_t n), (fd, data, n))
-WRAP(ssize_t, -1, pwrite, (int fd, const void *data, size_t n, off_t at), (fd, data, n, at))
 WRAP(int, -1, fsync, (int fd), (fd))
 WRAP(int, -1, fdatasync, (int fd), (fd))
 WRAP(int, -1, mkdirat, (int dir, const char *path, mode_t mode), (dir, path, mode))
@@ -90,7 +89,6 @@ WRAP(int, -1, socketpair, (int domain, int type, int protocol, int sv[2]), (doma
 WRAP(ssize_t, -1, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags))
 WRAP(ssize_t, -1, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags))
 WRAP(void *, MAP_FAILED, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t o), (at, n, prot, flags, fd, o))
-WRAP(pid_t, -1, fork, (void), ())
 WRAP(ssize_t, -1, sendfile, (int out, int in, off_t *at, size_t n), (out, in, at, n))
 WRAP(int, -1, accept4, (int fd, struct sockaddr *a, socklen_t *n, int flags), (fd, a, n, flags))
 

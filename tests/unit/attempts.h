@@ -44,6 +44,12 @@ struct attempt_world {
 extern volatile uint64_t attempt_word;
 #define ATTEMPT_SECRET 0x6b657973206f6663u
 
+/*
+ * attempt_hold - fork a process that has the secret in its memory, and is there, after `prepare` if that is not NULL, once
+ * this returns its id. It dies with the caller. Returns -1 when that failed.
+ */
+pid_t attempt_hold(int (*prepare)(uid_t uid), uid_t uid);
+
 /* attempt_world_new - make it, for attempts that begin as `uid`. Returns 0 or ERR_IO. attempt_world_free removes it. */
 int attempt_world_new(struct attempt_world *w, uid_t uid, struct err *e);
 void attempt_world_free(struct attempt_world *w);

@@ -75,29 +75,30 @@ attempt_thread(const struct attempt_world *w)
 	return ended(clone(thread_main, stack + sizeof(stack), flags, NULL));
 }
 
-int
-attempt_clone3(const struct attempt_world *w)
+/* By clone3(2): CLONE_NEWTIME is the only flag that clone(2) cannot pass. */
+static int
+clone3_with(uint64_t flags)
 {
-	struct clone_args args = {.exit_signal = SIGCHLD};
+	struct clone_args args = {.flags = flags, .exit_signal = SIGCHLD};
 	long pid = syscall(SYS_clone3, &args, sizeof(args));
 
-	(void)w;
 	if (pid == 0)
 		syscall(SYS_exit, 0);
 	return ended(pid);
 }
 
-/* The only flag that clone(2) cannot pass. */
+int
+attempt_clone3(const struct attempt_world *w)
+{
+	(void)w;
+	return clone3_with(0);
+}
+
 int
 attempt_clone_time(const struct attempt_world *w)
 {
-	struct clone_args args = {.flags = CLONE_NEWTIME, .exit_signal = SIGCHLD};
-	long pid = syscall(SYS_clone3, &args, sizeof(args));
-
 	(void)w;
-	if (pid == 0)
-		syscall(SYS_exit, 0);
-	return ended(pid);
+	return clone3_with(CLONE_NEWTIME);
 }
 
 int

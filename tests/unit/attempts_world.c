@@ -200,31 +200,38 @@ leave_key(void)
 		syscall(SYS_keyctl, KEYCTL_SET_TIMEOUT, key, 300);
 }
 
-/* A process that has the secret in its memory. It is there, with it, once this returns. */
-static int
-make_outsider(struct attempt_world *w, uid_t uid, struct err *e)
+pid_t
+attempt_hold(int (*prepare)(uid_t uid), uid_t uid)
 {
 	int ready[2];
+	pid_t pid;
 	char c;
 
-	if (pipe2(ready, O_CLOEXEC) != 0 || (w->outsider = fork()) < 0)
-		return err_sys(e, ERR_IO, "fork");
-	if (w->outsider == 0) {
+	if (pipe2(ready, O_CLOEXEC) != 0 || (pid = fork()) < 0)
+		return -1;
+	if (pid == 0) {
 		attempt_word = ATTEMPT_SECRET;
-		if (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0 ||
-		    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0)
-			_exit(EXIT_FAILURE);
-		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		leave_key();
-		if (write(ready[1], "", 1) == 1)
+		if ((prepare == NULL || prepare(uid) == 0) && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 &&
+		    write(ready[1], "", 1) == 1)
 			for (;;)
 				pause();
 		_exit(EXIT_FAILURE);
 	}
 	close(ready[1]);
 	if (read(ready[0], &c, 1) != 1)
-		return err_sys(e, ERR_IO, "the outsider");
-	return close(ready[0]);
+		pid = -1;
+	close(ready[0]);
+	return pid;
+}
+
+/* As any process of that user. */
+static int
+become_outsider(uid_t uid)
+{
+	if (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0 || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0)
+		return -1;
+	leave_key();
+	return 0;
 }
 
 static bool
@@ -256,8 +263,8 @@ attempt_world_new(struct attempt_world *w, uid_t uid, struct err *e)
 		rc = make_sockets(w, e);
 	if (rc == 0)
 		rc = give_away(w, uid, e);
-	if (rc == 0)
-		rc = make_outsider(w, uid, e);
+	if (rc == 0 && (w->outsider = attempt_hold(become_outsider, uid)) < 0)
+		rc = err_sys(e, ERR_IO, "a process outside");
 	return rc;
 }
 

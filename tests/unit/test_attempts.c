@@ -156,31 +156,6 @@ enter_inner(const struct cell *c, int job_socket, struct err *e)
 
 /* --- one attempt in one place: the processes ------------------------------------------------------------------- */
 
-/* Another worker, with the secret in its memory. It is ready once this returns. */
-static pid_t
-start_sibling(void)
-{
-	int ready[2];
-	char c;
-	pid_t pid;
-
-	if (pipe2(ready, O_CLOEXEC) != 0 || (pid = fork()) < 0)
-		return -1;
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		attempt_word = ATTEMPT_SECRET;
-		if (write(ready[1], "", 1) == 1)
-			for (;;)
-				pause();
-		_exit(EXIT_FAILURE);
-	}
-	close(ready[1]);
-	if (read(ready[0], &c, 1) != 1)
-		return -1;
-	close(ready[0]);
-	return pid;
-}
-
 /* The process that makes the attempt. Nothing but its wait status is heard from it. */
 static void __attribute__((noreturn))
 attempt(const struct cell *c, int job_socket)
@@ -222,7 +197,7 @@ outer(void *arg, struct err *e)
 	if (rc != 0)
 		return rc;
 	NEED(job_socket(sv, e) == 0);
-	c->world.sibling = start_sibling();
+	c->world.sibling = attempt_hold(NULL, 0); /* another worker */
 	NEED(c->world.sibling > 0);
 	pid = fork();
 	NEED(pid >= 0);
