@@ -14,7 +14,7 @@
  * mean stands in base/proto.h. Bulk data does not travel here but in sealed memfds (base/memfd.h).
  */
 #define IMSG_SIZE_MAX 65536 /* header and payload, bytes */
-#define IMSG_FDS_MAX  4     /* descriptors beside one message */
+#define IMSG_FDS_MAX  10    /* descriptors beside one message */
 
 struct imsg_hdr {
 	uint32_t type;   /* enum proto_type */

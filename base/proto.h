@@ -28,7 +28,7 @@
 	X(PROTO_RUN_KILL,      13) /* brigd -> zygote      none                                              */ \
 	X(PROTO_RUN_EXITED,    14) /* zygote -> brigd      struct proto_exited                               */ \
 	X(PROTO_JOB,           20) /* brigd -> worker      struct proto_job, then the blob or none           */ \
-	                           /*                                        artifact [, blob as memfd]      */ \
+	                           /*                          artifact [, blob as memfd], sockets of dirs   */ \
 	X(PROTO_INPUT,         21) /* brigd -> worker      bytes for stdin; none = end of input              */ \
 	X(PROTO_OUTPUT,        22) /* worker -> brigd      struct proto_output, bytes                        */ \
 	X(PROTO_DENIAL,        23) /* worker -> brigd      struct proto_denial, text: the target             */ \
@@ -58,6 +58,9 @@ enum proto_type {
 
 /* The descriptor at which every child of brigd and of the launcher finds its socket. */
 #define PROTO_SOCKET_FD 3
+
+/* From this descriptor on a worker has the sockets over which it asks for directories of the host: PROTO_DIRS_MAX. */
+#define PROTO_DIRS_FD 8
 
 /* --- brigd and launcher --------------------------------------------------------------------------------------- */
 
@@ -196,13 +199,14 @@ struct proto_job {
 	uint32_t open_files;     /* descriptors, 0, 1 and 2 included */
 	uint32_t mountc;
 	uint32_t filec;
-	uint32_t reserved;
+	uint32_t dirc;           /* descriptors of directories of the host, behind artifact and blob; PROTO_DIRS_MAX */
 	uint64_t files_bytes;    /* in the blob, with all that belongs to them */
 	uint64_t mounts_bytes;
 	uint64_t changes_bytes;  /* of what changed files hold may be sent back */
 };
 
 #define PROTO_MOUNTS_MAX 64
+#define PROTO_DIRS_MAX   8    /* of them, those that show a directory of the host */
 #define PROTO_PATH_MAX   4095 /* bytes of a guest's path */
 
 /* What may be done with files (in proto_mount and proto_rule). */
@@ -213,7 +217,7 @@ struct proto_mount {
 	uint32_t rights;      /* enum proto_fs_right, or-ed */
 	uint32_t path_length;
 	uint32_t rule_count;
-	uint32_t reserved;
+	uint32_t dir;         /* 0: nothing is there yet; else the directory that number dir - 1 of the job's shows */
 };
 
 /* Other rights from a path on, which follows: relative to the mount, no "." or ".." in it, no slash at either end. */

@@ -443,11 +443,11 @@ disconnect_parts(struct brigd *d)
 		event_free(d->drain);
 	conn_close_all(&d->conn_owner);
 	offload_free(d->offload);
-	closer_free(d->closer);
 	child_launcher_free(b->launcher);
 	service_client_free(b->store);
 	service_client_free(b->logger);
 	runs_free(b->runs);
+	closer_free(d->closer);
 	artifacts_free(b->artifacts);
 	modules_free(b->modules);
 	pool_free(b->pool);

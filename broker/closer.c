@@ -9,6 +9,8 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "broker/host_dir.h"
+
 struct closing {
 	int fd;
 	uid_t owner;
@@ -22,6 +24,9 @@ struct closer {
 	TAILQ_HEAD(, closing) waiting;  /* the first is being closed */
 	bool ending;
 };
+
+/* The process's own. */
+static struct closer *only;
 
 static void *
 thread_main(void *arg)
@@ -64,8 +69,10 @@ closer_new(struct err *e)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	errno = pthread_create(&c->thread, NULL, thread_main, c);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (errno == 0)
+	if (errno == 0) {
+		only = c;
 		return c;
+	}
 	err_sys(e, ERR_IO, "starting a thread");
 	free(c);
 	return NULL;
@@ -78,6 +85,7 @@ closer_free(struct closer *c)
 
 	if (c == NULL)
 		return;
+	only = NULL;
 	pthread_mutex_lock(&c->lock);
 	c->ending = true;
 	idle = TAILQ_EMPTY(&c->waiting);
@@ -107,6 +115,17 @@ closer_take(struct closer *c, int fd, uid_t owner)
 	TAILQ_INSERT_TAIL(&c->waiting, it, link);
 	pthread_cond_signal(&c->more);
 	pthread_mutex_unlock(&c->lock);
+}
+
+void
+closer_drop(int fd)
+{
+	uid_t owner;
+
+	if (only != NULL && host_dir_check(fd, &owner, NULL) == 0)
+		closer_take(only, fd, owner);
+	else
+		close(fd);
 }
 
 bool

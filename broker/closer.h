@@ -17,7 +17,7 @@
 
 struct closer;
 
-/* closer_new - start the thread, which takes no signals. NULL with an error when it cannot be. */
+/* closer_new - start the thread, which takes no signals; a process has one. NULL with an error when it cannot be. */
 struct closer *closer_new(struct err *e);
 
 /* closer_free - end the thread, or leave it behind when a close hangs. NULL is fine. */
@@ -25,6 +25,12 @@ void closer_free(struct closer *c);
 
 /* closer_take - close `fd`, which came from `owner`, some time. Never waits. */
 void closer_take(struct closer *c, int fd, uid_t owner);
+
+/*
+ * closer_drop - close a descriptor that is held for a client: a memory file at once; a socket, some time, by the process's
+ * thread, if it has one: what lies unread in it, and ends with it, may be any descriptor. From any thread.
+ */
+void closer_drop(int fd);
 
 /* closer_is_full - whether `owner` has CLOSER_MAX descriptors that are not closed yet. */
 bool closer_is_full(struct closer *c, uid_t owner);

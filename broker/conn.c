@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "broker/host_dir.h"
 
 #define READ_CHUNK      (64 * 1024)
 #define READS_PER_EVENT 4
@@ -84,7 +85,7 @@ close_fds(int *fds, int n)
 {
 	for (int i = 0; i < n; i++)
 		if (fds[i] >= 0)
-			close(fds[i]);
+			closer_drop(fds[i]);
 }
 
 /* Waits no longer for the line that is being taken in. */
@@ -122,7 +123,7 @@ conn_free(struct conn *c)
 		c->next->link = c->link;
 	input_total -= evbuffer_get_length(c->in);
 	for (size_t i = 0; i < c->nfds; i++)
-		close(c->fds[i].fd);
+		close_fds(&c->fds[i].fd, 1);
 	if (c->read_event != NULL)
 		event_free(c->read_event);
 	if (c->write_event != NULL)
@@ -798,6 +799,7 @@ note_fds(struct conn *c, struct msghdr *msg, uint64_t last)
 	size_t kept = 0;
 
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h != NULL; h = CMSG_NXTHDR(msg, h)) {
+		uid_t maker;
 		size_t n;
 
 		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
@@ -807,7 +809,7 @@ note_fds(struct conn *c, struct msghdr *msg, uint64_t last)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(fd));
-			if (c->owner->closer != NULL && fcntl(fd, F_GET_SEALS) < 0) {
+			if (c->owner->closer != NULL && fcntl(fd, F_GET_SEALS) < 0 && host_dir_check(fd, &maker, NULL) != 0) {
 				closer_take(c->owner->closer, fd, c->peer.uid);
 				fd = INTAKE_FD_OTHER;
 			}

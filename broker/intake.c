@@ -3,7 +3,8 @@
 #include "broker/intake.h"
 
 #include <stdlib.h>
-#include <unistd.h>
+
+#include "broker/closer.h"
 
 struct intake *
 intake_new(const struct intake_methods *methods)
@@ -26,7 +27,7 @@ intake_free(struct intake *it)
 	free(it->prepared);
 	for (int i = 0; i < it->nfds; i++)
 		if (it->fds[i] >= 0)
-			close(it->fds[i]);
+			closer_drop(it->fds[i]);
 	if (it->buffer != NULL)
 		evbuffer_free(it->buffer);
 	json_decref(it->message);

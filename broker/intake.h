@@ -11,8 +11,8 @@
 #include "broker/jsonrpc.h"
 #include "broker/offload.h"
 
-#define INTAKE_FDS_MAX  4    /* descriptors beside one line */
-#define INTAKE_FD_OTHER (-2) /* stands for one that was no memory file, and is not held */
+#define INTAKE_FDS_MAX  9    /* descriptors beside one line: a module, PROTO_DIRS_MAX directories */
+#define INTAKE_FD_OTHER (-2) /* stands for one of a kind that no method takes, and is not held */
 
 struct conn;
 

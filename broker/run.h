@@ -110,7 +110,7 @@ struct runs {
 	size_t active_count, ended_count, ended_bytes;
 	size_t held_bytes;           /* modules and input of active runs */
 	unsigned running;
-	int descriptors_max;         /* a module whose descriptor's number is higher finds no room */
+	int descriptors_max;         /* a request with a descriptor whose number is higher finds no room */
 	char abandon_reason[600];    /* once brigd cannot go on */
 };
 

@@ -395,6 +395,16 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	runs_schedule(r);
 }
 
+/* Which of the request's directories of the host is mounted at a path: its number plus 1; or 0 for none. */
+static uint32_t
+dir_at(const struct run_request *q, const char *path)
+{
+	for (size_t i = 0; i < q->ask.dirc; i++)
+		if (strcmp(q->dir_paths[i], path) == 0)
+			return (uint32_t)i + 1;
+	return 0;
+}
+
 /* Appends the mounts to the blob. A mount's rules are all that policy says of paths below, other mounts included. */
 static int
 append_mounts(struct run *run, struct proto_job *job, struct err *e)
@@ -412,6 +422,7 @@ append_mounts(struct run *run, struct proto_job *job, struct err *e)
 
 		if (!p->fs[i].mount)
 			continue;
+		m.dir = dir_at(q, p->fs[i].path);
 		for (size_t k = 0; k < p->fs_count; k++)
 			m.rule_count += k != i && policy_path_covers(p->fs[i].path, p->fs[k].path);
 		rc |= evbuffer_add(mounts, &m, sizeof(m)) | evbuffer_add(mounts, p->fs[i].path, m.path_length);
@@ -461,31 +472,34 @@ send_job(struct run *run, struct err *e)
 	    .stdin_bytes = q->stdin_length,
 	    .files_bytes = q->files_length,
 	    .filec = (uint32_t)q->ask.filec,
+	    .dirc = (uint32_t)q->ask.dirc,
 	    .fs_bytes = limits[POLICY_LIMIT_fs_bytes],
 	    .fs_nodes = limits[POLICY_LIMIT_fs_nodes],
 	    .open_files = (uint32_t)limits[POLICY_LIMIT_open_files],
 	    .changes_bytes = limits[POLICY_LIMIT_changes_bytes],
 	};
-	int fds[2] = {run->artifact->fd, -1};
+	int fds[2 + PROTO_DIRS_MAX] = {run->artifact->fd};
 	size_t length = sizeof(job);
-	int nfds = 1, rc;
+	int blob = -1, nfds = 1, rc;
 
 	if ((rc = append_mounts(run, &job, e)) != 0)
 		return rc;
 	memcpy(job.seed, run->policy->seed, sizeof(job.seed));
 	if (q->blob_length > sizeof(message) - sizeof(job)) {
 		job.flags |= PROTO_JOB_BLOB_FD;
-		fds[nfds] = memfd_from("brig-job", q->blob, q->blob_length, e);
-		if (fds[nfds++] < 0)
+		if ((blob = memfd_from("brig-job", q->blob, q->blob_length, e)) < 0)
 			return e->code;
+		fds[nfds++] = blob;
 	} else {
 		memcpy(message + sizeof(job), q->blob, q->blob_length);
 		length += q->blob_length;
 	}
 	memcpy(message, &job, sizeof(job));
+	for (size_t i = 0; i < q->ask.dirc; i++)
+		fds[nfds++] = q->dir_fds[i];
 	rc = channel_send(run->job, PROTO_JOB, run->number, message, length, fds, nfds, e);
-	if (fds[1] >= 0)
-		close(fds[1]);
+	if (blob >= 0)
+		close(blob);
 	return rc;
 }
 

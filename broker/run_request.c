@@ -10,7 +10,8 @@
 #include "base/base64.h"
 #include "base/memfd.h"
 #include "base/nearest.h"
-#include "base/proto.h"
+#include "broker/closer.h"
+#include "broker/host_dir.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -388,6 +389,66 @@ parse_files(const json_t *files, struct growing *g, struct run_request *r, struc
 	return check_nesting(r, f);
 }
 
+/* Takes the socket that {"descriptor": N} names. */
+static int
+take_dir(const json_t *value, const char *path, int *fds, int nfds, struct run_request *r, struct rpc_failure *f)
+{
+	const json_t *index = json_object_get(value, "descriptor");
+	json_int_t i = json_integer_value(index);
+	size_t n = r->ask.dirc;
+	struct err e = {0};
+
+	if (json_object_size(value) != 1 || !json_is_integer(index))
+		return rpc_fail(f, RPC_invalid_params, "dirs: %.200s must be {\"descriptor\": N}", path);
+	if (i < 0 || i >= nfds || fds[i] == -1)
+		return rpc_fail(f, RPC_bad_descriptor,
+		    "dirs: the descriptor of %.200s is none, or used already: %d came with this line", path, nfds);
+	if (host_dir_check(fds[i], &r->dir_makers[n], &e) != 0)
+		return rpc_fail(f, RPC_bad_descriptor, "dirs: the descriptor of %.200s is of no use: %s", path, e.msg);
+	if ((r->dir_paths[n] = strdup(path)) == NULL)
+		return rpc_fail(f, RPC_internal_error, "out of memory");
+	r->dir_fds[n] = fds[i];
+	fds[i] = -1;
+	r->ask.dirc++;
+	return 0;
+}
+
+static int
+parse_dirs(const json_t *dirs, int *fds, int nfds, struct run_request *r, struct rpc_failure *f)
+{
+	const char *path;
+	json_t *value;
+
+	if (dirs == NULL)
+		return 0;
+	if (!json_is_object(dirs) || json_object_size(dirs) > PROTO_DIRS_MAX)
+		return rpc_fail(f, RPC_invalid_params, "dirs must be an object of at most %d mounts and descriptors",
+		    PROTO_DIRS_MAX);
+	if ((r->dir_paths = calloc(PROTO_DIRS_MAX, sizeof(char *))) == NULL)
+		return rpc_fail(f, RPC_internal_error, "out of memory");
+	r->ask.dirs = (const char *const *)r->dir_paths;
+	json_object_foreach((json_t *)(uintptr_t)dirs, path, value) {
+		const char *wrong = policy_path_wrong(path);
+
+		if (wrong != NULL)
+			return rpc_fail(f, RPC_invalid_params, "dirs: \"%.200s\" %s", path, wrong);
+		if (take_dir(value, path, fds, nfds, r, f) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+run_request_owns_dirs(const struct run_request *r, uid_t user, struct rpc_failure *f)
+{
+	for (size_t i = 0; i < r->ask.dirc; i++)
+		if (r->dir_makers[i] != user)
+			return rpc_fail(f, RPC_bad_descriptor,
+			    "dirs: the socket pair of %.200s was made by user %u, not by the client's own, %u", r->dir_paths[i],
+			    (unsigned)r->dir_makers[i], (unsigned)user);
+	return 0;
+}
+
 static int
 parse_rest(const json_t *params, struct run_request *r, struct rpc_failure *f)
 {
@@ -413,7 +474,8 @@ int
 run_request_parse(const json_t *params, int *fds, int nfds, size_t module_max, struct run_request *out,
     struct rpc_failure *f)
 {
-	static const char *const names[] = {"module", "name", "args", "env", "stdin", "files", "policy", "stream", "key"};
+	static const char *const names[] = {"module", "name", "args", "env", "stdin", "files", "dirs", "policy", "stream",
+	    "key"};
 	struct run_request r = {.module = {.fd = -1}};
 	struct growing g = {NULL, 0, 0};
 	int rc = -1;
@@ -427,7 +489,8 @@ run_request_parse(const json_t *params, int *fds, int nfds, size_t module_max, s
 	if (parse_args(json_object_get(params, "name"), json_object_get(params, "args"), &g, &r, f) != 0 ||
 	    parse_env(json_object_get(params, "env"), &g, &r, f) != 0 ||
 	    parse_stdin(json_object_get(params, "stdin"), &g, &r, f) != 0 ||
-	    parse_files(json_object_get(params, "files"), &g, &r, f) != 0 || parse_rest(params, &r, f) != 0)
+	    parse_files(json_object_get(params, "files"), &g, &r, f) != 0 ||
+	    parse_dirs(json_object_get(params, "dirs"), fds, nfds, &r, f) != 0 || parse_rest(params, &r, f) != 0)
 		goto out;
 	rc = module_source_parse(json_object_get(params, "module"), fds, nfds, module_max, &r.module, f);
 out:
@@ -485,6 +548,12 @@ run_request_shed(struct run_request *r)
 		free(r->file_paths[i]);
 	free(r->file_paths);
 	r->file_paths = NULL;
+	for (size_t i = 0; i < r->ask.dirc; i++) {
+		closer_drop(r->dir_fds[i]);
+		free(r->dir_paths[i]);
+	}
+	free(r->dir_paths);
+	r->dir_paths = NULL;
 	r->ask = (struct policy_ask){0};
 	free(r->blob);
 	r->blob = NULL;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/digest.h"
+#include "base/proto.h"
 #include "broker/jsonrpc.h"
 #include "broker/signature.h"
 #include "policy/policy.h"
@@ -35,6 +36,9 @@ struct run_request {
 	uint64_t args_length, env_length, stdin_length, files_length; /* in the blob */
 	char **env_names;       /* for policy_ask */
 	char **file_paths;      /* likewise */
+	char **dir_paths;       /* mounts that show directories of the host; ask.dirc of them */
+	int dir_fds[PROTO_DIRS_MAX]; /* the socket over which each is served, owned */
+	uid_t dir_makers[PROTO_DIRS_MAX]; /* who made it */
 	struct policy_ask ask;  /* all but module_signed */
 	struct policy *policy;  /* the request's own; NULL for none */
 	struct digest input;    /* SHA-256 of the blob: what the run was given */
@@ -58,8 +62,8 @@ void module_source_clear(struct module_source *m);
 int module_source_read(struct module_source *m, struct rpc_failure *f);
 
 /*
- * run_request_parse - read the params of `run`. Unknown members are refused, with the nearest known name. Returns 0, or
- * -1 with the failure and nothing to clear.
+ * run_request_parse - read the params of `run`. Unknown members are refused, with the nearest known name. Of `fds`,
+ * those that came with the line, the ones that are used are taken. Returns 0, or -1 with the failure and nothing to clear.
  */
 int run_request_parse(const json_t *params, int *fds, int nfds, size_t module_max, struct run_request *out,
     struct rpc_failure *f);
@@ -67,6 +71,9 @@ void run_request_clear(struct run_request *r);
 
 /* run_request_fingerprint - set r->fingerprint, so that a key used again for something else is noticed. */
 void run_request_fingerprint(struct run_request *r, const json_t *params);
+
+/* run_request_owns_dirs - whether all directories are served by a user's own sockets; fails as bad_descriptor. */
+int run_request_owns_dirs(const struct run_request *r, uid_t user, struct rpc_failure *f);
 
 /* run_request_append - put what only brigd knows behind the blob. Returns 0 or ERR_NOMEM. */
 int run_request_append(struct run_request *r, const void *data, size_t length, struct err *e);

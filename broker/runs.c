@@ -377,10 +377,13 @@ admit_bytes(const struct runs *r, uid_t owner, const struct run_request *q, stru
 	const struct config *c = r->broker->config;
 	const struct share *share = share_find(r, owner);
 	size_t bytes = bytes_of(q), own = share != NULL ? share->held_bytes : 0;
+	int highest = q->module.fd;
 	char what[100];
 
-	if (q->module.fd > r->descriptors_max) {
-		snprintf(what, sizeof(what), "%d descriptors are open", q->module.fd);
+	for (size_t i = 0; i < q->ask.dirc; i++)
+		highest = q->dir_fds[i] > highest ? q->dir_fds[i] : highest;
+	if (highest > r->descriptors_max) {
+		snprintf(what, sizeof(what), "%d descriptors are open", highest);
 		return overloaded(f, "RLIMIT_NOFILE", what);
 	}
 	if (r->held_bytes > 0 && r->held_bytes + bytes > (size_t)c->held_bytes) {
@@ -433,6 +436,7 @@ take_request(struct runs *r, struct rpc_call *call, struct run_request *request,
 	struct prepared *p;
 
 	if (admit(r, call->peer.uid, f) != 0 || (p = prepare_result(call, f)) == NULL ||
+	    run_request_owns_dirs(&p->request, call->peer.uid, f) != 0 ||
 	    admit_bytes(r, call->peer.uid, &p->request, f) != 0)
 		return -1;
 	*request = p->request;

@@ -68,11 +68,20 @@ withholds_random(const struct policy *p, struct seen *seen)
 	return false;
 }
 
-/* The right that a capability is, or 0 for FS_INLINE. */
+/* What a mount must be able to hold for a capability; TMP for those that are about rights. */
+static enum policy_fs_kind
+kind_of(enum policy_capability c)
+{
+	if (c == POLICY_CAP_FS_DIR)
+		return POLICY_FS_DIR;
+	return c == POLICY_CAP_FS_INLINE ? POLICY_FS_INLINE : POLICY_FS_TMP;
+}
+
+/* The right that a capability is, or 0 for those that are about what a mount holds. */
 static uint32_t
 right_of(enum policy_capability c)
 {
-	return c == POLICY_CAP_FS_INLINE ? 0 : 1u << (c - POLICY_CAP_FS_READ);
+	return kind_of(c) != POLICY_FS_TMP ? 0 : 1u << (c - POLICY_CAP_FS_READ);
 }
 
 static bool
@@ -82,7 +91,7 @@ withholds_fs(const struct policy *p, enum policy_capability c, const char *targe
 
 	if (f == NULL)
 		return true;
-	return c == POLICY_CAP_FS_INLINE ? f->kind < POLICY_FS_INLINE : (f->rights & right_of(c)) == 0;
+	return kind_of(c) != POLICY_FS_TMP ? f->kind < kind_of(c) : (f->rights & right_of(c)) == 0;
 }
 
 static bool
@@ -100,6 +109,7 @@ withholds(const struct policy *p, enum policy_capability c, const char *target, 
 	case POLICY_CAP_RANDOM:
 		return withholds_random(p, seen);
 	case POLICY_CAP_FS_INLINE:
+	case POLICY_CAP_FS_DIR:
 	case POLICY_CAP_FS_READ:
 	case POLICY_CAP_FS_WRITE:
 	case POLICY_CAP_FS_CREATE:
@@ -110,13 +120,15 @@ withholds(const struct policy *p, enum policy_capability c, const char *target, 
 	}
 }
 
-/* The mount that would grant something at a path: it is put at the directory above. */
+/* The mount that would grant something at a path: it is put at the directory above, if the path is not the mount's. */
 static json_t *
 fs_grant(enum policy_capability c, const char *target)
 {
 	const char *slash = strrchr(target, '/');
 	int length = slash == NULL || slash == target ? 1 : (int)(slash - target);
 
+	if (c == POLICY_CAP_FS_DIR)
+		return json_pack("{s:[{s:s, s:s}]}", "fs", "mount", target, "kind", "dir");
 	if (c == POLICY_CAP_FS_INLINE)
 		return json_pack("{s:[{s:s%, s:s}]}", "fs", "mount", target, (size_t)length, "kind", "inline");
 	return json_pack("{s:[{s:s%, s:[s]}]}", "fs", "mount", target, (size_t)length, "rights",
@@ -147,6 +159,7 @@ write_grant(enum policy_capability c, const char *target, uint64_t amount, struc
 		json = json_pack("{s:s}", "random", "real");
 		break;
 	case POLICY_CAP_FS_INLINE:
+	case POLICY_CAP_FS_DIR:
 	case POLICY_CAP_FS_READ:
 	case POLICY_CAP_FS_WRITE:
 	case POLICY_CAP_FS_CREATE:
@@ -168,7 +181,8 @@ write_message(enum policy_capability c, const char *target, struct policy_denial
 {
 	const char *layer = layer_texts[out->layer].phrase;
 	char what[POLICY_NAME_MAX + 64];
-	const char *verb = c == POLICY_CAP_FS_INLINE ? "a file of the request" : capability_names[c];
+	const char *verb = c == POLICY_CAP_FS_INLINE ? "a file of the request" :
+	    c == POLICY_CAP_FS_DIR ? "a directory of the host" : capability_names[c];
 
 	switch (c) {
 	case POLICY_CAP_SIGNATURE:
@@ -186,6 +200,7 @@ write_message(enum policy_capability c, const char *target, struct policy_denial
 		snprintf(what, sizeof(what), "a clock is");
 		break;
 	case POLICY_CAP_FS_INLINE:
+	case POLICY_CAP_FS_DIR:
 	case POLICY_CAP_FS_READ:
 	case POLICY_CAP_FS_WRITE:
 	case POLICY_CAP_FS_CREATE:
@@ -274,23 +289,54 @@ check_amount(const struct policy_layer *layers, size_t count, const struct polic
 	return err_set(e, ERR_LIMIT, "%s", out->message);
 }
 
-/* Each file must lie in a mount, which is for the request to state if nobody else does. */
+/* A mount that is not there is for the request to state, if nobody else does. */
+static int
+deny_mount(enum policy_capability c, const char *path, struct policy_denial *out, struct err *e)
+{
+	out->capability = c;
+	out->layer = POLICY_LAYER_REQUEST;
+	copy_target(path, out);
+	write_grant(c, path, 0, out);
+	write_message(c, out->target, out);
+	return err_set(e, ERR_DENIED, "%s", out->message);
+}
+
+/* Each directory of the host must be a mount. */
+static int
+check_dirs(const struct policy *effective, const struct policy_ask *ask, struct policy_denial *out, struct err *e)
+{
+	for (size_t i = 0; i < ask->dirc; i++) {
+		const struct policy_fs *f = policy_fs_at(effective, ask->dirs[i]);
+
+		if (f == NULL || !f->mount || strcmp(f->path, ask->dirs[i]) != 0 || f->kind < POLICY_FS_DIR)
+			return deny_mount(POLICY_CAP_FS_DIR, ask->dirs[i], out, e);
+	}
+	return 0;
+}
+
+/* Each file must lie in a mount, and none in one that shows a directory of the host. */
 static int
 check_mounted(const struct policy *effective, const struct policy_ask *ask, struct policy_denial *out, struct err *e)
 {
 	for (size_t i = 0; i < ask->filec; i++) {
 		const struct policy_fs *mount = policy_fs_mount_of(effective, ask->files[i]);
 
-		if (mount != NULL && strcmp(mount->path, ask->files[i]) != 0)
-			continue;
-		out->capability = POLICY_CAP_FS_INLINE;
-		out->layer = POLICY_LAYER_REQUEST;
-		copy_target(ask->files[i], out);
-		write_grant(POLICY_CAP_FS_INLINE, ask->files[i], 0, out);
-		write_message(POLICY_CAP_FS_INLINE, out->target, out);
-		return err_set(e, ERR_DENIED, "%s", out->message);
+		if (mount == NULL || strcmp(mount->path, ask->files[i]) == 0)
+			return deny_mount(POLICY_CAP_FS_INLINE, ask->files[i], out, e);
+		for (size_t k = 0; k < ask->dirc; k++) {
+			if (strcmp(mount->path, ask->dirs[k]) != 0)
+				continue;
+			out->capability = POLICY_CAP_FS_INLINE;
+			out->layer = POLICY_LAYER_REQUEST;
+			copy_target(ask->files[i], out);
+			out->grant[0] = '\0';
+			snprintf(out->message, sizeof(out->message),
+			    "the file %.200s would lie in a directory of the host: put it there, or give it a mount of its own",
+			    ask->files[i]);
+			return err_set(e, ERR_DENIED, "%s", out->message);
+		}
 	}
-	return 0;
+	return check_dirs(effective, ask, out, e);
 }
 
 static int
@@ -341,6 +387,8 @@ policy_check_run(const struct policy_layer *layers, size_t count, const struct p
 		rc = check_capability(layers, count, POLICY_CAP_ENV, ask->env[i], out, e);
 	for (size_t i = 0; rc == 0 && i < ask->filec; i++)
 		rc = check_capability(layers, count, POLICY_CAP_FS_INLINE, ask->files[i], out, e);
+	for (size_t i = 0; rc == 0 && i < ask->dirc; i++)
+		rc = check_capability(layers, count, POLICY_CAP_FS_DIR, ask->dirs[i], out, e);
 	if (rc == 0)
 		rc = check_amounts(layers, count, ask, out, e);
 	return rc;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const policy_fs_kind_words[] = {"tmp", "inline"};
+const char *const policy_fs_kind_words[] = {"tmp", "inline", "dir"};
 const char *const policy_fs_right_words[] = {"read", "write", "create", "delete"};
 
 #define MIN_OF(a, b) ((a) < (b) ? (a) : (b))

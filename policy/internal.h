@@ -41,7 +41,7 @@ extern const char *const policy_clock_words[4];
 extern const char *const policy_random_words[3];
 extern const char *const policy_output_words[2];
 extern const char *const policy_signature_words[2];
-extern const char *const policy_fs_kind_words[2];
+extern const char *const policy_fs_kind_words[3];
 extern const char *const policy_fs_right_words[4]; /* bit i of the rights */
 
 /* policy_new - a document that states nothing. NULL when out of memory. */

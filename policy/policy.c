@@ -65,7 +65,7 @@ int
 policy_builtin(struct policy **out, struct err *e)
 {
 	static char root[] = "/";
-	const struct policy_fs all = {.path = root, .kind = POLICY_FS_INLINE, .rights = POLICY_FS_ALL};
+	const struct policy_fs all = {.path = root, .kind = POLICY_FS_DIR, .rights = POLICY_FS_ALL};
 	struct policy *p = policy_new();
 
 	if (p == NULL || policy_env_add(p, "*", e) != 0 || policy_fs_add(p, &all, e) != 0) {

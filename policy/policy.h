@@ -77,7 +77,11 @@ enum policy_output { POLICY_OUTPUT_END, POLICY_OUTPUT_CUT }; /* what becomes of 
 enum policy_signature { POLICY_SIGNATURE_REQUIRED, POLICY_SIGNATURE_OPTIONAL };
 
 /* What a mount may hold when the run begins. */
-enum policy_fs_kind { POLICY_FS_TMP, POLICY_FS_INLINE }; /* nothing; files of the request */
+enum policy_fs_kind {
+	POLICY_FS_TMP,    /* nothing */
+	POLICY_FS_INLINE, /* files of the request */
+	POLICY_FS_DIR,    /* what a directory of the host holds, which the client serves; or files of the request */
+};
 
 /* What may be done with files; the numbers are those of enum proto_fs_right. */
 enum policy_fs_right { POLICY_FS_READ = 1, POLICY_FS_WRITE = 2, POLICY_FS_CREATE = 4, POLICY_FS_DELETE = 8 };
@@ -134,7 +138,7 @@ void policy_free(struct policy *p);
 
 /*
  * policy_builtin - the ceiling of a brigd that was given none: arguments, any environment, real clock and randomness,
- * any mounts, with files of the request,
+ * any mounts, with files of the request or directories of the host,
  * every limit up to its maximum, fuel not metered, signatures required. Returns 0 or ERR_NOMEM.
  */
 int policy_builtin(struct policy **out, struct err *e);
@@ -212,6 +216,8 @@ struct policy_ask {
 	const char *const *files; /* paths */
 	size_t filec;
 	uint64_t files_bytes;
+	const char *const *dirs;  /* mounts that show a directory of the host */
+	size_t dirc;
 };
 
 /* What policy can withhold; the names are those in documents and in `denials` of results. */
@@ -226,6 +232,7 @@ struct policy_ask {
 	X(STDIN_BYTES, "limits.stdin_bytes")        \
 	X(FILES_BYTES, "limits.files_bytes")        \
 	X(FS_INLINE, "fs.inline")                   \
+	X(FS_DIR, "fs.dir")                         \
 	X(FS_READ, "fs.read")                       \
 	X(FS_WRITE, "fs.write")                     \
 	X(FS_CREATE, "fs.create")                   \

@@ -95,22 +95,25 @@ job_decode(struct imsg *m, enum proto_engine engine, struct job *job, struct err
 {
 	struct job j = {.run = m->hdr.run, .artifact = -1};
 	size_t artifact_size;
-	int blob_fd, rc;
+	int blob_fd, first_dir, rc;
 
 	if (m->hdr.type != PROTO_JOB || m->hdr.length < sizeof(j.order))
 		return err_set(e, ERR_PROTOCOL, "message %u of %u bytes is no job", m->hdr.type, m->hdr.length);
 	memcpy(&j.order, m->payload, sizeof(j.order));
 	if ((rc = check_order(&j.order, engine, e)) != 0)
 		return rc;
-	if (m->nfds != 1 + ((j.order.flags & PROTO_JOB_BLOB_FD) != 0))
+	first_dir = 1 + ((j.order.flags & PROTO_JOB_BLOB_FD) != 0);
+	if (j.order.dirc > PROTO_DIRS_MAX || m->nfds != first_dir + (int)j.order.dirc)
 		return err_set(e, ERR_PROTOCOL, "the job came with %d descriptors", m->nfds);
 	if (memfd_check(m->fds[0], ARTIFACT_SIZE_MAX, &artifact_size, e) != 0)
 		return err_context(e, "the job's artifact");
 	if ((rc = find_blob(m, &j, e)) != 0)
 		return rc;
 	j.artifact = imsg_take_fd(m, 0);
-	if ((blob_fd = imsg_take_fd(m, 1)) >= 0)
+	if (first_dir > 1 && (blob_fd = imsg_take_fd(m, 1)) >= 0)
 		close(blob_fd);
+	for (int i = 0; i < PROTO_DIRS_MAX; i++)
+		j.dirs[i] = i < (int)j.order.dirc ? imsg_take_fd(m, first_dir + i) : -1;
 	*job = j;
 	return 0;
 }
@@ -121,5 +124,10 @@ job_free(struct job *job)
 	if (job->artifact >= 0)
 		close(job->artifact);
 	job->artifact = -1;
+	for (uint32_t i = 0; i < job->order.dirc; i++) {
+		if (job->dirs[i] >= 0)
+			close(job->dirs[i]);
+		job->dirs[i] = -1;
+	}
 	memfd_unmap(&job->map);
 }

@@ -18,6 +18,7 @@ struct job {
 	const uint8_t *blob; /* in the message, or in `map` */
 	size_t blob_length;
 	int artifact;        /* owned; -1 once it has been passed on */
+	int dirs[PROTO_DIRS_MAX]; /* sockets of directories of the host, order.dirc of them, owned; -1 likewise */
 	struct memfd_map map;
 };
 

@@ -3,6 +3,7 @@
 #include "runtime/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -311,6 +312,26 @@ take_job(struct worker *w, struct err *e)
 	return rc;
 }
 
+/*
+ * Puts the sockets of directories where the filter lets them be used. They came in order from the lowest free number on, so
+ * that each goes up, and the last goes first.
+ */
+static int
+place_dirs(struct worker *w, struct err *e)
+{
+	for (int i = (int)w->job.order.dirc - 1; i >= 0; i--) {
+		int from = w->job.dirs[i], to = PROTO_DIRS_FD + i;
+
+		if (from >= to)
+			return err_set(e, ERR_PROTOCOL, "descriptor %d for directory %d", from, i);
+		if (dup3(from, to, O_CLOEXEC) < 0)
+			return err_sys(e, ERR_IO, "dup3");
+		close(from);
+		w->job.dirs[i] = to;
+	}
+	return 0;
+}
+
 /* Gives the run its limits. The store's are exact: a memory.grow past memory_bytes gives the guest -1. */
 static int
 set_limits(struct worker *w, struct err *e)
@@ -382,6 +403,8 @@ prepare(struct worker *w, worker_lock *lock, void *arg)
 	int rc;
 
 	w->shared->phase = PROTO_PHASE_LOADING;
+	if (lock != NULL && (rc = place_dirs(w, &e)) != 0)
+		goto failed;
 	if ((rc = set_limits(w, &e)) != 0 || (rc = begin_host(w, &e)) != 0)
 		goto failed;
 	if ((rc = load(w)) != 0 || (rc = link_module(w)) != 0)

@@ -66,6 +66,9 @@ struct condition {
 
 static const struct condition any = {NULL, 0, {{0}}};
 static const struct condition job_socket = {"fd 3", 1, {EQUAL(0, PROTO_SOCKET_FD)}};
+static const struct condition dir_sockets = {
+    "fd 8 to 15", 1, {MASKED(0, ~(scmp_datum_t)(PROTO_DIRS_MAX - 1), PROTO_DIRS_FD)}};
+_Static_assert((PROTO_DIRS_MAX & (PROTO_DIRS_MAX - 1)) == 0 && PROTO_DIRS_FD % PROTO_DIRS_MAX == 0, "one mask has them all");
 static const struct condition no_exec = {"no PROT_EXEC", 1, {MASKED(2, PROT_EXEC, 0)}};
 
 /* Private memory: RLIMIT_DATA counts neither what is shared nor what grows down, and huge pages are the machine's. */
@@ -144,6 +147,8 @@ static const struct row rows[] = {
     /* What guest code runs under. */
     ROW(read, W, job_socket, "input of the guest"),
     ROW(write, W, job_socket, "output, denials and the result"),
+    ROW(read, W, dir_sockets, "directories of the host: what is answered"),
+    ROW(write, W, dir_sockets, "directories of the host: what is asked"),
     ROW(ppoll, Z | W | C | S | G, any, "poll_oneoff; the wait for messages"),
     ROW(ppoll_time64, Z | W | C | S | G, any, "the same on 32-bit machines"),
     ROW(mmap, W, private_no_exec, "memory"),

@@ -50,7 +50,7 @@ from_hex(const char *text)
 static int
 say(const struct scene *s, const char *rest)
 {
-	static const int fds[IMSG_FDS_MAX] = {STDERR_FILENO, STDERR_FILENO, STDERR_FILENO, STDERR_FILENO};
+	int fds[IMSG_FDS_MAX];
 	unsigned type;
 	long long delta;
 	int nfds, at = 0;
@@ -59,6 +59,8 @@ say(const struct scene *s, const char *rest)
 	if (sscanf(rest, "%u %lld %d %n", &type, &delta, &nfds, &at) < 3)
 		_exit(99);
 	n = from_hex(rest + at);
+	for (int i = 0; i < IMSG_FDS_MAX; i++)
+		fds[i] = STDERR_FILENO;
 	return imsg_send(s->sock, type, s->run + (uint64_t)delta, bytes, n, fds, nfds, NULL);
 }
 

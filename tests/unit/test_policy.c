@@ -146,7 +146,7 @@ static const struct {
     {"{\"fs\":[{\"mount\":\"/a/.\"}]}", "has \".\" or \"..\" in it"},
     {"{\"fs\":[{\"mount\":\"/a\\n\"}]}", "has a control character in it"},
     {"{\"fs\":[{\"mount\":\"/a\"},{\"mount\":\"/a\"}]}", "$.fs[1]: \"/a\" is there twice"},
-    {"{\"fs\":[{\"mount\":\"/a\",\"kind\":\"dir\"}]}", "must be one of \"tmp\", \"inline\""},
+    {"{\"fs\":[{\"mount\":\"/a\",\"kind\":\"disk\"}]}", "must be one of \"tmp\", \"inline\", \"dir\""},
     {"{\"fs\":[{\"mount\":\"/a\",\"rights\":\"read\"}]}", "$.fs[0] must be a list of rights"},
     {"{\"fs\":[{\"mount\":\"/a\",\"rights\":[\"execute\"]}]}", "must be one of \"read\", \"write\", \"create\", \"delete\""},
     {"{\"fs\":[{\"mount\":\"/a\",\"paths\":[]}]}", "$.fs[0] must be an object of paths"},
@@ -298,6 +298,7 @@ generated_fs(void)
 {
 	static const char *const mounts[] = {"/", "/a", "/a/b", "/a/bc", "/a/b/c", "/d"};
 	static const char *const paths[] = {"b", "b/c", "bc", "c", "a/b", "x"};
+	static const char *const kinds[] = {"tmp", "inline", "dir"};
 	json_t *fs = json_array();
 	uint64_t taken = 0;
 
@@ -310,7 +311,7 @@ generated_fs(void)
 				json_object_set_new(inner, paths[roll(COUNT_OF(paths))], generated_rights());
 			taken = json_object_size(inner);
 			json_array_append_new(fs, json_pack("{s:s, s:s, s:o, s:O}", roll(2) ? "mount" : "under", mounts[i],
-			    "kind", roll(2) ? "tmp" : "inline", "rights", generated_rights(), "paths", inner));
+			    "kind", kinds[roll(COUNT_OF(kinds))], "rights", generated_rights(), "paths", inner));
 		}
 		json_decref(inner);
 	}
@@ -686,6 +687,43 @@ files_need_a_mount_that_takes_them(void **state)
 }
 
 static void
+directories_of_the_host_need_a_mount_of_their_own(void **state)
+{
+	static const char *const dirs[] = {"/w"}, *const inside[] = {"/w/a"}, *const deeper[] = {"/w/a/b"};
+	static const char ceiling[] = "{\"fs\":[{\"under\":\"/\",\"kind\":\"dir\"}]}";
+	static const char mounted[] = "{\"fs\":[{\"mount\":\"/w\",\"kind\":\"dir\"}]}";
+	struct policy_ask ask = {.module_signed = true, .dirs = dirs, .dirc = 1};
+	struct decision d;
+
+	(void)state;
+	assert_int_equal(decide(mounted, NULL, &ask).code, 0);
+	assert_int_equal(decide(ceiling, mounted, &ask).code, 0);
+	d = decide(ceiling, NULL, &ask); /* allowed, but nobody has put it there */
+	assert_int_equal(d.code, ERR_DENIED);
+	assert_int_equal(d.denial.layer, POLICY_LAYER_REQUEST);
+	d = decide(ceiling, "{\"fs\":[{\"mount\":\"/\",\"kind\":\"dir\"}]}", &ask); /* only above */
+	assert_int_equal(d.denial.layer, POLICY_LAYER_REQUEST);
+	d = decide(ceiling, "{\"fs\":[{\"mount\":\"/w\",\"kind\":\"inline\"}]}", &ask);
+	assert_int_equal(d.code, ERR_DENIED);
+	assert_int_equal(d.denial.capability, POLICY_CAP_FS_DIR);
+	assert_string_equal(d.denial.target, "/w");
+	assert_string_equal(d.denial.grant, "{\"fs\": [{\"mount\": \"/w\", \"kind\": \"dir\"}]}");
+	d = decide("{\"fs\":[{\"under\":\"/\",\"kind\":\"inline\"}]}", mounted, &ask);
+	assert_int_equal(d.denial.layer, POLICY_LAYER_CEILING);
+	ask.files = inside;
+	ask.filec = 1;
+	d = decide(mounted, NULL, &ask); /* not into a directory of the host */
+	assert_int_equal(d.code, ERR_DENIED);
+	assert_int_equal(d.denial.capability, POLICY_CAP_FS_INLINE);
+	ask.dirc = 0; /* what may hold a directory of the host may hold files too */
+	assert_int_equal(decide(mounted, NULL, &ask).code, 0);
+	ask.dirc = 1;
+	ask.files = deeper;
+	assert_int_equal(decide("{\"fs\":[{\"mount\":\"/w\",\"kind\":\"dir\"},{\"mount\":\"/w/a\",\"kind\":\"inline\"}]}",
+	    NULL, &ask).code, 0);
+}
+
+static void
 explains_which_layer_withholds_a_right_at_a_path(void **state)
 {
 	struct policy *ceiling = parsed("{\"fs\":[{\"mount\":\"/\",\"rights\":[\"read\",\"write\"]}]}");
@@ -846,6 +884,7 @@ main(void)
 	    cmocka_unit_test(a_long_name_is_refused_without_being_cut_to_another),
 	    cmocka_unit_test(files_meet_path_by_path),
 	    cmocka_unit_test(files_need_a_mount_that_takes_them),
+	    cmocka_unit_test(directories_of_the_host_need_a_mount_of_their_own),
 	    cmocka_unit_test(explains_which_layer_withholds_a_right_at_a_path),
 	    cmocka_unit_test(explains_a_clock_that_two_layers_fixed_differently),
 	    cmocka_unit_test(reads_and_shows_limits_as_people_write_them),

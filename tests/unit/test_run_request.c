@@ -12,9 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/memfd.h"
+#include "base/proto.h"
 #include "broker/run_request.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
@@ -451,6 +454,118 @@ refused_request_takes_no_descriptor(void **state)
 	close(fd);
 }
 
+/* Parses a request for the directory /w by this descriptor, which it closes. Returns the error, or 0. */
+static int
+by_dir(int fd)
+{
+	int fds[1] = {fd};
+	struct run_request r;
+	struct rpc_failure f = {0};
+
+	if (parse("{" MODULE ",\"dirs\":{\"/w\":{\"descriptor\":0}}}", fds, 1, &r, &f) != 0) {
+		assert_int_equal(fds[0], fd); /* still the caller's */
+		close(fd);
+		return (int)f.error;
+	}
+	assert_int_equal(fds[0], -1);
+	assert_int_equal(r.ask.dirc, 1);
+	assert_string_equal(r.ask.dirs[0], "/w");
+	assert_int_equal(r.dir_makers[0], getuid());
+	assert_int_equal(run_request_owns_dirs(&r, getuid(), &f), 0);
+	assert_int_equal(run_request_owns_dirs(&r, getuid() + 1, &f), -1);
+	assert_int_equal(f.error, RPC_bad_descriptor);
+	run_request_clear(&r);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	return 0;
+}
+
+/* A local socket with a name that only this process knows, listening. */
+static int
+named_socket(int type, struct sockaddr_un *address, socklen_t *length)
+{
+	int fd = socket(AF_UNIX, type, 0);
+
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*length = sizeof(address->sun_family);
+	assert_int_equal(bind(fd, (struct sockaddr *)address, *length), 0); /* the kernel chooses one */
+	*length = sizeof(*address);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)address, length), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+static void
+only_ends_of_socket_pairs_serve_directories(void **state)
+{
+	int pair[2], stream[2], datagram[2], pipes[2], listener, client, server;
+	struct sockaddr_un address;
+	socklen_t length;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, stream), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, datagram), 0);
+	assert_int_equal(pipe(pipes), 0);
+	listener = named_socket(SOCK_SEQPACKET, &address, &length);
+	client = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&address, length), 0);
+	server = accept(listener, NULL, NULL);
+	{
+		const int bad[] = {stream[0], datagram[0], pipes[0], listener, client, server, memfd_from("a", "abc", 3, NULL),
+		    open("/dev/null", O_RDONLY), open("/proc/self/exe", O_RDONLY), open("/", O_RDONLY | O_DIRECTORY),
+		    socket(AF_UNIX, SOCK_SEQPACKET, 0), socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_DGRAM, 0)};
+
+		for (size_t i = 0; i < COUNT_OF(bad); i++) {
+			assert_true(bad[i] >= 0);
+			assert_int_equal(by_dir(bad[i]), RPC_bad_descriptor);
+		}
+	}
+	assert_int_equal(by_dir(pair[0]), 0);
+	close(pair[1]);
+	close(stream[1]);
+	close(datagram[1]);
+	close(pipes[1]);
+}
+
+static void
+each_directory_needs_a_socket_of_its_own(void **state)
+{
+	int fds[PROTO_DIRS_MAX + 2], taken = 0;
+	struct rpc_failure f = {0};
+	struct run_request r;
+	char text[2000] = "{" MODULE ",\"dirs\":{";
+
+	(void)state;
+	for (int i = 0; i < PROTO_DIRS_MAX + 2; i += 2)
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds + i), 0);
+	assert_int_equal(parse("{" MODULE ",\"dirs\":{\"/a\":{\"descriptor\":1},\"/b\":{\"descriptor\":1}}}", fds, 2, &r, &f), -1);
+	assert_int_equal(f.error, RPC_bad_descriptor);
+	assert_int_equal(fds[1], -1); /* taken, and closed with what could not be read */
+	fds[1] = dup(fds[0]);
+	for (int i = 0; i <= PROTO_DIRS_MAX; i++) {
+		size_t n = strlen(text);
+
+		snprintf(text + n, sizeof(text) - n, "%s\"/%d\":{\"descriptor\":%d}}}", i == 0 ? "" : ",", i, i);
+		assert_int_equal(parse(text, fds, PROTO_DIRS_MAX + 2, &r, &f), i < PROTO_DIRS_MAX ? 0 : -1);
+		text[strlen(text) - 2] = '\0';
+		if (i == PROTO_DIRS_MAX)
+			break;
+		assert_int_equal(r.ask.dirc, i + 1);
+		for (int k = 0; k <= i; k++)
+			fds[k] = dup(r.dir_fds[k]);
+		run_request_clear(&r);
+	}
+	assert_int_equal(f.error, RPC_invalid_params);
+	for (size_t i = 0; i < COUNT_OF(fds); i++)
+		taken += close(fds[i]) != 0;
+	assert_int_equal(taken, 0);
+	refused("{" MODULE ",\"dirs\":[]}", RPC_invalid_params, "dirs");
+	refused("{" MODULE ",\"dirs\":{\"w\":{\"descriptor\":0}}}", RPC_invalid_params, "dirs");
+	refused("{" MODULE ",\"dirs\":{\"/w\":0}}", RPC_invalid_params, "descriptor");
+	refused("{" MODULE ",\"dirs\":{\"/w\":{\"descriptor\":0,\"x\":1}}}", RPC_invalid_params, "descriptor");
+	refused("{" MODULE ",\"dirs\":{\"/w\":{\"descriptor\":0}}}", RPC_bad_descriptor, "none");
+}
+
 int
 main(void)
 {
@@ -474,6 +589,8 @@ main(void)
 	    cmocka_unit_test(only_sealed_memfds_are_taken),
 	    cmocka_unit_test(descriptor_with_too_much_in_it_is_too_large),
 	    cmocka_unit_test(refused_request_takes_no_descriptor),
+	    cmocka_unit_test(only_ends_of_socket_pairs_serve_directories),
+	    cmocka_unit_test(each_directory_needs_a_socket_of_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
