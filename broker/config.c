@@ -15,6 +15,7 @@
 
 #include "base/io.h"
 #include "base/nearest.h"
+#include "base/position.h"
 #include "policy/policy.h"
 
 struct string_setting {
@@ -160,7 +161,11 @@ load_file(struct config *c, const char *path, struct err *e)
 	json_object_foreach(document, name, value) {
 		rc = set_json(c, name, value, e);
 		if (rc != 0) {
-			err_context(e, "%s", path);
+			const struct position_step step = {name, 0};
+			struct position where = {.line = 1, .column = 1};
+
+			position_find((char *)text, length, &step, 1, true, &where);
+			err_context(e, "%s:%zu:%zu", path, where.line, where.column);
 			goto out;
 		}
 	}

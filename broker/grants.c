@@ -66,9 +66,7 @@ load_one(struct grants *g, const char *directory, const char *name, size_t lengt
 	if (asprintf(&path, "%s/%s", directory, name) < 0)
 		return err_set(e, ERR_NOMEM, "a path");
 	rc = io_read_file(path, POLICY_TEXT_MAX, &text, &size, e);
-	if (rc == 0 && (rc = policy_parse((char *)text, size, &grant.policy, e)) != 0)
-		err_context(e, "%s", path);
-	if (rc == 0)
+	if (rc == 0 && (rc = policy_parse((char *)text, size, path, &grant.policy, e)) == 0)
 		g->list[g->count++] = grant;
 	free(text);
 	free(path);

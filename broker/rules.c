@@ -86,8 +86,8 @@ load_ceiling(const struct broker *b, struct policy **out, struct err *e)
 	if (b->config->policy == NULL)
 		return policy_builtin(out, e);
 	rc = io_read_file(b->config->policy, POLICY_TEXT_MAX, &text, &length, e);
-	if (rc == 0 && (rc = policy_parse((char *)text, length, out, e)) != 0)
-		err_context(e, "%s", b->config->policy);
+	if (rc == 0)
+		rc = policy_parse((char *)text, length, b->config->policy, out, e);
 	free(text);
 	return rc;
 }

@@ -22,22 +22,22 @@ fail:
 }
 
 static json_t *
-env_json(const struct policy *p)
+names_json(const struct policy_names *n)
 {
-	json_t *env = json_array();
+	json_t *list = json_array();
 
-	for (size_t i = 0; i < p->env_count; i++)
-		if (json_array_append_new(env, json_string(p->env[i])) != 0)
+	for (size_t i = 0; i < n->count; i++)
+		if (json_array_append_new(list, json_string(n->list[i])) != 0)
 			goto fail;
-	return env;
+	return list;
 fail:
-	json_decref(env);
+	json_decref(list);
 	return NULL;
 }
 
-/* The fields that are there only beside a certain clock or randomness. */
+/* The fields that are not always there: beside a certain clock or randomness, and tools. */
 static int
-add_fixed(const struct policy *p, json_t *json)
+add_optional(const struct policy *p, json_t *json)
 {
 	char hex[2 * POLICY_SEED_SIZE + 1];
 
@@ -47,6 +47,8 @@ add_fixed(const struct policy *p, json_t *json)
 	sodium_bin2hex(hex, sizeof(hex), p->seed, POLICY_SEED_SIZE);
 	if (p->has_seed && json_object_set_new(json, "seed", json_string(hex)) != 0)
 		return ERR_NOMEM;
+	if (p->tools.count > 0 && json_object_set_new(json, "tools", names_json(&p->tools)) != 0)
+		return ERR_NOMEM;
 	return 0;
 }
 
@@ -54,11 +56,12 @@ json_t *
 policy_to_json(const struct policy *p)
 {
 	json_t *json = json_pack("{s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:s, s:{s:s, s:s}}", "version", POLICY_VERSION,
-	    "limits", limits_json(p), "args", p->args, "env", env_json(p), "fs", policy_fs_json(p), "clock",
-	    policy_clock_words[p->clock], "random", policy_random_words[p->random], "output", policy_output_words[p->output], "signature", "module",
+	    "limits", limits_json(p), "args", p->args, "env", names_json(&p->env), "fs", policy_fs_json(p), "clock",
+	    policy_clock_words[p->clock], "random", policy_random_words[p->random], "output",
+	    policy_output_words[p->output], "signature", "module",
 	    policy_signature_words[p->signature_module], "source", policy_signature_words[p->signature_source]);
 
-	if (json != NULL && add_fixed(p, json) != 0) {
+	if (json != NULL && add_optional(p, json) != 0) {
 		json_decref(json);
 		return NULL;
 	}

@@ -21,7 +21,7 @@
 	X(output, "past limits.output_bytes: end it, or cut and go on (cut when not stated)")                      \
 	X(signature, "what has to be signed: a module; source code for a language pack")                       \
 	X(fs, "directories that the guest finds or may find, what they hold, what may be done there")            \
-	X(tools, "tools of the client: none in this version, so only an empty list")                           \
+	X(tools, "names of the client's tools that may be called; nothing serves them in this version")        \
 	X(net, "network destinations: none in this version, so only an empty list")                            \
 	X(mode, "enforce: what is not granted is refused")
 
@@ -50,9 +50,15 @@ struct policy *policy_new(void);
 /* policy_pattern_covers - whether every name that `inner` stands for is one that `outer` stands for. */
 bool policy_pattern_covers(const char *outer, const char *inner);
 
-/* policy_env_add - append a copy of a pattern. policy_env_tidy - sort, and drop each that lies within another. */
-int policy_env_add(struct policy *p, const char *pattern, struct err *e);
-void policy_env_tidy(struct policy *p);
+/*
+ * policy_names_add - append a copy of a name or pattern; 0 or ERR_NOMEM. policy_names_tidy - sort, and drop each that lies
+ * within another. policy_names_cover - whether one of them covers this name or pattern. policy_names_meet - append to m
+ * what a and b have in common, and tidy it.
+ */
+int policy_names_add(struct policy_names *n, const char *name);
+void policy_names_tidy(struct policy_names *n);
+bool policy_names_cover(const struct policy_names *n, const char *name);
+int policy_names_meet(const struct policy_names *a, const struct policy_names *b, struct policy_names *m);
 
 /* policy_fs_add - append a copy, looking at nothing. policy_fs_tidy - sort, and drop what says nothing new. */
 int policy_fs_add(struct policy *p, const struct policy_fs *f, struct err *e);

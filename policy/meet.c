@@ -8,17 +8,20 @@
 
 /* The patterns of `a` that lie within one of `b`. */
 static int
-add_env_within(const struct policy *a, const struct policy *b, struct policy *m, struct err *e)
+add_within(const struct policy_names *a, const struct policy_names *b, struct policy_names *m)
 {
-	for (size_t i = 0; i < a->env_count; i++) {
-		for (size_t j = 0; j < b->env_count; j++) {
-			if (!policy_pattern_covers(b->env[j], a->env[i]))
-				continue;
-			if (policy_env_add(m, a->env[i], e) != 0)
-				return ERR_NOMEM;
-			break;
-		}
-	}
+	for (size_t i = 0; i < a->count; i++)
+		if (policy_names_cover(b, a->list[i]) && policy_names_add(m, a->list[i]) != 0)
+			return ERR_NOMEM;
+	return 0;
+}
+
+int
+policy_names_meet(const struct policy_names *a, const struct policy_names *b, struct policy_names *m)
+{
+	if (add_within(a, b, m) != 0 || add_within(b, a, m) != 0)
+		return ERR_NOMEM;
+	policy_names_tidy(m);
 	return 0;
 }
 
@@ -61,12 +64,11 @@ policy_meet(const struct policy *a, const struct policy *b, struct policy **out,
 {
 	struct policy *m = policy_new();
 
-	if (m == NULL || add_env_within(a, b, m, e) != 0 || add_env_within(b, a, m, e) != 0 ||
-	    policy_fs_meet(a, b, m, e) != 0) {
+	if (m == NULL || policy_names_meet(&a->env, &b->env, &m->env) != 0 ||
+	    policy_names_meet(&a->tools, &b->tools, &m->tools) != 0 || policy_fs_meet(a, b, m, e) != 0) {
 		policy_free(m);
 		return err_set(e, ERR_NOMEM, "out of memory for a policy");
 	}
-	policy_env_tidy(m);
 	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
 		m->limits[i] = MIN_OF(a->limits[i], b->limits[i]);
 	m->args = a->args && b->args;

@@ -47,14 +47,21 @@ policy_new(void)
 	return p;
 }
 
+static void
+names_clear(struct policy_names *n)
+{
+	for (size_t i = 0; i < n->count; i++)
+		free(n->list[i]);
+	free(n->list);
+}
+
 void
 policy_free(struct policy *p)
 {
 	if (p == NULL)
 		return;
-	for (size_t i = 0; i < p->env_count; i++)
-		free(p->env[i]);
-	free(p->env);
+	names_clear(&p->env);
+	names_clear(&p->tools);
 	for (size_t i = 0; i < p->fs_count; i++)
 		free(p->fs[i].path);
 	free(p->fs);
@@ -68,7 +75,7 @@ policy_builtin(struct policy **out, struct err *e)
 	const struct policy_fs all = {.path = root, .kind = POLICY_FS_DIR, .rights = POLICY_FS_ALL};
 	struct policy *p = policy_new();
 
-	if (p == NULL || policy_env_add(p, "*", e) != 0 || policy_fs_add(p, &all, e) != 0) {
+	if (p == NULL || policy_names_add(&p->env, "*") != 0 || policy_fs_add(p, &all, e) != 0) {
 		policy_free(p);
 		return err_set(e, ERR_NOMEM, "out of memory for the built-in policy");
 	}
@@ -82,7 +89,7 @@ policy_builtin(struct policy **out, struct err *e)
 	return 0;
 }
 
-/* --- env patterns --------------------------------------------------------------------------------------------- */
+/* --- names and patterns --------------------------------------------------------------------------------------- */
 
 bool
 policy_pattern_covers(const char *outer, const char *inner)
@@ -95,16 +102,16 @@ policy_pattern_covers(const char *outer, const char *inner)
 }
 
 int
-policy_env_add(struct policy *p, const char *pattern, struct err *e)
+policy_names_add(struct policy_names *n, const char *name)
 {
-	char **larger = reallocarray(p->env, p->env_count + 1, sizeof(*p->env));
+	char **larger = reallocarray(n->list, n->count + 1, sizeof(*n->list));
 
 	if (larger == NULL)
-		return err_set(e, ERR_NOMEM, "out of memory for env patterns");
-	p->env = larger;
-	if ((p->env[p->env_count] = strdup(pattern)) == NULL)
-		return err_set(e, ERR_NOMEM, "out of memory for env patterns");
-	p->env_count++;
+		return ERR_NOMEM;
+	n->list = larger;
+	if ((n->list[n->count] = strdup(name)) == NULL)
+		return ERR_NOMEM;
+	n->count++;
 	return 0;
 }
 
@@ -116,42 +123,41 @@ by_name(const void *a, const void *b)
 
 /* Whether another pattern covers number i; of two that are the same, the first stays. */
 static bool
-is_redundant(const struct policy *p, size_t i)
+is_redundant(const struct policy_names *n, size_t i)
 {
-	for (size_t j = 0; j < p->env_count; j++) {
-		if (j == i || p->env[j] == NULL || !policy_pattern_covers(p->env[j], p->env[i]))
+	for (size_t j = 0; j < n->count; j++) {
+		if (j == i || n->list[j] == NULL || !policy_pattern_covers(n->list[j], n->list[i]))
 			continue;
-		if (j < i || !policy_pattern_covers(p->env[i], p->env[j]))
+		if (j < i || !policy_pattern_covers(n->list[i], n->list[j]))
 			return true;
 	}
 	return false;
 }
 
 void
-policy_env_tidy(struct policy *p)
+policy_names_tidy(struct policy_names *n)
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < p->env_count; i++) {
-		if (is_redundant(p, i)) {
-			free(p->env[i]);
-			p->env[i] = NULL;
+	for (size_t i = 0; i < n->count; i++) {
+		if (is_redundant(n, i)) {
+			free(n->list[i]);
+			n->list[i] = NULL;
 		}
 	}
-	for (size_t i = 0; i < p->env_count; i++)
-		if (p->env[i] != NULL)
-			p->env[kept++] = p->env[i];
-	p->env_count = kept;
+	for (size_t i = 0; i < n->count; i++)
+		if (n->list[i] != NULL)
+			n->list[kept++] = n->list[i];
+	n->count = kept;
 	if (kept > 1)
-		qsort(p->env, kept, sizeof(*p->env), by_name);
+		qsort(n->list, kept, sizeof(*n->list), by_name);
 }
 
-/* Whether the patterns of p cover this name or pattern. */
-static bool
-env_covers(const struct policy *p, const char *name)
+bool
+policy_names_cover(const struct policy_names *n, const char *name)
 {
-	for (size_t i = 0; i < p->env_count; i++)
-		if (policy_pattern_covers(p->env[i], name))
+	for (size_t i = 0; i < n->count; i++)
+		if (policy_pattern_covers(n->list[i], name))
 			return true;
 	return false;
 }
@@ -159,7 +165,22 @@ env_covers(const struct policy *p, const char *name)
 bool
 policy_env_allowed(const struct policy *p, const char *name)
 {
-	return env_covers(p, name);
+	return policy_names_cover(&p->env, name);
+}
+
+bool
+policy_tool_allowed(const struct policy *p, const char *name)
+{
+	return policy_names_cover(&p->tools, name);
+}
+
+static bool
+names_allow(const struct policy_names *a, const struct policy_names *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (!policy_names_cover(a, b->list[i]))
+			return false;
+	return true;
 }
 
 /* --- comparing ------------------------------------------------------------------------------------------------ */
@@ -170,10 +191,7 @@ policy_allows(const struct policy *a, const struct policy *b)
 	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
 		if (b->limits[i] > a->limits[i])
 			return false;
-	for (size_t i = 0; i < b->env_count; i++)
-		if (!env_covers(a, b->env[i]))
-			return false;
-	if (!policy_fs_allows(a, b))
+	if (!names_allow(&a->env, &b->env) || !names_allow(&a->tools, &b->tools) || !policy_fs_allows(a, b))
 		return false;
 	if (b->clock == POLICY_CLOCK_FIXED && a->clock == POLICY_CLOCK_FIXED && a->has_clock_fixed_ns &&
 	    !(b->has_clock_fixed_ns && b->clock_fixed_ns == a->clock_fixed_ns))

@@ -67,6 +67,8 @@ extern const struct policy_limit_info policy_limit_info[POLICY_LIMIT_COUNT];
 #define POLICY_NAMES_MAX 1024         /* env patterns in a document */
 #define POLICY_NAME_MAX  255          /* bytes of one */
 #define POLICY_SEED_SIZE 32
+#define POLICY_TOOLS_MAX 256          /* tools in a document */
+#define POLICY_TOOL_NAME_MAX 64       /* bytes of a tool's name */
 #define POLICY_PATHS_MAX 1024         /* mounts, and paths with rights of their own, in a document */
 #define POLICY_PATH_MAX  1023         /* bytes of one */
 
@@ -96,12 +98,18 @@ struct policy_fs {
 	bool redundant;   /* used while tidying only */
 };
 
+/* Names or patterns, sorted, none inside another. */
+struct policy_names {
+	char **list;
+	size_t count;
+};
+
 /* Read its members freely; make and free it with the functions below. */
 struct policy {
 	uint64_t limits[POLICY_LIMIT_COUNT]; /* or POLICY_UNSET */
 	bool args;                           /* arguments may be given */
-	char **env;                          /* patterns: a name, or a prefix and '*'; sorted, none inside another */
-	size_t env_count;
+	struct policy_names env;             /* patterns: a name, or a prefix and '*' */
+	struct policy_names tools;           /* names of tools; nothing serves one in this version */
 	struct policy_fs *fs;                /* sorted by path; none says what the next above says too */
 	size_t fs_count;
 	enum policy_clock clock;
@@ -120,12 +128,44 @@ struct policy {
  * it stands in a request or a keyring.
  *
  * Strict: an unknown field, a wrong type, a number that is fractional, below its minimum or past its maximum, a name
- * twice or a value that is not one of those known gives ERR_INVAL with the JSON path ("$.limits.wall_sm") and, for a
- * misspelt name, the nearest known one. Also ERR_LIMIT past POLICY_TEXT_MAX, ERR_NOMEM. The caller ends *out with
+ * twice or a value that is not one of those known gives ERR_INVAL with the place ("mine.json:3:14: $.limits.wall_sm") and,
+ * for a misspelt name, the nearest known one. `name` is the file's for messages; NULL: "line 3, column 14". Of a JSON
+ * value the place is the path alone. Also ERR_LIMIT past POLICY_TEXT_MAX, ERR_NOMEM. The caller ends *out with
  * policy_free().
  */
-int policy_parse(const char *text, size_t length, struct policy **out, struct err *e);
+int policy_parse(const char *text, size_t length, const char *name, struct policy **out, struct err *e);
 int policy_from_json(const json_t *json, struct policy **out, struct err *e);
+
+/* All that is wrong with a document, one problem for each value, in the order of the text. */
+#define POLICY_PROBLEMS_MAX 20
+struct policy_problems {
+	size_t kept;
+	size_t more; /* beside those kept */
+	struct policy_problem {
+		size_t offset;
+		struct err e;
+	} list[POLICY_PROBLEMS_MAX];
+};
+
+/* A policy with the document that it was read from, so that a rule can be shown where it stands. */
+struct policy_document {
+	struct policy *policy;
+	json_t *json;
+	char *text;    /* NULL when there is none: then it has no lines */
+	size_t length;
+	char *name;    /* of the file, or NULL */
+};
+
+/*
+ * policy_document_parse - policy_parse that keeps the document, and, when `all` is not NULL, tells every problem: *all is
+ * filled on failure. policy_document_free - NULL is fine.
+ */
+int policy_document_parse(const char *text, size_t length, const char *name, struct policy_problems *all,
+    struct policy_document **out, struct err *e);
+void policy_document_free(struct policy_document *d);
+
+/* policy_tool_name - whether this can be the name of a tool. */
+bool policy_tool_name(const char *name);
 
 /*
  * policy_json_why - in a sentence's end, why a text is not the JSON that brig takes: what jansson says, or for \u0000,
@@ -138,7 +178,7 @@ void policy_free(struct policy *p);
 
 /*
  * policy_builtin - the ceiling of a brigd that was given none: arguments, any environment, real clock and randomness,
- * any mounts, with files of the request or directories of the host,
+ * any mounts, with files of the request or directories of the host, no tools,
  * every limit up to its maximum, fuel not metered, signatures required. Returns 0 or ERR_NOMEM.
  */
 int policy_builtin(struct policy **out, struct err *e);
@@ -146,7 +186,7 @@ int policy_builtin(struct policy **out, struct err *e);
 /*
  * policy_meet - set *out to what both a and b allow: the greatest lower bound.
  *
- * Limits take the smaller number, env patterns intersect, clock, random, output and signature take the stricter. At
+ * Limits take the smaller number, env patterns and tools intersect, clock, random, output and signature take the stricter. At
  * each path of the guest's, rights to files are those that both grant, and there is a mount where one has it and both grant
  * something: of "/workspace" and "/workspace/src", "/workspace/src" is left. Two
  * different fixed clocks, or two different seeds, have nothing in common: none. Commutative, associative, idempotent;
@@ -174,11 +214,12 @@ bool policy_path_covers(const char *outer, const char *inner);
  */
 const char *policy_path_wrong(const char *path);
 
-/* policy_env_allowed - whether one of the patterns covers this variable name. */
+/* policy_env_allowed - whether one of the patterns covers this variable name. policy_tool_allowed - this tool. */
 bool policy_env_allowed(const struct policy *p, const char *name);
+bool policy_tool_allowed(const struct policy *p, const char *name);
 
 /*
- * policy_to_json - the document, with every field except limits that are not stated. Dumped with POLICY_JSON_FLAGS it
+ * policy_to_json - the document, with every field except limits that are not stated and tools when there are none. Dumped with POLICY_JSON_FLAGS it
  * is the canonical text, over which policy_digest takes SHA-256. NULL, or ERR_NOMEM, when out of memory.
  */
 #define POLICY_JSON_FLAGS (JSON_COMPACT | JSON_SORT_KEYS)

@@ -93,12 +93,6 @@ schema_signature(void)
 }
 
 static json_t *
-schema_empty_list(void)
-{
-	return json_pack("{s:s, s:i}", "type", "array", "maxItems", 0);
-}
-
-static json_t *
 rights_schema(void)
 {
 	return json_pack("{s:s, s:o, s:[]}", "type", "array", "items",
@@ -121,13 +115,14 @@ schema_fs(void)
 static json_t *
 schema_tools(void)
 {
-	return schema_empty_list();
+	return json_pack("{s:s, s:i, s:{s:s, s:i, s:s}}", "type", "array", "maxItems", POLICY_TOOLS_MAX, "items", "type",
+	    "string", "maxLength", POLICY_TOOL_NAME_MAX, "pattern", "^[A-Za-z0-9_-][A-Za-z0-9_.-]*$");
 }
 
 static json_t *
 schema_net(void)
 {
-	return schema_empty_list();
+	return json_pack("{s:s, s:i}", "type", "array", "maxItems", 0);
 }
 
 static json_t *

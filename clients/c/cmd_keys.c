@@ -26,7 +26,6 @@
 #include "policy/policy.h"
 
 #define MODULE_MAX  ((size_t)1 << 30)
-#define GRANT_MAX   ((size_t)1 << 20)
 #define DAY_SECONDS INT64_C(86400)
 #define STOP_WAIT_MS 5000
 
@@ -330,27 +329,21 @@ edit_nothing(const struct options *o, struct edit *ed, struct err *e)
 static int
 read_grant(const char *path, json_t **out, struct err *e)
 {
-	struct policy *policy = NULL;
-	json_t *grant = NULL;
-	json_error_t why;
+	struct policy_document *d;
 	uint8_t *text;
 	size_t length;
 	int rc;
 
 	if (path == NULL)
 		return 0;
-	if ((rc = io_read_file(path, GRANT_MAX, &text, &length, e)) != 0)
+	if ((rc = io_read_file(path, POLICY_TEXT_MAX, &text, &length, e)) != 0)
 		return rc;
-	grant = json_loadb((const char *)text, length, JSON_REJECT_DUPLICATES, &why);
+	rc = policy_document_parse((const char *)text, length, path, NULL, &d, e);
 	free(text);
-	if (grant == NULL)
-		return err_set(e, ERR_INVAL, "%s: line %d: %s", path, why.line, policy_json_why(&why));
-	if ((rc = policy_from_json(grant, &policy, e)) != 0) {
-		json_decref(grant);
-		return err_context(e, "%s", path);
-	}
-	policy_free(policy);
-	*out = grant;
+	if (rc != 0)
+		return rc;
+	*out = json_incref(d->json);
+	policy_document_free(d);
 	return 0;
 }
 

@@ -6,28 +6,41 @@
 #include <string.h>
 
 #include "base/io.h"
-#include "clients/c/cmd.h"
-#include "policy/policy.h"
+#include "clients/c/cmd_policy.h"
 
 #define VERB "policy"
 
 static const char about[] =
     "brig policy: the documents that say what a run may do (brig-policy(5)). A FILE of - is standard input.";
 
-/* Reads a document; errors carry the file's name. */
-static int
-read_policy(const char *path, struct policy **out, struct err *e)
+int
+cmd_policy_read(const char *path, struct policy_problems *all, struct policy_document **out, struct err *e)
 {
 	uint8_t *text = NULL;
 	size_t length = 0;
 	int rc = strcmp(path, "-") == 0 ? io_read_fd(0, POLICY_TEXT_MAX, &text, &length, e)
 	                                : io_read_file(path, POLICY_TEXT_MAX, &text, &length, e);
 
+	if (all != NULL)
+		all->kept = 0;
 	if (rc != 0)
 		return rc;
-	rc = policy_parse((char *)text, length, out, e);
+	rc = policy_document_parse((char *)text, length, path, all, out, e);
 	free(text);
-	return rc == 0 ? 0 : err_context(e, "%s", path);
+	return rc;
+}
+
+/* Says all that is wrong with a document, or the one thing that kept it from being read. */
+static int
+print_problems(const struct policy_problems *all, const struct err *e)
+{
+	if (all->kept == 0)
+		return cmd_fail(VERB, e);
+	for (size_t i = 0; i < all->kept; i++)
+		cmd_fail(VERB, &all->list[i].e);
+	if (all->more > 0)
+		cmd_error(VERB, "and %zu more", all->more);
+	return CMD_FAILED;
 }
 
 /* Prints and frees. */
@@ -43,21 +56,24 @@ print_json(json_t *json)
 static int
 policy_check(int argc, char **argv)
 {
+	struct policy_problems all;
 	int code = CMD_OK;
 
 	if (argc < 2)
 		return cmd_usage(VERB, "check: which FILE?");
 	for (int i = 1; i < argc; i++) {
 		char text[DIGEST_TEXT_SIZE];
-		struct policy *p = NULL;
+		struct policy_document *d = NULL;
 		struct digest digest;
 		struct err e;
 
-		if (read_policy(argv[i], &p, &e) != 0 || policy_digest(p, &digest, &e) != 0)
+		if (cmd_policy_read(argv[i], &all, &d, &e) != 0)
+			code = print_problems(&all, &e);
+		else if (policy_digest(d->policy, &digest, &e) != 0)
 			code = cmd_fail(VERB, &e);
 		else
 			printf("%s: good, %s\n", argv[i], digest_text(&digest, text));
-		policy_free(p);
+		policy_document_free(d);
 	}
 	return code;
 }
@@ -65,17 +81,18 @@ policy_check(int argc, char **argv)
 static int
 policy_combine(int argc, char **argv)
 {
-	struct policy *met = NULL, *p, *next;
+	struct policy *met = NULL, *next;
+	struct policy_document *d;
 	struct err e;
 	int rc = 0, code;
 
 	if (argc < 2)
 		return cmd_usage(VERB, "meet: which FILEs?");
 	for (int i = 1; rc == 0 && i < argc; i++) {
-		if ((rc = read_policy(argv[i], &p, &e)) != 0)
+		if ((rc = cmd_policy_read(argv[i], NULL, &d, &e)) != 0)
 			break;
-		rc = policy_meet(met == NULL ? p : met, p, &next, &e);
-		policy_free(p);
+		rc = policy_meet(met == NULL ? d->policy : met, d->policy, &next, &e);
+		policy_document_free(d);
 		if (rc != 0)
 			break;
 		policy_free(met);
@@ -131,7 +148,7 @@ policy_print_limits(int argc, char **argv)
 }
 
 static const struct cmd_sub subs[] = {
-    {"check", policy_check, "FILE...", "say whether each is a good document, and its digest; if not, where and why"},
+    {"check", policy_check, "FILE...", "say whether each is a good document, and its digest; if not, all that is wrong, by line"},
     {"meet", policy_combine, "FILE...", "print what all of them allow together"},
     {"builtin", policy_print_builtin, "", "print the ceiling of a brigd that was given none"},
     {"limits", policy_print_limits, "", "list the limits with defaults and maxima"},

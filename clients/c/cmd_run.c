@@ -252,8 +252,7 @@ make_policy(const struct run *r, json_t **out, struct err *e)
 	} else {
 		if ((rc = io_read_file(r->policy_file, POLICY_TEXT_MAX, &text, &length, e)) != 0)
 			return rc;
-		if ((rc = policy_parse((char *)text, length, &p, e)) != 0)
-			err_context(e, "%s", r->policy_file);
+		rc = policy_parse((char *)text, length, r->policy_file, &p, e);
 		free(text);
 		if (rc != 0)
 			return rc;

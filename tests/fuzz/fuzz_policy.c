@@ -32,7 +32,7 @@ parsed(const struct block *text)
 {
 	struct policy *p = NULL;
 	struct err e = {0};
-	int rc = policy_parse((const char *)text->data, text->length, &p, &e);
+	int rc = policy_parse((const char *)text->data, text->length, NULL, &p, &e);
 
 	if (rc != 0)
 		MUST(p == NULL && rc == e.code && e.msg[0] != '\0');
@@ -84,8 +84,8 @@ must_meet_in_paths(const struct policy *a, const struct policy *b, const struct 
 static void
 must_meet_in_names(const struct policy *a, const struct policy *b, const struct policy *m, const struct policy *names)
 {
-	for (size_t i = 0; i < names->env_count; i++) {
-		char *name = strdup(names->env[i]), *star = strchr(name, '*');
+	for (size_t i = 0; i < names->env.count; i++) {
+		char *name = strdup(names->env.list[i]), *star = strchr(name, '*');
 
 		if (star != NULL)
 			*star = '_';
@@ -139,9 +139,9 @@ must_explain(const struct policy_layer *layers, size_t count, const struct polic
 		MUST(rc == (withheld[asked[i]] ? 0 : ERR_NOTFOUND));
 		MUST(rc != 0 || d.message[0] != '\0');
 	}
-	for (size_t i = 0; i < names->env_count; i++)
-		MUST((policy_explain(layers, count, POLICY_CAP_ENV, names->env[i], &d, NULL) == 0) ==
-		    !policy_env_allowed(got, names->env[i]));
+	for (size_t i = 0; i < names->env.count; i++)
+		MUST((policy_explain(layers, count, POLICY_CAP_ENV, names->env.list[i], &d, NULL) == 0) ==
+		    !policy_env_allowed(got, names->env.list[i]));
 }
 
 /* What a run gets is within each layer, with every limit settled; and a request within that is let pass, no other. */
@@ -153,7 +153,7 @@ must_decide(const struct policy *ceiling, const struct policy *signer, const str
 	    {POLICY_LAYER_SIGNER, signer},
 	    {POLICY_LAYER_REQUEST, request},
 	};
-	struct policy_ask ask = {.argc = 1, .env = (const char *const *)request->env, .envc = request->env_count};
+	struct policy_ask ask = {.argc = 1, .env = (const char *const *)request->env.list, .envc = request->env.count};
 	struct policy_denial denial = {0};
 	struct policy *got = NULL;
 	bool granted;

@@ -196,7 +196,7 @@ file_is_checked_like_the_command_line(void **state)
 	file_refused("JSON object", "[]");
 	file_refused("duplicate", "{\"running_max\": 1, \"running_max\": 2}");
 	file_refused(":1:", "{");
-	file_refused("no setting \"daemon\"", "{\"daemon\": true}");
+	file_refused(":2:3: there is no setting \"daemon\"", "{\"running_max\": 1,\n  \"daemon\": true}");
 }
 
 /* It would replace its own path while that is in use. */

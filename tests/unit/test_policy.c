@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "policy/policy.h"
+#include "tests/unit/roll.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -20,7 +21,7 @@ parsed(const char *text)
 	struct policy *p = NULL;
 	struct err e = {0};
 
-	if (policy_parse(text, strlen(text), &p, &e) != 0)
+	if (policy_parse(text, strlen(text), NULL, &p, &e) != 0)
 		fail_msg("%s: %s", text, e.msg);
 	return p;
 }
@@ -54,7 +55,7 @@ empty_document_grants_nothing(void **state)
 
 	(void)state;
 	assert_false(p->args);
-	assert_int_equal(p->env_count, 0);
+	assert_int_equal(p->env.count, 0);
 	assert_int_equal(p->clock, POLICY_CLOCK_NONE);
 	assert_int_equal(p->random, POLICY_RANDOM_NONE);
 	assert_int_equal(p->signature_module, POLICY_SIGNATURE_REQUIRED);
@@ -73,7 +74,7 @@ reads_every_field(void **state)
 	    "\"seed\":\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\",\"output\":\"end\","
 	    "\"signature\":{\"module\":\"optional\",\"source\":\"optional\"},\"fs\":[{\"mount\":\"/w\","
 	    "\"kind\":\"inline\",\"rights\":[\"delete\",\"read\",\"read\"],\"paths\":{\"src\":[],\"src/a\":[],"
-	    "\"b\":[\"read\",\"delete\"]}}],\"tools\":[],\"net\":[],"
+	    "\"b\":[\"read\",\"delete\"]}}],\"tools\":[\"x\",\"a-b\",\"x\"],\"net\":[],"
 	    "\"mode\":\"enforce\"}");
 	char *text;
 
@@ -88,7 +89,7 @@ reads_every_field(void **state)
 	    "\"env\":[\"LANG\",\"LC_*\"],\"fs\":[{\"kind\":\"inline\",\"mount\":\"/w\",\"paths\":{\"src\":[]},"
 	    "\"rights\":[\"read\",\"delete\"]}],\"limits\":{\"fuel\":9,\"wall_ms\":5},\"output\":\"end\",\"random\":\"seeded\","
 	    "\"seed\":\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\","
-	    "\"signature\":{\"module\":\"optional\",\"source\":\"optional\"},\"version\":1}");
+	    "\"signature\":{\"module\":\"optional\",\"source\":\"optional\"},\"tools\":[\"a-b\",\"x\"],\"version\":1}");
 	free(text);
 	policy_free(p);
 }
@@ -99,6 +100,8 @@ static const struct {
 	const char *says;
 } wrong[] = {
     {"", "line 1"},
+    {"{\n  \"args\": true,\n  \"env\": [\"A\", 1]\n}", "line 3, column 16: $.env[1] must be a string"},
+    {"{\n  \"args\": true,\n  \"argv\": true\n}", "line 3, column 3: $.argv is not known"},
     {"[]", "must be an object, not a list"},
     {"{\"args\":true,\"args\":true}", "duplicate"},
     {"{\"args\":true} x", "line 1, column"},
@@ -137,22 +140,24 @@ static const struct {
     {"{\"fs\":[\"/\"]}", "$.fs[0] must be an object"},
     {"{\"fs\":[{}]}", "$.fs[0] must have a path as \"mount\" or as \"under\""},
     {"{\"fs\":[{\"mount\":\"/a\",\"under\":\"/a\"}]}", "$.fs[0] must have a path as \"mount\" or as \"under\""},
-    {"{\"fs\":[{\"mount\":\"/a\"},{\"under\":\"/a\"}]}", "$.fs[1]: \"/a\" is there twice"},
+    {"{\"fs\":[{\"mount\":\"/a\"},{\"under\":\"/a\"}]}", "$.fs[1].under: \"/a\" is there twice"},
     {"{\"fs\":[{\"mount\":\"/a\"},{\"muont\":\"/\"}]}", "$.fs[1].muont is not known; did you mean \"mount\"?"},
-    {"{\"fs\":[{\"mount\":\"a\"}]}", "$.fs[0]: \"a\" does not begin with \"/\""},
+    {"{\"fs\":[{\"mount\":\"a\"}]}", "$.fs[0].mount: \"a\" does not begin with \"/\""},
     {"{\"fs\":[{\"mount\":\"/a/\"}]}", "ends with \"/\""},
     {"{\"fs\":[{\"mount\":\"//\"}]}", "has an empty component"},
     {"{\"fs\":[{\"mount\":\"/a/../b\"}]}", "has \".\" or \"..\" in it"},
     {"{\"fs\":[{\"mount\":\"/a/.\"}]}", "has \".\" or \"..\" in it"},
     {"{\"fs\":[{\"mount\":\"/a\\n\"}]}", "has a control character in it"},
-    {"{\"fs\":[{\"mount\":\"/a\"},{\"mount\":\"/a\"}]}", "$.fs[1]: \"/a\" is there twice"},
+    {"{\"fs\":[{\"mount\":\"/a\"},{\"mount\":\"/a\"}]}", "$.fs[1].mount: \"/a\" is there twice"},
     {"{\"fs\":[{\"mount\":\"/a\",\"kind\":\"disk\"}]}", "must be one of \"tmp\", \"inline\", \"dir\""},
-    {"{\"fs\":[{\"mount\":\"/a\",\"rights\":\"read\"}]}", "$.fs[0] must be a list of rights"},
+    {"{\"fs\":[{\"mount\":\"/a\",\"rights\":\"read\"}]}", "$.fs[0].rights must be a list of rights"},
     {"{\"fs\":[{\"mount\":\"/a\",\"rights\":[\"execute\"]}]}", "must be one of \"read\", \"write\", \"create\", \"delete\""},
-    {"{\"fs\":[{\"mount\":\"/a\",\"paths\":[]}]}", "$.fs[0] must be an object of paths"},
+    {"{\"fs\":[{\"mount\":\"/a\",\"paths\":[]}]}", "$.fs[0].paths must be an object of paths"},
     {"{\"fs\":[{\"mount\":\"/a\",\"paths\":{\"/b\":[]}}]}", "has an empty component"},
     {"{\"fs\":[{\"mount\":\"/a\",\"paths\":{\"..\":[]}}]}", "has \".\" or \"..\" in it"},
-    {"{\"tools\":[\"x\"]}", "$.tools must be an empty list"},
+    {"{\"tools\":[\"x y\"]}", "$.tools[0] is \"x y\", but the name of a tool is"},
+    {"{\"tools\":{\"x\":1}}", "$.tools must be a list of names"},
+    {"{\"net\":[\"example.com\"]}", "$.net must be an empty list"},
     {"{\"net\":{}}", "$.net must be a list, not an object"},
     {"{\"mode\":\"learn\"}", "$.mode must be \"enforce\""},
 };
@@ -166,12 +171,61 @@ refuses_wrong_documents_and_says_where(void **state)
 		struct policy *p = untouched;
 		struct err e = {0};
 
-		if (policy_parse(wrong[i].text, strlen(wrong[i].text), &p, &e) != ERR_INVAL)
+		if (policy_parse(wrong[i].text, strlen(wrong[i].text), NULL, &p, &e) != ERR_INVAL)
 			fail_msg("accepted: %s", wrong[i].text);
 		if (strstr(e.msg, wrong[i].says) == NULL)
 			fail_msg("%s\n gave: %s\n not:  %s", wrong[i].text, e.msg, wrong[i].says);
 		assert_ptr_equal(p, untouched);
 	}
+}
+
+static void
+tells_all_that_is_wrong_in_the_order_of_the_text(void **state)
+{
+	static const char text[] = "{\n  \"seed\": \"00\",\n  \"fs\": [ { \"rights\": [\"raed\", 7], \"kind\": 1,\n"
+	    "            \"mount\": \"w\" } ],\n  \"clock_fixed_ns\": 1,\n  \"limits\": { \"wall_sm\": 1, \"cpu_ms\": 0 }\n}";
+	static const char *const says[] = {"p.json:2:11: $.seed must be", "p.json:3:24: $.fs[0].rights[0] is \"raed\"",
+	    "p.json:3:32: $.fs[0].rights[1] must be one of", "p.json:3:44: $.fs[0].kind must be one of",
+	    "p.json:4:22: $.fs[0].mount: \"w\" does not begin", "p.json:5:3: $.clock_fixed_ns goes only with",
+	    "p.json:6:15: $.limits.wall_sm is not known; did you mean \"wall_ms\"?", "p.json:6:39: $.limits.cpu_ms is 0, less"};
+	struct policy_problems all;
+	struct policy_document *d = NULL;
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(policy_document_parse(text, strlen(text), "p.json", &all, &d, &e), ERR_INVAL);
+	assert_int_equal(all.kept, COUNT_OF(says));
+	assert_int_equal(all.more, 0);
+	assert_string_equal(e.msg, all.list[0].e.msg);
+	for (size_t i = 0; i < COUNT_OF(says); i++)
+		if (strstr(all.list[i].e.msg, says[i]) != all.list[i].e.msg)
+			fail_msg("%zu: %s, not %s", i, all.list[i].e.msg, says[i]);
+	assert_null(d);
+}
+
+static void
+counts_the_problems_that_it_does_not_keep(void **state)
+{
+	struct policy_problems all;
+	struct policy_document *d = NULL;
+	json_t *env = json_array(), *json = json_pack("{s:o}", "env", env);
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < POLICY_PROBLEMS_MAX + 5; i++) {
+		char *text;
+
+		json_array_append_new(env, json_integer(1));
+		text = json_dumps(json, 0);
+		assert_int_equal(policy_document_parse(text, strlen(text), NULL, &all, &d, &e), ERR_INVAL);
+		assert_int_equal(all.kept + all.more, i + 1);
+		assert_int_equal(all.kept, i < POLICY_PROBLEMS_MAX ? i + 1 : POLICY_PROBLEMS_MAX);
+		free(text);
+	}
+	assert_int_equal(policy_document_parse("{", 1, "x", &all, &d, &e), ERR_INVAL);
+	assert_int_equal(all.kept, 1);
+	assert_string_equal(e.msg, all.list[0].e.msg);
+	json_decref(json);
 }
 
 static void
@@ -190,14 +244,14 @@ accepts_each_limit_at_its_ends_and_refuses_one_past_them(void **state)
 		assert_true(p->limits[i] == max);
 		policy_free(p);
 		snprintf(text, sizeof(text), "{\"limits\":{\"%s\":%llu}}", policy_limit_info[i].name, max + 1);
-		assert_int_equal(policy_parse(text, strlen(text), &p, &e), ERR_INVAL);
+		assert_int_equal(policy_parse(text, strlen(text), NULL, &p, &e), ERR_INVAL);
 		assert_non_null(strstr(e.msg, "more than its maximum"));
 		snprintf(text, sizeof(text), "{\"limits\":{\"%s\":%llu}}", policy_limit_info[i].name, min);
 		p = parsed(text);
 		assert_true(p->limits[i] == min);
 		policy_free(p);
 		snprintf(text, sizeof(text), "{\"limits\":{\"%s\":%lld}}", policy_limit_info[i].name, (long long)min - 1);
-		assert_int_equal(policy_parse(text, strlen(text), &p, &e), ERR_INVAL);
+		assert_int_equal(policy_parse(text, strlen(text), NULL, &p, &e), ERR_INVAL);
 		assert_non_null(strstr(e.msg, "less than its minimum"));
 	}
 }
@@ -214,14 +268,14 @@ refuses_a_document_past_its_size_and_a_list_past_its_length(void **state)
 	(void)state;
 	memset(text, ' ', length);
 	memcpy(text, "{}", 2);
-	assert_int_equal(policy_parse(text, length, &p, &e), ERR_LIMIT);
-	assert_int_equal(policy_parse(text, length - 1, &p, &e), 0);
+	assert_int_equal(policy_parse(text, length, NULL, &p, &e), ERR_LIMIT);
+	assert_int_equal(policy_parse(text, length - 1, NULL, &p, &e), 0);
 	policy_free(p);
 	free(text);
 	for (size_t i = 0; i < POLICY_NAMES_MAX; i++)
 		json_array_append_new(env, json_sprintf("N%zu", i));
 	assert_int_equal(policy_from_json(json, &p, &e), 0);
-	assert_int_equal(p->env_count, POLICY_NAMES_MAX);
+	assert_int_equal(p->env.count, POLICY_NAMES_MAX);
 	policy_free(p);
 	json_array_append_new(env, json_string("ONE_MORE"));
 	assert_int_equal(policy_from_json(json, &p, &e), ERR_INVAL);
@@ -234,10 +288,10 @@ env_patterns_are_sorted_and_each_within_another_is_dropped(void **state)
 	struct policy *p = parsed("{\"env\":[\"Z\",\"LC_ALL\",\"LC_*\",\"Z\",\"A\",\"LC_*\"]}");
 
 	(void)state;
-	assert_int_equal(p->env_count, 3);
-	assert_string_equal(p->env[0], "A");
-	assert_string_equal(p->env[1], "LC_*");
-	assert_string_equal(p->env[2], "Z");
+	assert_int_equal(p->env.count, 3);
+	assert_string_equal(p->env.list[0], "A");
+	assert_string_equal(p->env.list[1], "LC_*");
+	assert_string_equal(p->env.list[2], "Z");
 	assert_true(policy_env_allowed(p, "LC_CTYPE"));
 	assert_true(policy_env_allowed(p, "LC_"));
 	assert_false(policy_env_allowed(p, "LC"));
@@ -267,18 +321,6 @@ same_meaning_gives_the_same_digest(void **state)
 }
 
 /* --- meet: properties over generated documents ---------------------------------------------------------------- */
-
-/* A small generator (xorshift), so that a failure comes back with the same seed. */
-static uint64_t generator;
-
-static unsigned
-roll(unsigned sides)
-{
-	generator ^= generator << 13;
-	generator ^= generator >> 7;
-	generator ^= generator << 17;
-	return (unsigned)(generator % sides);
-}
 
 static json_t *
 generated_rights(void)
@@ -323,11 +365,12 @@ static struct policy *
 generated(void)
 {
 	static const char *const names[] = {"*", "A", "A*", "AB", "AB*", "ABC", "B", "B*", "C"};
+	static const char *const tools[] = {"search", "fetch", "a.b-c_D", "x"};
 	static const char *const clocks[] = {"none", "fixed", "coarse", "real"};
 	static const char *const randoms[] = {"none", "seeded", "real"};
 	static const char *const seeds[] = {"0000000000000000000000000000000000000000000000000000000000000001",
 	    "0000000000000000000000000000000000000000000000000000000000000002"};
-	json_t *limits = json_object(), *env = json_array(), *json = json_object();
+	json_t *limits = json_object(), *env = json_array(), *tool = json_array(), *json = json_object();
 	unsigned clock = roll(4), random = roll(3);
 	struct policy *p;
 	struct err e;
@@ -337,6 +380,9 @@ generated(void)
 			json_object_set_new(limits, policy_limit_info[i].name, json_integer(3 + roll(4)));
 	for (unsigned i = roll(5); i > 0; i--)
 		json_array_append_new(env, json_string(names[roll(COUNT_OF(names))]));
+	for (unsigned i = roll(4); i > 0; i--)
+		json_array_append_new(tool, json_string(tools[roll(COUNT_OF(tools))]));
+	json_object_set_new(json, "tools", tool);
 	json_object_set_new(json, "fs", generated_fs());
 	json_object_set_new(json, "limits", limits);
 	json_object_set_new(json, "env", env);
@@ -362,7 +408,7 @@ same_or_fail(const char *law, const struct policy *a, const struct policy *b)
 	char *ta = dumped(a), *tb = dumped(b);
 
 	if (strcmp(ta, tb) != 0 || !policy_equal(a, b))
-		fail_msg("%s:\n %s\n %s", law, ta, tb);
+		fail_msg("seed %llu: %s:\n %s\n %s", (unsigned long long)roll_seed, law, ta, tb);
 	free(ta);
 	free(tb);
 }
@@ -371,7 +417,7 @@ static void
 meet_is_commutative_associative_idempotent_and_never_widens(void **state)
 {
 	(void)state;
-	generator = UINT64_C(0x9e3779b97f4a7c15);
+	roll_start(UINT64_C(0x9e3779b97f4a7c15));
 	for (int round = 0; round < 5000; round++) {
 		struct policy *a = generated(), *b = generated(), *c = generated();
 		struct policy *ab = met(a, b), *ba = met(b, a), *bc = met(b, c);
@@ -403,7 +449,7 @@ static void
 document_survives_json_and_back(void **state)
 {
 	(void)state;
-	generator = 42;
+	roll_start(42);
 	for (int round = 0; round < 2000; round++) {
 		struct policy *a = generated(), *b = NULL;
 		json_t *json = policy_to_json(a);
@@ -869,6 +915,8 @@ main(void)
 	    cmocka_unit_test(empty_document_grants_nothing),
 	    cmocka_unit_test(reads_every_field),
 	    cmocka_unit_test(refuses_wrong_documents_and_says_where),
+	    cmocka_unit_test(tells_all_that_is_wrong_in_the_order_of_the_text),
+	    cmocka_unit_test(counts_the_problems_that_it_does_not_keep),
 	    cmocka_unit_test(accepts_each_limit_at_its_ends_and_refuses_one_past_them),
 	    cmocka_unit_test(refuses_a_document_past_its_size_and_a_list_past_its_length),
 	    cmocka_unit_test(env_patterns_are_sorted_and_each_within_another_is_dropped),
