@@ -375,7 +375,7 @@ class Verbs(unittest.TestCase):
                              (50, 7, ["AB"], False))
             done = brig("policy", "check", wrong)
             self.assertEqual(done.returncode, 1)
-            self.assertIn(b"wrong.json:1:28: $.limits.wall_sm", done.stderr)
+            self.assertIn(b"wrong.json:1:27: $.limits.wall_sm", done.stderr)
             self.assertIn(b"wall_ms", done.stderr + done.stdout)
 
 
