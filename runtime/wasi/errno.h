@@ -8,6 +8,7 @@ enum wasi_errno {
 	WASI_ESUCCESS = 0,
 	WASI_EAGAIN = 6,
 	WASI_EBADF = 8,
+	WASI_EBUSY = 10,
 	WASI_EEXIST = 20,
 	WASI_EFAULT = 21,
 	WASI_EFBIG = 22,

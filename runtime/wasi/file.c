@@ -135,6 +135,13 @@ make_block(struct wasi_file *f, struct wasi_room *room, uint64_t index)
 	return *at;
 }
 
+/* Whether giving back is to end. Blocks can be millions, and a run must not overstay its limits meanwhile. */
+static bool
+stopped(const struct wasi_room *room)
+{
+	return room->stop != NULL && *room->stop != 0;
+}
+
 /* Gives back all blocks from number `from` on, below *at, which is `level` high. The depth is at most 4. */
 static void
 prune(struct wasi_room *room, void **at, unsigned level, uint64_t from)
@@ -146,10 +153,10 @@ prune(struct wasi_room *room, void **at, unsigned level, uint64_t from)
 		return;
 	if (level > 0) {
 		each = UINT64_C(1) << (level - 1) * FAN_BITS; /* blocks below one child */
-		for (uint64_t i = from / each; i < FAN; i++)
+		for (uint64_t i = from / each; i < FAN && !stopped(room); i++)
 			prune(room, &inner->child[i], level - 1, i == from / each ? from % each : 0);
 	}
-	if (from == 0) {
+	if (from == 0 && (level == 0 || !stopped(room))) {
 		give_block(room, inner);
 		*at = NULL;
 	}
@@ -284,9 +291,10 @@ wasi_file_trim(struct wasi_file *f, struct wasi_room *room)
 	drop_blocks(f, room, (f->size + WASI_FILE_BLOCK - 1) / WASI_FILE_BLOCK);
 }
 
-void
+bool
 wasi_file_end(struct wasi_file *f, struct wasi_room *room)
 {
+	f->size = f->lower_size = 0;
 	drop_blocks(f, room, 0);
-	*f = (struct wasi_file){.size = 0};
+	return f->root == NULL;
 }

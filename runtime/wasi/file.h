@@ -3,6 +3,7 @@
 #ifndef RUNTIME_WASI_FILE_H
 #define RUNTIME_WASI_FILE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +17,7 @@
 struct wasi_room {
 	uint64_t used, max; /* bytes */
 	uint64_t peak;
+	const volatile sig_atomic_t *stop; /* borrowed, or NULL; when it is set, giving back ends early: the run is over */
 };
 
 /* wasi_room_take - charge `bytes`, or return false with nothing charged. wasi_room_give: they are free again. */
@@ -61,7 +63,7 @@ enum wasi_errno wasi_file_resize(struct wasi_file *f, struct wasi_room *room, ui
 enum wasi_errno wasi_file_allocate(struct wasi_file *f, struct wasi_room *room, uint64_t from, uint64_t to);
 void wasi_file_trim(struct wasi_file *f, struct wasi_room *room);
 
-/* wasi_file_end - give everything back. */
-void wasi_file_end(struct wasi_file *f, struct wasi_room *room);
+/* wasi_file_end - give everything back. Whether that is done; false only when room->stop was set, to be called again. */
+bool wasi_file_end(struct wasi_file *f, struct wasi_room *room);
 
 #endif

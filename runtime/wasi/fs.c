@@ -20,14 +20,16 @@ wasi_fs_begin(struct wasi_fs *fs, uint64_t bytes_max, uint64_t nodes_max, const 
 void
 wasi_fs_end(struct wasi_fs *fs)
 {
+	wasi_tree_end(&fs->tree);
 	while (fs->original_count > 0)
 		wasi_node_close(&fs->tree, fs->originals[--fs->original_count].node);
 	free(fs->originals);
 	fs->originals = NULL;
+	for (uint32_t i = 0; i < fs->mount_count; i++)
+		wasi_dir_clear(&fs->tree, fs->mounts[i].top);
 	while (fs->mount_count > 0) {
 		struct wasi_node *top = fs->mounts[--fs->mount_count].top;
 
-		wasi_dir_clear(&fs->tree, top);
 		top->names = 0;
 		wasi_node_close(&fs->tree, top);
 	}
@@ -47,6 +49,13 @@ wasi_fs_mount(struct wasi_fs *fs, const struct wasi_mount *mount)
 	m->top = top;
 	fs->mount_count++;
 	return WASI_ESUCCESS;
+}
+
+/* Whether `dir` is the top of its mount. What is above it, if anything, is another mount's. */
+static bool
+is_top(const struct wasi_fs *fs, const struct wasi_node *dir)
+{
+	return dir == fs->mounts[dir->mount].top;
 }
 
 /* --- paths and rights ------------------------------------------------------------------------------------------ */
@@ -77,7 +86,7 @@ wasi_fs_path(const struct wasi_fs *fs, const struct wasi_node *dir, const char *
 		if (!first)
 			put_in_front(path, "/", 1);
 		first = false;
-		if (dir->dir.parent == NULL)
+		if (dir->dir.parent == NULL || is_top(fs, dir))
 			break;
 		put_in_front(path, dir->dir.self->name, dir->dir.self->length);
 		dir = dir->dir.parent;
@@ -89,13 +98,14 @@ wasi_fs_path(const struct wasi_fs *fs, const struct wasi_node *dir, const char *
 
 /* Whether `name` in `dir` is what the first `left` bytes of `path` name, from the top of the mount on. */
 static bool
-is_at(const struct wasi_node *dir, const char *name, size_t length, const char *path, size_t left)
+is_at(const struct wasi_fs *fs, const struct wasi_node *dir, const char *name, size_t length, const char *path,
+    size_t left)
 {
 	for (;;) {
 		if (length > left || memcmp(path + left - length, name, length) != 0)
 			return false;
 		left -= length;
-		if (dir->dir.parent == NULL)
+		if (dir->dir.parent == NULL || is_top(fs, dir))
 			return left == 0;
 		if (left == 0 || path[left - 1] != '/')
 			return false;
@@ -118,9 +128,9 @@ rights_at(const struct wasi_fs *fs, const struct wasi_node *dir, const char *nam
 		return 0;
 	for (;;) {
 		for (uint32_t i = 0; i < m->rule_count && length > 0; i++)
-			if (is_at(dir, name, length, m->rules[i].path, m->rules[i].length))
+			if (is_at(fs, dir, name, length, m->rules[i].path, m->rules[i].length))
 				return m->rules[i].rights;
-		if (dir->dir.parent == NULL)
+		if (dir->dir.parent == NULL || is_top(fs, dir))
 			return m->rights;
 		name = dir->dir.self->name;
 		length = dir->dir.self->length;
@@ -183,7 +193,8 @@ has_rules(const struct wasi_fs *fs, const struct wasi_place *place)
 		const struct wasi_rule *r = &m->rules[i];
 
 		for (size_t n = 1; n <= r->length; n++)
-			if ((n == r->length || r->path[n] == '/') && is_at(place->dir, place->name, place->length, r->path, n))
+			if ((n == r->length || r->path[n] == '/') &&
+			    is_at(fs, place->dir, place->name, place->length, r->path, n))
 				return true;
 	}
 	return false;
@@ -279,18 +290,46 @@ put(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t
 	return error;
 }
 
+/* Makes the directories on the way to a path. */
+static enum wasi_errno
+put_way(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t length)
+{
+	struct wasi_node *node;
+	enum wasi_errno error = WASI_ESUCCESS;
+
+	for (size_t n = 1; n < length && error == WASI_ESUCCESS; n++)
+		if (path[n] == '/')
+			error = put(fs, mount, path, n, WASI_NODE_DIR, &node);
+	return error;
+}
+
 enum wasi_errno
 wasi_fs_put(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t length, const uint8_t *data,
     uint64_t size)
 {
 	struct wasi_node *node;
-	enum wasi_errno error;
+	enum wasi_errno error = put_way(fs, mount, path, length);
 
-	for (size_t n = 1; n < length; n++)
-		if (path[n] == '/' && (error = put(fs, mount, path, n, WASI_NODE_DIR, &node)) != WASI_ESUCCESS)
-			return error;
-	if ((error = put(fs, mount, path, length, WASI_NODE_FILE, &node)) == WASI_ESUCCESS)
+	if (error == WASI_ESUCCESS)
+		error = put(fs, mount, path, length, WASI_NODE_FILE, &node);
+	if (error == WASI_ESUCCESS)
 		wasi_file_begin(&node->file, data, size);
+	return error;
+}
+
+enum wasi_errno
+wasi_fs_nest(struct wasi_fs *fs, const struct wasi_mount *outer, const char *path, size_t length,
+    const struct wasi_mount *inner)
+{
+	struct wasi_place place;
+	enum wasi_errno error = put_way(fs, outer, path, length);
+
+	if (error == WASI_ESUCCESS)
+		error = wasi_walk(outer->top, path, length, WASI_WALK_NAME, &place);
+	if (error == WASI_ESUCCESS)
+		error = must_be_free(&place);
+	if (error == WASI_ESUCCESS)
+		error = wasi_dir_add(&fs->tree, place.dir, place.name, place.length, inner->top);
 	return error;
 }
 
@@ -439,6 +478,8 @@ wasi_fs_rmdir(struct wasi_fs *fs, struct wasi_node *base, const char *path, size
 		error = WASI_ENOENT;
 	if (error == WASI_ESUCCESS && place.node->kind != WASI_NODE_DIR)
 		error = WASI_ENOTDIR;
+	if (error == WASI_ESUCCESS && is_top(fs, place.node))
+		error = WASI_EBUSY;
 	if (error == WASI_ESUCCESS && place.node->dir.live > 0)
 		error = WASI_ENOTEMPTY;
 	if (error == WASI_ESUCCESS)
@@ -509,9 +550,19 @@ is_inside(const struct wasi_node *dir, const struct wasi_node *top)
 	return dir != NULL;
 }
 
+/* Whether a mount is at this directory or below it. */
+static bool
+holds_mount(const struct wasi_fs *fs, const struct wasi_node *dir)
+{
+	for (uint32_t i = 0; i < fs->mount_count; i++)
+		if (is_inside(fs->mounts[i].top, dir))
+			return true;
+	return false;
+}
+
 /* Whether what is at `from` may take the place of what is at `to`, by their kinds. */
 static enum wasi_errno
-check_replace(const struct wasi_place *from, const struct wasi_place *to)
+check_replace(const struct wasi_fs *fs, const struct wasi_place *from, const struct wasi_place *to)
 {
 	bool directory = from->node->kind == WASI_NODE_DIR;
 
@@ -519,12 +570,16 @@ check_replace(const struct wasi_place *from, const struct wasi_place *to)
 		return WASI_ENOTDIR;
 	if (directory && is_inside(to->dir, from->node))
 		return WASI_EINVAL;
+	if (directory && holds_mount(fs, from->node))
+		return WASI_EBUSY;
 	if (to->node == NULL)
 		return wasi_dir_removed(to->dir) ? WASI_ENOENT : WASI_ESUCCESS;
 	if (directory && to->node->kind != WASI_NODE_DIR)
 		return WASI_ENOTDIR;
 	if (!directory && to->node->kind == WASI_NODE_DIR)
 		return WASI_EISDIR;
+	if (directory && is_top(fs, to->node))
+		return WASI_EBUSY;
 	return directory && to->node->dir.live > 0 ? WASI_ENOTEMPTY : WASI_ESUCCESS;
 }
 
@@ -577,7 +632,7 @@ wasi_fs_rename(struct wasi_fs *fs, const struct wasi_from *old, const struct was
 		return WASI_ENOTDIR;
 	if (from.node == to.node)
 		return WASI_ESUCCESS; /* two names of one file, or one name: POSIX wants nothing done */
-	error = check_replace(&from, &to);
+	error = check_replace(fs, &from, &to);
 	if (error == WASI_ESUCCESS)
 		error = need_rename(fs, &from, &to);
 	if (error == WASI_ESUCCESS)

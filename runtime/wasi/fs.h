@@ -67,6 +67,13 @@ void wasi_fs_end(struct wasi_fs *fs);
 enum wasi_errno wasi_fs_mount(struct wasi_fs *fs, const struct wasi_mount *mount);
 
 /*
+ * wasi_fs_nest - make a mount seen at a path inside another one, and make the directories on the way, which are noted as
+ * originals: paths lead into it there, and it can neither be moved nor removed (EBUSY). Errors as for wasi_fs_put.
+ */
+enum wasi_errno wasi_fs_nest(struct wasi_fs *fs, const struct wasi_mount *outer, const char *path, size_t length,
+    const struct wasi_mount *inner);
+
+/*
  * wasi_fs_put - put a file with these bytes at a path inside a mount, both borrowed, and make the directories on the
  * way; policy is not asked. All are noted as originals. EEXIST when there is something already, else as wasi_walk and
  * wasi_fs_open.

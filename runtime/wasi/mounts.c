@@ -148,6 +148,23 @@ mount_of(const struct wasi_fs *fs, const char *path, size_t length, size_t *insi
 	return found;
 }
 
+/* Makes mounts that lie inside others seen there. */
+static int
+nest_mounts(struct wasi_fs *fs, struct err *e)
+{
+	for (uint32_t i = 0; i < fs->mount_count; i++) {
+		const struct wasi_mount *m = &fs->mounts[i], *outer;
+		enum wasi_errno error = WASI_ESUCCESS;
+		size_t inside;
+
+		if ((outer = mount_of(fs, m->path, m->length, &inside)) != NULL)
+			error = wasi_fs_nest(fs, outer, m->path + inside, m->length - inside, m);
+		if (error != WASI_ESUCCESS)
+			return no_room(error, "mount", m->path, m->length, e);
+	}
+	return 0;
+}
+
 static int
 read_files(const struct wasi_mounts_blob *blob, struct wasi_fs *fs, struct err *e)
 {
@@ -186,6 +203,8 @@ wasi_mounts_read(const struct wasi_mounts_blob *blob, struct wasi_fs *fs, struct
 	if ((*rules = calloc(room + 1, sizeof(**rules))) == NULL)
 		return err_set(e, ERR_NOMEM, "the rules of %ju bytes of mounts", (uintmax_t)blob->mounts_bytes);
 	if ((rc = read_mounts(blob, fs, *rules, room, e)) != 0)
+		return rc;
+	if ((rc = nest_mounts(fs, e)) != 0)
 		return rc;
 	return read_files(blob, fs, e);
 }

@@ -70,8 +70,11 @@ free_node(struct wasi_tree *t, struct wasi_node *n)
 {
 	switch (n->kind) {
 	case WASI_NODE_FILE:
-		wasi_file_end(&n->file, &t->room);
-		break;
+		if (wasi_file_end(&n->file, &t->room))
+			break;
+		n->next_unfreed = t->unfreed;
+		t->unfreed = n;
+		return;
 	case WASI_NODE_DIR:
 		free(n->dir.slots);
 		free(n->dir.buckets);
@@ -83,6 +86,18 @@ free_node(struct wasi_tree *t, struct wasi_node *n)
 	}
 	free(n);
 	t->nodes--;
+}
+
+void
+wasi_tree_end(struct wasi_tree *t)
+{
+	t->room.stop = NULL;
+	while (t->unfreed != NULL) {
+		struct wasi_node *n = t->unfreed;
+
+		t->unfreed = n->next_unfreed;
+		free_node(t, n);
+	}
 }
 
 void

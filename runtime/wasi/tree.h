@@ -55,6 +55,7 @@ struct wasi_node {
 	uint16_t mount; /* which; a rename or link between two is EXDEV */
 	uint32_t names; /* entries that stand for it; the top of a mount has one too */
 	uint32_t opens;
+	struct wasi_node *next_unfreed;
 	uint64_t inode;
 	uint64_t accessed, modified, changed; /* nanoseconds since 1970 by the run's clock; 0 when it has none */
 	union {
@@ -70,10 +71,14 @@ struct wasi_tree {
 	uint64_t nodes, nodes_max;
 	uint64_t next_inode, next_cookie;
 	const struct wasi_clock *clock;
+	struct wasi_node *unfreed; /* files that room.stop kept from being freed */
 };
 
 /* wasi_tree_begin - an empty tree; borrows the clock. */
 void wasi_tree_begin(struct wasi_tree *t, uint64_t bytes_max, uint64_t nodes_max, const struct wasi_clock *clock);
+
+/* wasi_tree_end - free what room.stop left, whatever it says now. */
+void wasi_tree_end(struct wasi_tree *t);
 
 /* wasi_tree_now - the time that changes are marked with. */
 uint64_t wasi_tree_now(const struct wasi_tree *t);

@@ -424,6 +424,7 @@ begin_files(struct wasi *w, const struct proto_job *job, const struct wasi_mount
 
 	end_files(w); /* of a job before */
 	wasi_fs_begin(&w->fs, job->fs_bytes, job->fs_nodes, &w->clock);
+	w->fs.tree.room.stop = &w->stop;
 	if (wasi_fds_begin(&w->fds, job->open_files, &w->fs.tree) != WASI_ESUCCESS)
 		rc = err_set(e, ERR_NOMEM, "a table of descriptors");
 	else if ((rc = wasi_mounts_read(blob, &w->fs, &w->rules, e)) == 0)

@@ -190,8 +190,6 @@ opening_narrows_rights_to_what_is_asked_for_and_fits(void **state)
 	assert_int_equal(CALL(fd_fdstat_set_rights, 3, WASI_RIGHTS_DIR, WASI_RIGHT_FD_READ), 0);
 	assert_int_equal(open_with("f", 0, WASI_RIGHT_FD_READ | WASI_RIGHT_FD_WRITE, 0), -WASI_ENOTCAPABLE);
 	assert_int_equal(CALL(path_open, 3, 0, P("f"), 0, 0, WASI_RIGHT_FD_WRITE, 0, OUT), WASI_ENOTCAPABLE);
-	assert_int_equal(open_with("f", 0, WASI_RIGHT_FD_READ, 2), -WASI_ENOTCAPABLE);  /* dsync: the right to datasync */
-	assert_int_equal(open_with("f", 0, WASI_RIGHT_FD_READ, 16), -WASI_ENOTCAPABLE); /* sync */
 	assert_int_equal(open_with("f", 0, WASI_RIGHT_FD_READ, 1), 5);
 	assert_int_equal(CALL(fd_fdstat_set_rights, 3, WASI_RIGHTS_DIR & ~WASI_RIGHT_PATH_FILESTAT_SET_SIZE, 0), 0);
 	assert_int_equal(open_with("f", TRUNC, 0, 0), -WASI_ENOTCAPABLE);

@@ -444,6 +444,37 @@ directories_may_be_very_deep(void **state)
 	add(at, 2, WASI_NODE_FILE);
 }
 
+/* Whoever frees a file of a gigabyte must not be late for the end of the run. */
+static void
+freeing_ends_when_the_run_does_and_is_made_up_for_later(void **state)
+{
+	static volatile sig_atomic_t stop;
+	struct wasi_node *n = wasi_node_new(&tree, WASI_NODE_FILE, 0);
+	uint64_t before = tree.room.used;
+	uint8_t byte = 1;
+
+	(void)state;
+	tree.room.stop = &stop;
+	stop = 0;
+	for (uint64_t i = 0; i < 3000; i++) {
+		size_t done;
+
+		assert_int_equal(wasi_file_write(&n->file, &tree.room, i * B, &byte, 1, &done), 0);
+	}
+	assert_int_equal(wasi_file_resize(&n->file, &tree.room, 2000 * B), 0);
+	assert_true(tree.room.used - before < 2010 * B);
+	stop = 1;
+	assert_int_equal(wasi_file_resize(&n->file, &tree.room, 0), 0);
+	assert_int_equal(n->file.size, 0);
+	assert_true(tree.room.used - before > 1900 * B);
+	wasi_node_close(&tree, n);
+	assert_true(tree.room.used - before > 1900 * B);
+	assert_int_equal(tree.nodes, 2); /* it and the directory */
+	wasi_tree_end(&tree);
+	assert_int_equal(tree.room.used, before);
+	assert_int_equal(tree.nodes, 1);
+}
+
 #define DIR_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -464,6 +495,7 @@ main(void)
 	    DIR_TEST(what_stays_is_listed_exactly_once),
 	    DIR_TEST(links_are_counted),
 	    DIR_TEST(directories_may_be_very_deep),
+	    DIR_TEST(freeing_ends_when_the_run_does_and_is_made_up_for_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
