@@ -17,6 +17,7 @@
 
 #include "audit/chain.h"
 #include "audit/record.h"
+#include "base/thread.h"
 
 #define BATCH_BYTES   (1024 * 1024)
 #define BATCH_RECORDS 512
@@ -247,16 +248,15 @@ syncer_main(void *arg)
 static int
 syncer_start(struct syncer *s, int fd, struct err *e)
 {
-	int why;
+	int rc;
 
 	s->fd = fd;
 	if (sem_init(&s->wanted, 0, 0) != 0 || sem_init(&s->running, 0, 0) != 0)
 		return err_sys(e, ERR_IO, "a semaphore");
-	if ((why = pthread_create(&s->thread, NULL, syncer_main, s)) != 0) {
+	if ((rc = thread_start(&s->thread, syncer_main, s, e)) != 0) {
 		sem_destroy(&s->wanted);
 		sem_destroy(&s->running);
-		errno = why;
-		return err_sys(e, ERR_IO, "starting the thread that syncs the log");
+		return rc;
 	}
 	while (sem_wait(&s->running) != 0)
 		;

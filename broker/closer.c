@@ -2,13 +2,12 @@
 
 #include "broker/closer.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "broker/host_dir.h"
 
 struct closing {
@@ -56,7 +55,6 @@ struct closer *
 closer_new(struct err *e)
 {
 	struct closer *c = calloc(1, sizeof(*c));
-	sigset_t all, before;
 
 	if (c == NULL) {
 		err_set(e, ERR_NOMEM, "a thread");
@@ -65,15 +63,10 @@ closer_new(struct err *e)
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->more, NULL);
 	TAILQ_INIT(&c->waiting);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	errno = pthread_create(&c->thread, NULL, thread_main, c);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (errno == 0) {
+	if (thread_start(&c->thread, thread_main, c, e) == 0) {
 		only = c;
 		return c;
 	}
-	err_sys(e, ERR_IO, "starting a thread");
 	free(c);
 	return NULL;
 }

@@ -4,11 +4,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "base/thread.h"
 
 TAILQ_HEAD(jobs, offload_job);
 
@@ -82,19 +83,6 @@ on_finished(evutil_socket_t fd, short what, void *arg)
 		job->done(job);
 }
 
-static int
-start_thread(struct offload *o)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&o->thread, NULL, thread_main, o);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
-}
-
 struct offload *
 offload_new(struct event_base *base, struct err *e)
 {
@@ -117,10 +105,8 @@ offload_new(struct event_base *base, struct err *e)
 		err_set(e, ERR_NOMEM, "an event");
 		goto fail;
 	}
-	if ((errno = start_thread(o)) != 0) {
-		err_sys(e, ERR_IO, "starting a thread");
+	if (thread_start(&o->thread, thread_main, o, e) != 0)
 		goto fail;
-	}
 	return o;
 fail:
 	if (o->finished_event != NULL)
