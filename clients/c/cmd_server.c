@@ -103,21 +103,6 @@ server_health(int argc, char **argv)
 	return ask(argc, argv, "server.health");
 }
 
-static int
-server_verb_stop(int argc, char **argv)
-{
-	const char *socket = NULL;
-	struct brig *b = NULL;
-	struct err e;
-	int code = take_options(argc, argv, &socket, NULL);
-
-	if (code != CMD_OK)
-		return code;
-	if (brig_connect(socket, &b, &e) != 0 || server_stop(b, -1, &e) != 0)
-		return cmd_fail(VERB, &e);
-	return CMD_OK;
-}
-
 struct reloads {
 	json_int_t count;
 	bool failed;
@@ -138,9 +123,9 @@ ask_reloads(struct brig *b, struct reloads *out, struct err *e)
 	return 0;
 }
 
-/* Has it read its files again, and waits to hear how that went. */
+/* Has it read its files again. Returns how that went. */
 static int
-reload_and_wait(struct brig *b, struct err *e)
+reload(struct brig *b, struct err *e)
 {
 	const struct timespec pause = {.tv_nsec = 10000000};
 	struct reloads before, after;
@@ -159,8 +144,19 @@ reload_and_wait(struct brig *b, struct err *e)
 	return err_set(e, ERR_AGAIN, "brigd was told to, but has not said how that went: its log will");
 }
 
+/* The same; takes the connection. */
 static int
-server_verb_reload(int argc, char **argv)
+reload_and_wait(struct brig *b, struct err *e)
+{
+	int rc = reload(b, e);
+
+	brig_close(b);
+	return rc;
+}
+
+/* Connects to the brigd of the command line, and does something with it: `action` takes the connection. */
+static int
+with_server(int argc, char **argv, int (*action)(struct brig *b, struct err *e))
 {
 	const char *socket = NULL;
 	struct brig *b = NULL;
@@ -169,10 +165,27 @@ server_verb_reload(int argc, char **argv)
 
 	if (code != CMD_OK)
 		return code;
-	if (brig_connect(socket, &b, &e) != 0 || reload_and_wait(b, &e) != 0)
-		code = cmd_fail(VERB, &e);
-	brig_close(b);
-	return code;
+	if (brig_connect(socket, &b, &e) != 0 || action(b, &e) != 0)
+		return cmd_fail(VERB, &e);
+	return CMD_OK;
+}
+
+static int
+stop_and_wait(struct brig *b, struct err *e)
+{
+	return server_stop(b, -1, e);
+}
+
+static int
+server_verb_stop(int argc, char **argv)
+{
+	return with_server(argc, argv, stop_and_wait);
+}
+
+static int
+server_verb_reload(int argc, char **argv)
+{
+	return with_server(argc, argv, reload_and_wait);
 }
 
 static const struct cmd_sub subs[] = {
