@@ -12,12 +12,11 @@ prepare_run(const struct config *c, const json_t *params, int *fds, int nfds, st
 {
 	if (run_request_parse(params, fds, nfds, (size_t)c->module_bytes, &p->request, &p->failure) != 0)
 		return -1;
-	if (module_source_read(&p->request.module, &p->failure) != 0) {
+	if (module_source_read(&p->request.module, &p->failure) != 0 ||
+	    (p->request.key != NULL && run_request_fingerprint(&p->request, params, &p->failure) != 0)) {
 		run_request_clear(&p->request);
 		return -1;
 	}
-	if (p->request.key != NULL)
-		run_request_fingerprint(&p->request, params);
 	return 0;
 }
 

@@ -505,20 +505,24 @@ out:
 	return 0;
 }
 
-void
-run_request_fingerprint(struct run_request *r, const json_t *params)
+int
+run_request_fingerprint(struct run_request *r, const json_t *params, struct rpc_failure *f)
 {
 	struct digest parts[2] = {r->module.facts != NULL ? r->module.facts->module : r->module.digest, {{0}}};
 	json_t *rest = json_copy((json_t *)(uintptr_t)params);
-	char *text;
+	char *text = NULL;
 
-	json_object_del(rest, "module");
-	text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS);
-	if (text != NULL)
-		parts[1] = digest_of(text, strlen(text));
-	free(text);
+	if (rest != NULL) {
+		json_object_del(rest, "module");
+		text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS);
+	}
 	json_decref(rest);
+	if (text == NULL)
+		return rpc_fail(f, RPC_internal_error, "out of memory");
+	parts[1] = digest_of(text, strlen(text));
+	free(text);
 	r->fingerprint = digest_of(parts, sizeof(parts));
+	return 0;
 }
 
 int

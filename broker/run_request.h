@@ -69,8 +69,11 @@ int run_request_parse(const json_t *params, int *fds, int nfds, size_t module_ma
     struct rpc_failure *f);
 void run_request_clear(struct run_request *r);
 
-/* run_request_fingerprint - set r->fingerprint, so that a key used again for something else is noticed. */
-void run_request_fingerprint(struct run_request *r, const json_t *params);
+/*
+ * run_request_fingerprint - set r->fingerprint, so that a key used again for something else is noticed. Returns 0, or -1
+ * with the failure when out of memory.
+ */
+int run_request_fingerprint(struct run_request *r, const json_t *params, struct rpc_failure *f);
 
 /* run_request_owns_dirs - whether all directories are served by a user's own sockets; fails as bad_descriptor. */
 int run_request_owns_dirs(const struct run_request *r, uid_t user, struct rpc_failure *f);

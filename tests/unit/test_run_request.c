@@ -566,6 +566,40 @@ each_directory_needs_a_socket_of_its_own(void **state)
 	refused("{" MODULE ",\"dirs\":{\"/w\":{\"descriptor\":0}}}", RPC_bad_descriptor, "none");
 }
 
+static int left; /* allocations of jansson that still work */
+
+static void *
+few(size_t size)
+{
+	return left-- > 0 ? malloc(size) : NULL;
+}
+
+/* A fingerprint of less than the whole request could be that of another request. */
+static void
+no_fingerprint_is_made_without_memory(void **state)
+{
+	json_t *params = json_loads("{" MODULE ",\"key\":\"k\",\"args\":[\"a\"]}", 0, NULL);
+	struct run_request r = good("{" MODULE ",\"key\":\"k\",\"args\":[\"a\"]}");
+	struct digest before = r.fingerprint;
+	struct rpc_failure f = {0};
+	int rc = -1, refusals = -1;
+
+	(void)state;
+	for (int allowed = 0; rc != 0; allowed++, refusals++) {
+		left = allowed;
+		json_set_alloc_funcs(few, free);
+		rc = run_request_fingerprint(&r, params, &f);
+		json_set_alloc_funcs(malloc, free);
+		if (rc != 0) {
+			assert_int_equal(f.error, RPC_internal_error);
+			assert_memory_equal(&r.fingerprint, &before, sizeof(before));
+		}
+	}
+	assert_true(refusals > 2);
+	json_decref(params);
+	run_request_clear(&r);
+}
+
 int
 main(void)
 {
@@ -591,6 +625,7 @@ main(void)
 	    cmocka_unit_test(refused_request_takes_no_descriptor),
 	    cmocka_unit_test(only_ends_of_socket_pairs_serve_directories),
 	    cmocka_unit_test(each_directory_needs_a_socket_of_its_own),
+	    cmocka_unit_test(no_fingerprint_is_made_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
