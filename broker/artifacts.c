@@ -623,25 +623,26 @@ entry_start(struct artifacts *a, struct entry *n, uid_t owner, const struct dige
 	return n;
 }
 
-struct artifact_wait *
+void
 artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint32_t engine, int module, size_t size,
-    artifact_fn *fn, void *arg)
+    artifact_fn *fn, void *arg, struct artifact_wait **wait)
 {
 	struct entry *n = entry_find(a, digest, engine);
 	struct artifact_wait *w = NULL;
 	struct err e = {0};
 
+	*wait = NULL;
 	if (n != NULL && n->state == CACHED) {
 		struct artifact artifact = {n->file, false, 0};
 
 		TAILQ_REMOVE(&a->cached, n, order);
 		TAILQ_INSERT_TAIL(&a->cached, n, order);
 		fn(arg, &artifact, RPC_internal_error, NULL);
-		return NULL;
+		return;
 	}
 	if (n != NULL && n->state == FAILED) {
 		fn(arg, NULL, n->error, &n->why);
-		return NULL;
+		return;
 	}
 	if ((w = calloc(1, sizeof(*w))) == NULL)
 		err_set(&e, ERR_NOMEM, "waiting for an artifact");
@@ -650,11 +651,11 @@ artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint
 	if (e.code != 0) {
 		free(w);
 		fn(arg, NULL, RPC_internal_error, &e);
-		return NULL;
+		return;
 	}
 	*w = (struct artifact_wait){.entry = n, .fn = fn, .arg = arg};
 	LIST_INSERT_HEAD(&n->waits, w, link);
-	return w;
+	*wait = w;
 }
 
 void

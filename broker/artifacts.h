@@ -61,11 +61,11 @@ void artifacts_free(struct artifacts *a);
 /*
  * artifact_get - find or make the artifact of the verified module in the sealed memfd `module` (borrowed; duplicated
  * when needed later), `size` bytes with digest `digest`, for an engine. If it has to be compiled, it waits in the turn of
- * `owner`, or of whoever asked for it first. Returns a handle for artifact_cancel, or NULL
- * when `fn` has been called already.
+ * `owner`, or of whoever asked for it first. *wait becomes a handle for artifact_cancel, or NULL when `fn` is called in
+ * here, which may free whatever holds *wait.
  */
-struct artifact_wait *artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint32_t engine,
-    int module, size_t size, artifact_fn *fn, void *arg);
+void artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint32_t engine, int module, size_t size,
+    artifact_fn *fn, void *arg, struct artifact_wait **wait);
 
 /* artifact_hold - keep a file; returns it. artifact_release - no longer; NULL is fine. */
 struct artifact_file *artifact_hold(struct artifact_file *file);

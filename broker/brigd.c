@@ -397,12 +397,12 @@ connect_parts(struct brigd *d, struct err *e)
 	if (b->launcher == NULL || b->store == NULL || b->logger == NULL || b->runs == NULL)
 		return err_set(e, ERR_NOMEM, "the broker's parts");
 	b->artifacts = artifacts_new(b->base, b->store, b->launcher, &al);
-	b->modules = modules_new(b->store, (size_t)c->module_cache_bytes, 256, (size_t)c->module_bytes);
+	if ((d->offload = offload_new(b->base, e)) == NULL || (d->closer = closer_new(e)) == NULL)
+		return e->code;
+	b->modules = modules_new(b->store, d->offload, (size_t)c->module_cache_bytes, 256, (size_t)c->module_bytes);
 	b->pool = pool_new(b->base, b->launcher, &pl, on_pool_ready, d);
 	if (b->artifacts == NULL || b->modules == NULL || b->pool == NULL)
 		return err_set(e, ERR_NOMEM, "the broker's parts");
-	if ((d->offload = offload_new(b->base, e)) == NULL || (d->closer = closer_new(e)) == NULL)
-		return e->code;
 	d->conn_owner = (struct conn_owner){
 	    .base = b->base,
 	    .request_bytes = (size_t)c->request_bytes,

@@ -10,6 +10,8 @@
 #include "base/utf8.h"
 #include "policy/policy.h"
 
+#define RETRY_AFTER_MS 100 /* when an overload does not say otherwise */
+
 static const struct {
 	const char *name;
 	int number;
@@ -203,6 +205,8 @@ jsonrpc_error(json_t *id, const struct rpc_failure *f)
 	json_t *data = f->data != NULL ? json_copy(f->data) : json_object();
 	json_t *detail = json_string(f->detail);
 
+	if (f->error == RPC_overloaded && json_object_get(data, "retry_after_ms") == NULL)
+		json_object_set_new(data, "retry_after_ms", json_integer(RETRY_AFTER_MS));
 	if (data == NULL || json_object_set_new(data, "name", json_string(errors[f->error].name)) != 0 ||
 	    json_object_set_new(data, "advice", json_string(errors[f->error].advice)) != 0) {
 		json_decref(data);

@@ -349,7 +349,7 @@ method_module_get(struct broker *b, struct rpc_call *call, const json_t *params)
 	}
 	op->digest = digest;
 	op->with_bytes = json_is_true(wasm);
-	modules_get(b->modules, call->peer.uid, &digest, &b->keyring, module_got, op);
+	modules_get(b->modules, call->peer.uid, &digest, &b->keyring, module_got, op, NULL);
 }
 
 static void

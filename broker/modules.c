@@ -18,29 +18,37 @@ struct entry {
 };
 
 struct modules_wait {
+	struct offload_job job;     /* first */
 	struct modules *modules;
 	uid_t owner;
 	struct digest digest;
 	const struct keyring *const *ring;
-	modules_fn *fn; /* NULL when cancelled */
+	modules_fn *fn;             /* NULL when cancelled */
 	void *arg;
+	struct entry *found;        /* in the thread's hands once its job is */
+	struct signature_facts facts; /* of it, when `read` is 0; else `why` says why there are none */
+	int read;
+	struct err why;
 };
 
 struct modules {
 	struct service_client *store;
+	struct offload *offload;
 	size_t cache_bytes, cache_entries, module_bytes;
 	TAILQ_HEAD(entries, entry) cache;
 	size_t bytes, count;
 };
 
 struct modules *
-modules_new(struct service_client *store, size_t cache_bytes, size_t cache_entries, size_t module_bytes)
+modules_new(struct service_client *store, struct offload *offload, size_t cache_bytes, size_t cache_entries,
+    size_t module_bytes)
 {
 	struct modules *m = calloc(1, sizeof(*m));
 
 	if (m == NULL)
 		return NULL;
 	m->store = store;
+	m->offload = offload;
 	m->cache_bytes = cache_bytes;
 	m->cache_entries = cache_entries;
 	m->module_bytes = module_bytes;
@@ -100,74 +108,116 @@ modules_error(int code)
 	}
 }
 
-/* Takes a module out of the store's answer: sealed, of the right digest, signatures checked. Takes the descriptor. */
+/* Takes a module out of the store's answer: sealed, its signature with it. Not verified. */
 static int
-entry_from_answer(struct modules_wait *w, struct imsg *answer, struct entry **out, enum rpc_error *error, struct err *e)
+entry_from_answer(struct modules_wait *w, struct imsg *answer, struct err *e)
 {
-	struct modules *m = w->modules;
-	struct memfd_map map = {NULL, 0};
 	struct proto_store_done done;
 	struct entry *n = NULL;
 	size_t size = 0;
 	int fd = imsg_take_fd(answer, 0);
 	int rc;
 
-	*error = RPC_store_unavailable;
 	if (fd < 0 || answer->hdr.length < sizeof(done))
-		return err_set(e, ERR_PROTOCOL, "the store's answer is malformed");
-	memcpy(&done, answer->payload, sizeof(done));
-	if ((rc = memfd_check(fd, m->module_bytes, &size, e)) != 0 || (rc = memfd_map(fd, size, &map, e)) != 0)
+		rc = err_set(e, ERR_PROTOCOL, "the store's answer is malformed");
+	else
+		rc = memfd_check(fd, w->modules->module_bytes, &size, e);
+	if (rc != 0)
 		goto out;
-	if ((n = calloc(1, sizeof(*n))) == NULL) {
+	memcpy(&done, answer->payload, sizeof(done));
+	if ((n = calloc(1, sizeof(*n))) == NULL ||
+	    (n->signature = malloc(answer->hdr.length - sizeof(done) + 1)) == NULL) {
+		free(n);
 		rc = err_set(e, ERR_NOMEM, "a module");
 		goto out;
 	}
+	n->module = (struct module){.owner = w->owner, .digest = w->digest, .size = size, .stored_at = done.stored_at, .fd = fd};
 	n->module.signature_length = answer->hdr.length - sizeof(done);
-	if (n->module.signature_length > 0) {
-		n->signature = malloc(n->module.signature_length);
-		if (n->signature == NULL) {
-			rc = err_set(e, ERR_NOMEM, "a signature");
-			goto out;
-		}
-		memcpy(n->signature, answer->payload + sizeof(done), n->module.signature_length);
+	memcpy(n->signature, answer->payload + sizeof(done), n->module.signature_length);
+	if (n->module.signature_length > 0)
 		n->module.signature = n->signature;
-	}
-	rc = signature_check(map.data, map.size, n->module.signature, n->module.signature_length, *w->ring, time(NULL),
-	    &n->module.verdict, e);
-	if (rc != 0) {
-		*error = modules_error(rc);
-		goto out;
-	}
-	if (!digest_equal(&n->module.verdict.module, &w->digest)) {
-		rc = err_set(e, ERR_CORRUPT, "the store gave another module than the one asked for");
-		goto out;
-	}
-	n->module.owner = w->owner;
-	n->module.digest = w->digest;
-	n->module.size = size;
-	n->module.stored_at = done.stored_at;
-	n->module.fd = fd;
-	*out = n;
-	n = NULL;
+	w->found = n;
 	fd = -1;
 out:
-	memfd_unmap(&map);
-	if (n != NULL)
-		free(n->signature);
-	free(n);
 	if (fd >= 0)
 		close(fd);
 	return rc;
+}
+
+/* Reads and hashes what was found. In the thread. */
+static void
+read_module(struct offload_job *job)
+{
+	struct modules_wait *w = (struct modules_wait *)job;
+	const struct module *m = &w->found->module;
+	struct memfd_map map;
+
+	w->read = memfd_map(m->fd, m->size, &map, &w->why);
+	if (w->read != 0)
+		return;
+	signature_read(map.data, map.size, m->signature != NULL, &w->facts);
+	memfd_unmap(&map);
+}
+
+/* Checks what was found: of the right digest, signatures good. */
+static int
+judge_module(struct modules_wait *w, enum rpc_error *error, struct err *e)
+{
+	struct module *m = &w->found->module;
+	int rc;
+
+	if (w->read != 0) {
+		*e = w->why;
+		return e->code;
+	}
+	rc = signature_judge(&w->facts, m->signature, m->signature_length, *w->ring, time(NULL), &m->verdict, e);
+	if (rc != 0)
+		*error = modules_error(rc);
+	else if (!digest_equal(&m->verdict.module, &w->digest))
+		rc = err_set(e, ERR_CORRUPT, "the store gave another module than the one asked for");
+	return rc;
+}
+
+static void
+cache_add(struct modules *m, struct entry *n)
+{
+	modules_forget(m, n->module.owner, &n->module.digest);
+	TAILQ_INSERT_TAIL(&m->cache, n, order);
+	m->bytes += n->module.size;
+	m->count++;
+}
+
+/* Answers and ends: with what was found, if it is good. */
+static void
+module_read(struct offload_job *job)
+{
+	struct modules_wait *w = (struct modules_wait *)job;
+	struct modules *m = w->modules;
+	enum rpc_error error = RPC_store_unavailable;
+	struct entry *n = w->found;
+	struct err e = {0};
+
+	if (w->fn != NULL && judge_module(w, &error, &e) == 0) {
+		cache_add(m, n);
+		w->fn(w->arg, &n->module, error, &e);
+		while (m->count > 1 && (m->count > m->cache_entries || m->bytes > m->cache_bytes))
+			entry_free(m, TAILQ_FIRST(&m->cache));
+	} else {
+		if (w->fn != NULL)
+			w->fn(w->arg, NULL, error, &e);
+		close(n->module.fd);
+		free(n->signature);
+		free(n);
+	}
+	free(w);
 }
 
 static void
 store_answered(void *arg, struct imsg *answer, const struct err *why)
 {
 	struct modules_wait *w = arg;
-	struct modules *m = w->modules;
 	enum rpc_error error = RPC_store_unavailable;
 	struct proto_store_done done = {0};
-	struct entry *n = NULL;
 	struct err e = {0};
 
 	if (w->fn == NULL)
@@ -180,27 +230,20 @@ store_answered(void *arg, struct imsg *answer, const struct err *why)
 			error = RPC_module_not_found;
 		err_set(&e, done.code, "%.*s", (int)(answer->hdr.length - sizeof(done)),
 		    (const char *)answer->payload + sizeof(done));
-	} else if (answer->hdr.type == PROTO_STORE_DATA) {
-		entry_from_answer(w, answer, &n, &error, &e);
-	} else {
+	} else if (answer->hdr.type != PROTO_STORE_DATA) {
 		err_set(&e, ERR_PROTOCOL, "the store sent message %u", answer->hdr.type);
+	} else if (entry_from_answer(w, answer, &e) == 0) {
+		offload_add(w->modules->offload, &w->job, w->owner);
+		return;
 	}
-	if (n != NULL) {
-		modules_forget(m, w->owner, &w->digest);
-		TAILQ_INSERT_TAIL(&m->cache, n, order);
-		m->bytes += n->module.size;
-		m->count++;
-	}
-	w->fn(w->arg, n != NULL ? &n->module : NULL, error, &e);
-	while (m->count > 1 && (m->count > m->cache_entries || m->bytes > m->cache_bytes))
-		entry_free(m, TAILQ_FIRST(&m->cache));
+	w->fn(w->arg, NULL, error, &e);
 out:
 	free(w);
 }
 
-struct modules_wait *
+void
 modules_get(struct modules *m, uid_t owner, const struct digest *digest, const struct keyring *const *ring, modules_fn *fn,
-    void *arg)
+    void *arg, struct modules_wait **wait)
 {
 	struct proto_store get = {.kind = PROTO_STORE_MODULE, .digest = *digest, .owner = owner};
 	struct entry *n = entry_find(m, owner, digest);
@@ -208,23 +251,28 @@ modules_get(struct modules *m, uid_t owner, const struct digest *digest, const s
 	struct err e = {0};
 	int rc;
 
+	if (wait != NULL)
+		*wait = NULL;
 	if (n != NULL) {
 		rc = signature_recheck(&n->module.verdict, *ring, time(NULL), &e);
 		TAILQ_REMOVE(&m->cache, n, order);
 		TAILQ_INSERT_TAIL(&m->cache, n, order);
 		fn(arg, rc == 0 ? &n->module : NULL, modules_error(rc), &e);
-		return NULL;
+		return;
 	}
 	if ((w = calloc(1, sizeof(*w))) == NULL) {
 		err_set(&e, ERR_NOMEM, "a question");
 	} else {
-		*w = (struct modules_wait){m, owner, *digest, ring, fn, arg};
-		if (service_ask(m->store, PROTO_STORE_GET, &get, sizeof(get), -1, store_answered, w, &e) == 0)
-			return w;
+		*w = (struct modules_wait){.job = {.work = read_module, .done = module_read}, .modules = m, .owner = owner,
+		    .digest = *digest, .ring = ring, .fn = fn, .arg = arg, .read = ERR_EOF, .why = {ERR_EOF, "brigd is stopping"}};
+		if (service_ask(m->store, PROTO_STORE_GET, &get, sizeof(get), -1, store_answered, w, &e) == 0) {
+			if (wait != NULL)
+				*wait = w;
+			return;
+		}
 	}
 	free(w);
 	fn(arg, NULL, RPC_store_unavailable, &e);
-	return NULL;
 }
 
 void

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "broker/keyring.h"
+#include "broker/offload.h"
 #include "broker/rpc_errors.h"
 #include "broker/service_client.h"
 #include "broker/signature.h"
@@ -32,17 +33,21 @@ struct module {
 /* Called once, perhaps before the function that was given it returns. `m` is NULL on failure. */
 typedef void modules_fn(void *arg, const struct module *m, enum rpc_error error, const struct err *why);
 
-/* modules_new - keeps up to `cache_bytes` and `cache_entries` of modules open in memory. Borrows the store. */
-struct modules *modules_new(struct service_client *store, size_t cache_bytes, size_t cache_entries, size_t module_bytes);
+/*
+ * modules_new - keeps up to `cache_bytes` and `cache_entries` of modules open in memory. Borrows the store, and the thread
+ * that hashes what comes from there.
+ */
+struct modules *modules_new(struct service_client *store, struct offload *offload, size_t cache_bytes, size_t cache_entries,
+    size_t module_bytes);
 void modules_free(struct modules *m);
 
 /*
  * modules_get - find an owner's module and check its signatures against `ring` (borrowed until `fn` is called; NULL for
- * a broker without a keyring: any signature then is by an unknown key). Returns a handle for modules_cancel, or NULL
- * when `fn` was called already.
+ * a broker without a keyring: any signature then is by an unknown key). *wait, unless `wait` is NULL, becomes a handle for
+ * modules_cancel, or NULL when `fn` is called in here, which may free whatever holds *wait.
  */
-struct modules_wait *modules_get(struct modules *m, uid_t owner, const struct digest *digest,
-    const struct keyring *const *ring, modules_fn *fn, void *arg);
+void modules_get(struct modules *m, uid_t owner, const struct digest *digest, const struct keyring *const *ring,
+    modules_fn *fn, void *arg, struct modules_wait **wait);
 void modules_cancel(struct modules_wait *w);
 
 /* modules_forget - drop an owner's module from the cache, as when it was removed from the store or put anew. */

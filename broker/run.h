@@ -64,7 +64,7 @@ struct run {
 	enum run_start start;
 	uint64_t compile_us;
 	bool recompiled;             /* the artifact was stale once already */
-	bool module_dropped;         /* what came with the request was let go, so that it cannot be compiled again */
+	bool module_dropped;         /* what came with the request was let go: only the store may have it still */
 
 	struct channel *job;
 	struct pool_run *worker;
@@ -150,6 +150,9 @@ void run_end_early(struct run *run, enum rpc_error error, const struct err *why)
 
 /* run_artifact_found - an artifact_fn whose argument is the run. */
 void run_artifact_found(void *arg, const struct artifact *a, enum rpc_error error, const struct err *why);
+
+/* run_mounts - how many directories the guest finds. */
+size_t run_mounts(const struct run *run);
 
 /* run_engine_of - the enum proto_engine that its policy asks for. run_identity_of - what records call it; borrows. */
 uint32_t run_engine_of(const struct run *run);

@@ -134,7 +134,7 @@ job_content(struct run *run, const struct imsg *m, struct err *e)
 static int
 job_changes(struct run *run, const struct imsg *m, struct err *e)
 {
-	if (run->policy->fs_count == 0)
+	if (run_mounts(run) == 0)
 		return err_set(e, ERR_PROTOCOL, "changes to files without files");
 	return run_changes_end(&run->changes, m->payload, m->hdr.length, e);
 }
@@ -324,13 +324,18 @@ module_again(void *arg, const struct module *m, enum rpc_error error, const stru
 
 	run->module_wait = NULL;
 	if (m != NULL) {
-		run->artifact_wait = artifact_get(run->runs->broker->artifacts, run->peer.uid, &run->module,
-		    run_engine_of(run), m->fd, m->size, run_artifact_found, run);
+		artifact_get(run->runs->broker->artifacts, run->peer.uid, &run->module, run_engine_of(run), m->fd, m->size,
+		    run_artifact_found, run, &run->artifact_wait);
 		return;
 	}
 	run->failed = true;
 	run->error = error;
 	run->failure = *why;
+	if (run->module_dropped) { /* it came with the request, and nobody promised to keep it */
+		run->error = RPC_internal_error;
+		err_set(&run->failure, ERR_IO, "its compiled code does not fit this machine, and was removed: run it again to have "
+		    "it compiled anew");
+	}
 	run_advance(run);
 }
 
@@ -352,10 +357,10 @@ run_again(struct run *run)
 	run->artifact = NULL;
 	run->state = PREPARING;
 	if (m->fd >= 0)
-		run->artifact_wait = artifact_get(b->artifacts, run->peer.uid, &run->module, run_engine_of(run), m->fd, m->size,
-		    run_artifact_found, run);
+		artifact_get(b->artifacts, run->peer.uid, &run->module, run_engine_of(run), m->fd, m->size, run_artifact_found,
+		    run, &run->artifact_wait);
 	else
-		run->module_wait = modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_again, run);
+		modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_again, run, &run->module_wait);
 }
 
 static void
@@ -388,7 +393,7 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 		run->artifact->proven = true;
 	if (stale)
 		artifact_drop(r->broker->artifacts, &run->module, run_engine_of(run));
-	if (stale && !run->recompiled && !run->cancelled && !run->module_dropped && !run->input_sent)
+	if (stale && !run->recompiled && !run->cancelled && !run->input_sent)
 		run_again(run);
 	else
 		run_record_outcome(run);
@@ -510,7 +515,7 @@ data_bytes(const struct run *run)
 	const uint64_t *limits = run->policy->limits;
 	uint64_t files = 0;
 
-	if (run->policy->fs_count > 0)
+	if (run_mounts(run) > 0)
 		files = limits[POLICY_LIMIT_fs_bytes] + limits[POLICY_LIMIT_fs_bytes] / 16 +
 		    NODE_COST * limits[POLICY_LIMIT_fs_nodes];
 	return limits[POLICY_LIMIT_memory_bytes] + 16 * limits[POLICY_LIMIT_table_elements] + files +

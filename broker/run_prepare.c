@@ -92,10 +92,10 @@ run_deny(struct run *run, int code, const struct policy_denial *denial, const st
 	run_end_early(run, error, why);
 }
 
-/* How many directories the guest finds. */
-static size_t
-mounts_of(const struct policy *p)
+size_t
+run_mounts(const struct run *run)
 {
+	const struct policy *p = run->policy;
 	size_t mounts = 0;
 
 	for (size_t i = 0; i < p->fs_count; i++)
@@ -107,9 +107,10 @@ mounts_of(const struct policy *p)
 static int
 keep_layers(struct run *run, const struct policy_layer *layers, size_t count, struct err *e)
 {
+	size_t wanted = run_mounts(run) > 0 ? count : 0;
 	struct policy *copy;
 
-	for (size_t i = 0; i < count && mounts_of(run->policy) > 0; i++) {
+	for (size_t i = 0; i < wanted; i++) {
 		if (layers[i].policy == NULL)
 			continue;
 		if (policy_meet(layers[i].policy, layers[i].policy, &copy, e) != 0)
@@ -123,7 +124,7 @@ keep_layers(struct run *run, const struct policy_layer *layers, size_t count, st
 static int
 check_mounts(const struct run *run, struct policy_denial *denial, struct err *e)
 {
-	size_t mounts = mounts_of(run->policy);
+	size_t mounts = run_mounts(run);
 
 	if (mounts <= PROTO_MOUNTS_MAX)
 		return 0;
@@ -319,8 +320,8 @@ run_prepare(struct run *run, int module, size_t size)
 		run_end_early(run, RPC_audit_unavailable, &e);
 		return;
 	}
-	run->artifact_wait = artifact_get(b->artifacts, run->peer.uid, &run->module, run_engine_of(run), module, size,
-	    run_artifact_found, run);
+	artifact_get(b->artifacts, run->peer.uid, &run->module, run_engine_of(run), module, size, run_artifact_found, run,
+	    &run->artifact_wait);
 }
 
 static void
@@ -348,7 +349,7 @@ run_verify(struct run *run)
 
 	if (m->fd < 0) {
 		run->module = m->digest;
-		run->module_wait = modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_found, run);
+		modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_found, run, &run->module_wait);
 		return;
 	}
 	run->module = m->facts->module; /* one that is refused is named on record too */

@@ -324,7 +324,7 @@ static int
 overloaded(struct rpc_failure *f, const char *setting, const char *what)
 {
 	rpc_fail(f, RPC_overloaded, "%s, as many as %s allows", what, setting);
-	f->data = json_pack("{s:s, s:i}", "setting", setting, "retry_after_ms", 100);
+	f->data = json_pack("{s:s}", "setting", setting);
 	return -1;
 }
 

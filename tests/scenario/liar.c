@@ -26,6 +26,7 @@ static uint8_t bytes[IMSG_PAYLOAD_MAX];
 /* What zygotes do from now on, when a worker told theirs to. Shared by one zygote and its workers. */
 enum order { SERVE, DIE, HANG, IGNORE_RUNS, EXIT_AT_RUN, DIE_AT_RUN, HANG_AT_RUN, CANNOT_FORK };
 static volatile enum order *order;
+static volatile int *firsts; /* shared too */
 
 /* Who lies: its socket, and the run or token that its peer knows. */
 struct scene {
@@ -205,9 +206,19 @@ do_order(const struct scene *s, const char *rest)
 	*order = (enum order)atoi(rest);
 }
 
-/* WHAT...: the same, said on the zygote's own socket. */
 static void act(const struct scene *s, const char *text);
 
+/* WHAT...: the first of a zygote's workers that comes to this does it, and exits. */
+static void
+do_first(const struct scene *s, const char *rest)
+{
+	if ((*firsts)++ > 0)
+		return;
+	act(s, rest);
+	_exit(0);
+}
+
+/* WHAT...: said on the zygote's own socket. */
 static void
 do_zygote(const struct scene *s, const char *rest)
 {
@@ -234,6 +245,7 @@ static const struct {
     {"told", do_told},
     {"killed", do_killed},
     {"order ", do_order},
+    {"first ", do_first},
     {"zygote ", do_zygote},
 };
 
@@ -408,8 +420,9 @@ int
 main(int argc, char **argv)
 {
 	(void)argc;
-	order = mmap(NULL, sizeof(*order), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	order = mmap(NULL, sizeof(*order) + sizeof(*firsts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (order == MAP_FAILED)
 		return 91;
+	firsts = (volatile int *)(order + 1);
 	return strcmp(argv[0], "brig-compiler") == 0 ? compiler() : zygote();
 }

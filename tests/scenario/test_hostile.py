@@ -83,7 +83,9 @@ class Clients(harness.Scenario):
             others = [self.brigd.client() for _ in range(10)]
             for other in others:
                 other.send_bytes(line)
-            self.assertEqual(hog.receive()["error"]["data"]["name"], "overloaded")
+            error = hog.receive()["error"]["data"]
+            self.assertEqual(error["name"], "overloaded")
+            self.assertGreater(error["retry_after_ms"], 0)
             for other in others:
                 self.assertIn("result", other.ask(b""))
                 other.close()
@@ -106,6 +108,7 @@ class Clients(harness.Scenario):
         with self.assertRaises(harness.RpcError) as caught:
             self.client.finish(requests.pop())
         self.assertEqual(caught.exception.name, "overloaded")
+        self.assertGreater(caught.exception.data["retry_after_ms"], 0)
         self.client.call("run.cancel", {"key": "shared"})
         self.assertEqual({self.end_of(r) for r in requests}, {"cancelled"})
 

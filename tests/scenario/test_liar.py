@@ -272,6 +272,12 @@ class Workers(Liar):
                         self.assertIn("message %d of %d bytes" % (kind, len(payload)), told["reason"])
         self.assert_still_serving()
 
+    def own_directory(self):
+        directory = harness.tempfile.mkdtemp(dir=self.directory)
+        self.addCleanup(harness.shutil.rmtree, directory)
+        os.chmod(directory, 0o711)
+        return directory
+
     def served_by(self, directory):
         brigd = harness.Brigd(directory, self.keys, self.policy, self.options)
         self.addCleanup(brigd.stop)
@@ -281,9 +287,7 @@ class Workers(Liar):
 
     def test_input_that_a_worker_has_is_not_missing_in_another(self):
         """Code that does not load is compiled anew, and the run starts again: but not when its input would be lost."""
-        directory = harness.tempfile.mkdtemp(dir=self.directory)
-        self.addCleanup(harness.shutil.rmtree, directory)
-        os.chmod(directory, 0o711)
+        directory = self.own_directory()
         brigd, client = self.served_by(directory)
         self.assert_exited(client.finish(client.start("run", self.params(GOOD, wasm=wasm.module()))))
         brigd.stop()  # the next one has the code from the store, and does not know whether it loads
@@ -294,6 +298,26 @@ class Workers(Liar):
         client.call("run.input", {"run_id": run, "data": "once"})
         self.assert_failed(client.finish(request), "run it again")
         self.assert_exited(client.finish(client.start("run", self.params(GOOD, wasm=wasm.module()))))
+
+    def test_code_that_no_longer_fits_is_compiled_again_from_the_store(self):
+        """The module came with the request and was let go, since its code had been loaded before."""
+        stale = ["first " + say(RESULT, result(status=5)), GOOD]
+        brigd, client = self.served_by(self.own_directory())
+        params = self.params(*stale, wasm=wasm.module(extra=wasm.custom("tag", b"kept")))
+        self.assert_exited(client.call("run", dict(params, args=[GOOD])))
+        self.assert_failed_error(client, params, "run it again")
+        client.call("module.put", params["module"])
+        brigd.stop()
+        brigd, client = self.served_by(os.path.dirname(brigd.state))
+        self.assert_exited(client.call("run", dict(params, args=[GOOD])))
+        told = client.call("run", params)
+        self.assert_exited(told)
+        self.assertGreater(told["usage"]["compile_us"], 0)
+
+    def assert_failed_error(self, client, params, reason):
+        with self.assertRaises(harness.RpcError) as caught:
+            client.call("run", params)
+        self.assertIn(reason, caught.exception.message)
 
     def extremes_of(self, kind, skip=()):
         rng = random.Random(SEED)

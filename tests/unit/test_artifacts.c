@@ -142,9 +142,9 @@ on_answer(void *arg, const struct artifact *a, enum rpc_error error, const struc
 static struct artifact_wait *
 get(struct fixture *f, struct answer *answer)
 {
-	struct artifact_wait *w = artifact_get(f->artifacts, 1000, &f->digest, PROTO_ENGINE_PLAIN, f->module, 4,
-	    on_answer, answer);
+	struct artifact_wait *w;
 
+	artifact_get(f->artifacts, 1000, &f->digest, PROTO_ENGINE_PLAIN, f->module, 4, on_answer, answer, &w);
 	turn(f);
 	return w;
 }
