@@ -226,23 +226,68 @@ set_ours(json_t *record, json_t *ours)
 
 /* --- from JSON to text --------------------------------------------------------------------------------------------- */
 
-/* Parts of unmapped.brig that may be large, in the order in which they go when a record is too long. */
-static const char *const large[] = {"denials", "usage", "limits"};
-
-/* Replaces one part by its digest. Returns whether there was such a part. */
-static bool
-shorten(json_t *record, const char *part)
+/* The digest of a value's text, compact and with sorted keys. NULL without memory. */
+static json_t *
+digest_of_json(const json_t *value)
 {
-	json_t *ours = json_object_get(json_object_get(record, "unmapped"), "brig");
-	json_t *value = json_object_get(ours, part);
+	char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
 	struct digest d;
-	char *text;
 
-	if (value == NULL || (text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS)) == NULL)
-		return false;
+	if (text == NULL)
+		return NULL;
 	d = digest_of(text, strlen(text));
 	free(text);
-	return json_object_set_new(ours, part, json_pack("{s:o}", "omitted", digest_json(&d))) == 0;
+	return digest_json(&d);
+}
+
+/* Replaces one part by its digest. */
+static void
+replace(json_t *ours, const char *part, size_t excess)
+{
+	json_t *digest = digest_of_json(json_object_get(ours, part));
+
+	(void)excess;
+	if (digest != NULL)
+		json_object_set_new(ours, part, json_pack("{s:o}", "omitted", digest));
+}
+
+#define DIGEST_MEMBERS 200 /* bytes that the two members take which say that some are missing */
+
+/* Takes denials off the end of a copy of the list, until `excess` bytes are gone; says how many calls those were. */
+static void
+cut_denials(json_t *ours, const char *part, size_t excess)
+{
+	json_t *digest = digest_of_json(json_object_get(ours, part));
+	json_t *list = json_copy(json_object_get(ours, part));
+	json_int_t omitted = json_integer_value(json_object_get(ours, "denials_omitted"));
+	size_t n = json_array_size(list), gone = 0;
+
+	while (n > 0 && gone < excess + DIGEST_MEMBERS) {
+		const json_t *last = json_array_get(list, --n);
+		json_int_t count = json_integer_value(json_object_get(last, "count"));
+
+		gone += json_dumpb(last, NULL, 0, JSON_COMPACT) + 1;
+		omitted = count > INT64_MAX - omitted ? INT64_MAX : omitted + count;
+		json_array_remove(list, n);
+	}
+	set(ours, part, list);
+	set(ours, "denials_omitted", json_integer(omitted));
+	set(ours, "denials_digest", digest);
+}
+
+/* Parts of unmapped.brig that may be large, in the order in which they become less when a record is too long. */
+static const struct {
+	const char *name;
+	void (*shorten)(json_t *ours, const char *part, size_t excess);
+} large[] = {{"denials", cut_denials}, {"usage", replace}, {"limits", replace}};
+
+static void
+shorten(json_t *record, size_t i, size_t excess)
+{
+	json_t *ours = json_object_get(json_object_get(record, "unmapped"), "brig");
+
+	if (json_object_get(ours, large[i].name) != NULL)
+		large[i].shorten(ours, large[i].name, excess);
 }
 
 /* The text of a record, in a buffer of the size that most have. NULL without memory. */
@@ -285,7 +330,7 @@ finish(json_t *record, int bad, char **text, size_t *length, struct err *e)
 			break;
 		free(out);
 		out = NULL;
-		shorten(record, large[i]);
+		shorten(record, i, n - RECORD_TEXT_MAX);
 	}
 	json_decref(record);
 	if (out == NULL)
@@ -369,6 +414,8 @@ outcome_ours(const struct record_outcome *r, int *bad)
 	*bad |= set_shared(ours, "usage", r->usage);
 	if (json_array_size(r->denials) > 0)
 		*bad |= set_shared(ours, "denials", r->denials);
+	if (r->denials_omitted > 0)
+		*bad |= set(ours, "denials_omitted", number_json(r->denials_omitted));
 	return ours;
 }
 

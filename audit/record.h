@@ -17,7 +17,8 @@
  * longer than RECORD_STRING_MAX is cut. A text that may be NULL or "" is then left out.
  *
  * Each returns 0 with *text (NUL-terminated, *length without it, freed by the caller), never more than
- * RECORD_TEXT_MAX bytes: where denials or usage would exceed it they are replaced by their SHA-256. ERR_NOMEM otherwise.
+ * RECORD_TEXT_MAX bytes: of denials that would exceed it the first are kept, the calls of the others counted; usage and
+ * limits are replaced by their SHA-256. ERR_NOMEM otherwise.
  */
 #define RECORD_TEXT_MAX   60000 /* bytes of a record before the logger completes it */
 #define RECORD_STRING_MAX 1000  /* bytes of one text */
@@ -62,6 +63,7 @@ struct record_outcome {
 	struct record_stream out, err;
 	const json_t *usage;   /* object as in results; NULL to leave it out */
 	const json_t *denials; /* array as in results; NULL to leave it out */
+	uint64_t denials_omitted; /* calls that were refused, and are in none of them */
 };
 int record_of_outcome(const struct record_outcome *r, char **text, size_t *length, struct err *e);
 

@@ -143,13 +143,18 @@ struct proto_run {
  */
 #define PROTO_END_SIGNAL SIGUSR1
 
-/* How far a worker came; it writes this to a page shared with its zygote. */
+/* How far a worker came; it writes this to a page shared with its zygote. Names are stable API. */
+#define PROTO_PHASES(X)                                                                             \
+	X(FORKED, 0, "starting", "before its job arrived")                                          \
+	X(LOADING, 1, "loading", "while its module was loaded")                                     \
+	X(LOCKED, 2, "instantiating", "while its module was instantiated, start functions included") \
+	X(GUEST, 3, "running", "in its own code, or in the host call that `during` names")          \
+	X(DONE, 4, "done", "after its result was sent")
+
 enum proto_phase {
-	PROTO_PHASE_FORKED = 0,  /* before its job arrived */
-	PROTO_PHASE_LOADING = 1, /* mapping and linking the artifact */
-	PROTO_PHASE_LOCKED = 2,  /* filter in force, instantiating */
-	PROTO_PHASE_GUEST = 3,   /* in guest code, or in a host call: see `call` */
-	PROTO_PHASE_DONE = 4,    /* result sent */
+#define X(name, value, word, text) PROTO_PHASE_##name = value,
+	PROTO_PHASES(X)
+#undef X
 };
 
 /* The page shared by one worker and its zygote. Hostile once guest code has run: read once, believed for messages only. */
@@ -240,7 +245,9 @@ struct proto_output {
 
 #define PROTO_TARGET_MAX PROTO_PATH_MAX /* bytes of a denial's target */
 
-/* A host call that policy withheld; sent once per distinct (call, capability, target), at most 64 a run. */
+#define PROTO_DENIALS_MAX 64 /* of one run; more are only counted, in its result */
+
+/* A host call that policy withheld; sent once per distinct (call, capability, target). */
 struct proto_denial {
 	uint32_t call;       /* index in the WASI table + 1 */
 	uint32_t capability; /* enum wasi_capability */
@@ -334,11 +341,14 @@ struct proto_result {
 	uint64_t stderr_bytes;
 	uint64_t start_us;     /* from fork to the first guest instruction */
 	uint64_t guest_us;     /* from there to the end */
+	uint64_t fs_bytes;     /* that files, names and links took, at most */
+	uint64_t fs_nodes;     /* that there were, at most */
+	uint64_t denials_omitted; /* calls that policy withheld and no PROTO_DENIAL counts */
 	uint64_t host_calls[PROTO_WASI_CALLS]; /* by index in the WASI table */
 	uint32_t text_length;  /* bytes of text behind this structure */
 	uint32_t frame_count;  /* proto_frames behind the text, at most PROTO_FRAMES_MAX */
 	uint32_t failure;      /* enum proto_failure; 0 for none */
-	uint32_t reserved;
+	uint32_t phase;        /* enum proto_phase: how far it had come when it ended */
 };
 
 /* --- brigd and compiler --------------------------------------------------------------------------------------- */
@@ -400,7 +410,7 @@ _Static_assert(sizeof(struct proto_changes) == 8, "wire size");
 _Static_assert(sizeof(struct proto_output) == 8, "wire size");
 _Static_assert(sizeof(struct proto_denial) == 16, "wire size");
 _Static_assert(sizeof(struct proto_frame) == 16, "wire size");
-_Static_assert(sizeof(struct proto_result) == 80 + 8 * PROTO_WASI_CALLS, "wire size");
+_Static_assert(sizeof(struct proto_result) == 104 + 8 * PROTO_WASI_CALLS, "wire size");
 _Static_assert(sizeof(struct proto_compile) == 16, "wire size");
 _Static_assert(sizeof(struct proto_compiled) == 16, "wire size");
 _Static_assert(sizeof(struct proto_store) == 48, "wire size");

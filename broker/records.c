@@ -100,6 +100,7 @@ records_outcome(struct broker *b, const struct run_identity *id, const struct ru
 	    .err = stream_of(&f->err, f->claimed.stderr_bytes),
 	    .usage = usage,
 	    .denials = f->denials,
+	    .denials_omitted = f->claimed.denials_omitted,
 	};
 	char *text = NULL;
 	size_t length = 0;

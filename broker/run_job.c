@@ -13,7 +13,6 @@
 #include "runtime/wasi/table.h"
 
 #define JOB_QUEUE_MAX   (16 * 1024 * 1024)        /* bytes of input that may wait for a worker */
-#define DENIALS_MAX     64
 #define BACKLOG_PAUSE   (1024 * 1024)             /* a client this far behind makes its guest wait */
 #define NODE_COST       256                       /* of a file, without what it holds */
 #define FD_COST         128                       /* of a descriptor, while the table grows */
@@ -104,7 +103,7 @@ job_denial(struct run *run, const struct imsg *m, struct err *e)
 	if (m->hdr.length < sizeof(d))
 		return err_set(e, ERR_PROTOCOL, "a denial of %u bytes", m->hdr.length);
 	memcpy(&d, m->payload, sizeof(d));
-	if (run_call_name(d.call) == NULL || json_array_size(run->denials) >= DENIALS_MAX)
+	if (run_call_name(d.call) == NULL || json_array_size(run->denials) >= PROTO_DENIALS_MAX)
 		return err_set(e, ERR_PROTOCOL, "a denial of call %u, after %zu others", d.call,
 		    json_array_size(run->denials));
 	if (d.capability == WASI_CAP_CLOCK)
@@ -154,6 +153,9 @@ check_claims(const struct run *run, const struct proto_result *r, struct err *e)
 		    (uintmax_t)r->peak_memory_bytes);
 	if (r->fuel_used > fuel)
 		return err_set(e, ERR_PROTOCOL, "it claims %ju of fuel, more than its limit", (uintmax_t)r->fuel_used);
+	if (r->fs_bytes > limits[POLICY_LIMIT_fs_bytes] || r->fs_nodes > limits[POLICY_LIMIT_fs_nodes])
+		return err_set(e, ERR_PROTOCOL, "it claims %ju bytes in %ju files, more than its limits",
+		    (uintmax_t)r->fs_bytes, (uintmax_t)r->fs_nodes);
 	if (r->start_us > elapsed_us || r->guest_us > elapsed_us - r->start_us)
 		return err_set(e, ERR_PROTOCOL, "it claims %ju and %ju us, longer than it has been there",
 		    (uintmax_t)r->start_us, (uintmax_t)r->guest_us);

@@ -11,12 +11,35 @@
 
 /* --- the outcome -------------------------------------------------------------------------------------------------- */
 
+#define WHERE_SIZE 64
+
+/* "during fd_write", "in its own code", "while its module was loaded": as far as the worker says. Returns `text`. */
+static const char *
+where(uint32_t phase, uint32_t call, char text[WHERE_SIZE])
+{
+	static const char *const places[] = {
+	    [PROTO_PHASE_FORKED] = "before it began",
+	    [PROTO_PHASE_LOADING] = "while its module was loaded",
+	    [PROTO_PHASE_LOCKED] = "while its module was instantiated",
+	    [PROTO_PHASE_GUEST] = "in its own code",
+	    [PROTO_PHASE_DONE] = "after its result",
+	};
+	const char *name = run_call_name(call);
+
+	if (name != NULL)
+		snprintf(text, WHERE_SIZE, "during %s", name);
+	else
+		snprintf(text, WHERE_SIZE, "%s", phase <= PROTO_PHASE_DONE ? places[phase] : "at a place that is none");
+	return text;
+}
+
 /* How it ended, from what we did, what the kernel saw and, last, what the worker claims. Sets limit and failure. */
 static enum run_status
 classify(struct run *run, char *reason, size_t size, struct run_facts *f)
 {
 	const struct proto_exited *x = &run->observed;
 	int signal = WIFSIGNALED(x->wait_status) ? WTERMSIG(x->wait_status) : 0;
+	char place[WHERE_SIZE];
 
 	reason[0] = '\0';
 	f->limit = 0;
@@ -59,23 +82,28 @@ classify(struct run *run, char *reason, size_t size, struct run_facts *f)
 		return RUN_limit;
 	}
 	if (signal == SIGSYS)
-		snprintf(reason, size, "the worker was killed by the seccomp filter");
+		snprintf(reason, size, "the worker was killed by the seccomp filter %s; for which system call, the kernel tells "
+		    "only its own log", where(x->phase, x->call, place));
 	else if (signal != 0)
-		snprintf(reason, size, "the worker was killed by signal %d (%s)", signal, strsignal(signal));
+		snprintf(reason, size, "the worker was killed by signal %d (%s) %s", signal, strsignal(signal),
+		    where(x->phase, x->call, place));
 	else
-		snprintf(reason, size, "the worker ended without a result (exit status %d)", WEXITSTATUS(x->wait_status));
+		snprintf(reason, size, "the worker ended without a result %s (exit status %d)", where(x->phase, x->call, place),
+		    WEXITSTATUS(x->wait_status));
 	return RUN_failed;
 }
 
+/* Which limit it was, what its value was, and where the run reached it. Sets limit_value. */
 static void
-limit_reason(const struct run *run, uint32_t limit, char *reason, size_t size)
+limit_reason(const struct run *run, struct run_facts *f, char *reason, size_t size)
 {
-	char value[POLICY_LIMIT_TEXT_SIZE];
+	char value[POLICY_LIMIT_TEXT_SIZE], place[WHERE_SIZE];
 
 	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++)
-		if (strcmp(policy_limit_info[i].name, run_limit_name(limit)) == 0) {
-			snprintf(reason, size, "it reached %s, which was %s", policy_limit_info[i].name,
-			    policy_limit_text(i, run->policy->limits[i], value));
+		if (strcmp(policy_limit_info[i].name, run_limit_name(f->limit)) == 0) {
+			f->limit_value = run->policy->limits[i];
+			snprintf(reason, size, "it reached %s, which was %s, %s", policy_limit_info[i].name,
+			    policy_limit_text(i, f->limit_value, value), where(f->phase, f->observed.call, place));
 			return;
 		}
 }
@@ -137,8 +165,10 @@ run_record_outcome(struct run *run)
 	f.status = classify(run, reason, sizeof(reason), &f);
 	utf8_mend(reason); /* it was cut, or is in the guest's own words */
 	utf8_mend(run->failure.msg);
+	f.phase = run->has_result ? run->claimed.phase : run->observed.phase;
+	f.limit_value = POLICY_UNSET;
 	if (f.status == RUN_limit)
-		limit_reason(run, f.limit, reason, sizeof(reason));
+		limit_reason(run, &f, reason, sizeof(reason));
 	f.exit_code = run->claimed.exit_code;
 	f.trap_text = run->trap_text != NULL ? run->trap_text : "";
 	f.trap_text_length = strlen(f.trap_text);

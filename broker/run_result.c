@@ -45,6 +45,12 @@ static const struct {
 #undef X
 };
 
+static const char *const phase_names[] = {
+#define X(name, value, word, text) [value] = word,
+    PROTO_PHASES(X)
+#undef X
+};
+
 static const char *const call_names[] = {
 #define X(name, ...) #name,
     WASI_CALLS(X)
@@ -79,6 +85,12 @@ run_failure_name(uint32_t failure)
 }
 
 const char *
+run_phase_name(uint32_t phase)
+{
+	return phase < COUNT_OF(phase_names) ? phase_names[phase] : "?";
+}
+
+const char *
 run_call_name(uint32_t call)
 {
 	return call >= 1 && call <= PROTO_WASI_CALLS ? call_names[call - 1] : NULL;
@@ -107,6 +119,8 @@ check_numbers(const struct proto_result *r, struct err *e)
 	if ((r->status == PROTO_STATUS_FAILED ? run_failure_name(r->failure)[0] == '?' : r->failure != 0) ||
 	    r->failure == PROTO_FAILURE_lost)
 		return err_set(e, ERR_PROTOCOL, "the worker claims failure %u with status %u", r->failure, r->status);
+	if (r->phase >= COUNT_OF(phase_names))
+		return err_set(e, ERR_PROTOCOL, "the worker claims phase %u", r->phase);
 	if (r->frame_count > PROTO_FRAMES_MAX)
 		return err_set(e, ERR_PROTOCOL, "the worker claims %u frames", r->frame_count);
 	return 0;
@@ -258,7 +272,7 @@ run_usage_json(const struct run_facts *f)
 
 	if (f->usage != NULL)
 		return json_incref(f->usage);
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
 	    "wall_us", number(f->wall_us),
 	    "user_us", number(f->observed.user_us),
 	    "system_us", number(f->observed.system_us),
@@ -269,6 +283,8 @@ run_usage_json(const struct run_facts *f)
 	    "peak_memory_bytes", number(c->peak_memory_bytes),
 	    "stdout_bytes", number(c->stdout_bytes > f->out.sent ? c->stdout_bytes : f->out.sent),
 	    "stderr_bytes", number(c->stderr_bytes > f->err.sent ? c->stderr_bytes : f->err.sent),
+	    "fs_bytes", number(c->fs_bytes),
+	    "fs_nodes", number(c->fs_nodes),
 	    "host_calls", host_calls_json(c->host_calls),
 	    "start", f->start == RUN_START_COLD ? "cold" : "cached");
 }
@@ -305,6 +321,8 @@ run_result_json(const struct run_facts *f)
 		bad |= json_object_set_new(result, "trap", trap_json(f));
 	if (!bad && f->status == RUN_limit)
 		bad |= json_object_set_new(result, "limit", json_string(run_limit_name(f->limit)));
+	if (!bad && f->status == RUN_limit && f->limit_value != POLICY_UNSET)
+		bad |= json_object_set_new(result, "limit_value", number(f->limit_value));
 	if (!bad && f->status == RUN_failed)
 		bad |= json_object_set_new(result, "failure", json_string(run_failure_name(f->failure)));
 	if (!bad && f->changes != NULL)
@@ -317,6 +335,10 @@ run_result_json(const struct run_facts *f)
 		bad |= json_object_set_new(result, "reason", json_string(f->reason));
 	if (!bad && call != NULL && f->status != RUN_exited)
 		bad |= json_object_set_new(result, "during", json_string(call));
+	if (!bad && f->status != RUN_exited)
+		bad |= json_object_set_new(result, "phase", json_string(run_phase_name(f->phase)));
+	if (!bad && f->claimed.denials_omitted > 0)
+		bad |= json_object_set_new(result, "denials_omitted", number(f->claimed.denials_omitted));
 	if (bad) {
 		json_decref(result);
 		return NULL;

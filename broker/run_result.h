@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "base/proto.h"
+#include "policy/policy.h"
 
 /* How a run can end, for clients; names are stable API. */
 #define RUN_STATUSES(X)                                                            \
@@ -47,6 +48,8 @@ struct run_facts {
 	const char *reason;       /* a sentence, for limit, cancelled and failed; "" for none */
 	uint32_t exit_code;
 	uint32_t limit;           /* enum proto_limit; 0 for none */
+	uint64_t limit_value;     /* what that was; POLICY_UNSET when it is no limit of policy */
+	uint32_t phase;           /* enum proto_phase: how far it came */
 	uint32_t failure;         /* enum proto_failure; 0 for none */
 	struct proto_result claimed; /* what the worker counted; zeros when it did not say */
 	const char *trap_text;
@@ -78,13 +81,14 @@ json_t *run_result_json(const struct run_facts *f);
 json_t *run_usage_json(const struct run_facts *f);
 
 /*
- * run_status_name, run_limit_name, run_trap_name, run_failure_name, run_call_name - names as in results; "?", or NULL for
- * call 0.
+ * run_status_name, run_limit_name, run_trap_name, run_failure_name, run_phase_name, run_call_name - names as in results;
+ * "?", or NULL for call 0.
  */
 const char *run_status_name(enum run_status status);
 const char *run_trap_name(uint32_t trap);
 const char *run_limit_name(uint32_t limit);
 const char *run_failure_name(uint32_t failure);
+const char *run_phase_name(uint32_t phase);
 const char *run_call_name(uint32_t call);
 
 /*

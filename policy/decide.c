@@ -2,6 +2,7 @@
 
 #include "policy/internal.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,24 +121,89 @@ withholds(const struct policy *p, enum policy_capability c, const char *target, 
 	}
 }
 
-/* The mount that would grant something at a path: it is put at the directory above, if the path is not the mount's. */
+/* The rights, as a list of words. */
 static json_t *
-fs_grant(enum policy_capability c, const char *target)
+rights_json(uint32_t rights)
 {
-	const char *slash = strrchr(target, '/');
-	int length = slash == NULL || slash == target ? 1 : (int)(slash - target);
+	json_t *list = json_array();
 
-	if (c == POLICY_CAP_FS_DIR)
-		return json_pack("{s:[{s:s, s:s}]}", "fs", "mount", target, "kind", "dir");
-	if (c == POLICY_CAP_FS_INLINE)
-		return json_pack("{s:[{s:s%, s:s}]}", "fs", "mount", target, (size_t)length, "kind", "inline");
-	return json_pack("{s:[{s:s%, s:[s]}]}", "fs", "mount", target, (size_t)length, "rights",
-	    policy_fs_right_words[c - POLICY_CAP_FS_READ]);
+	for (size_t i = 0; i < POLICY_COUNT_OF(policy_fs_right_words); i++)
+		if ((rights & 1u << i) != 0)
+			json_array_append_new(list, json_string(policy_fs_right_words[i]));
+	return list;
+}
+
+/*
+ * Where a grant about `target` is put: at the directory that holds it, or, where that cannot be said in a document,
+ * above; not above the entry that decides now, which would go on deciding.
+ */
+static void
+place_of_grant(const struct policy_fs *decides, const char *target, char place[POLICY_PATH_MAX + 1])
+{
+	size_t least = decides != NULL ? strlen(decides->path) : 1, length = strlen(target);
+	const char *wrong;
+
+	do {
+		while (length > least && target[--length] != '/')
+			continue;
+		length = length < least ? least : length == 0 ? 1 : length;
+		snprintf(place, POLICY_PATH_MAX + 1, "%.*s", (int)length, target);
+		wrong = length > POLICY_PATH_MAX ? "too long" : policy_path_wrong(place);
+	} while (wrong != NULL && length > least);
+}
+
+/* The entry of "fs" that a document would have to have. What it granted at that place so far is in it. */
+static json_t *
+fs_grant(const struct policy_layer *layer, enum policy_capability c, const char *target)
+{
+	const struct policy_fs *f = layer->policy != NULL ? policy_fs_at(layer->policy, target) : NULL, *mount;
+	uint32_t rights = (f != NULL ? f->rights : 0) | right_of(c);
+	enum policy_fs_kind kind = kind_of(c) != POLICY_FS_TMP ? kind_of(c) : f != NULL ? f->kind : POLICY_FS_TMP;
+	char place[POLICY_PATH_MAX + 1];
+
+	if (c == POLICY_CAP_FS_DIR) /* the mount itself */
+		snprintf(place, sizeof(place), "%s", target);
+	else
+		place_of_grant(f, target, place);
+	mount = layer->policy != NULL ? policy_fs_mount_of(layer->policy, place) : NULL;
+	if (c == POLICY_CAP_FS_DIR && mount != NULL && strcmp(mount->path, place) != 0)
+		mount = NULL;
+	if (mount != NULL && kind_of(c) != POLICY_FS_TMP)
+		return json_pack("{s:[{s:s, s:s}]}", "fs", "mount", mount->path, "kind", policy_fs_kind_words[kind]);
+	if (mount != NULL && strcmp(mount->path, place) == 0)
+		return json_pack("{s:[{s:s, s:o}]}", "fs", "mount", place, "rights", rights_json(rights));
+	if (mount != NULL)
+		return json_pack("{s:[{s:s, s:{s:o}}]}", "fs", "mount", mount->path, "paths",
+		    place + strlen(mount->path) + (strlen(mount->path) > 1), rights_json(rights));
+	/* A mount in any other layer would be one of every run. */
+	return json_pack("{s:[{s:s, s:s, s:o}]}", "fs", layer->kind == POLICY_LAYER_REQUEST ? "mount" : "under", place, "kind",
+	    policy_fs_kind_words[kind], "rights", rights_json(rights));
+}
+
+/* A clock that the layers before have too, where one of them says its time; the same for randomness and its seed. */
+static json_t *
+clock_grant(const struct seen *seen)
+{
+	if (seen->clock == NULL)
+		return json_pack("{s:s}", "clock", "coarse");
+	return json_pack("{s:s, s:I}", "clock", "fixed", "clock_fixed_ns", (json_int_t)seen->clock->clock_fixed_ns);
+}
+
+static json_t *
+random_grant(const struct seen *seen)
+{
+	char hex[2 * POLICY_SEED_SIZE + 1];
+
+	if (seen->seed == NULL)
+		return json_pack("{s:s}", "random", "real");
+	sodium_bin2hex(hex, sizeof(hex), seen->seed->seed, POLICY_SEED_SIZE);
+	return json_pack("{s:s, s:s}", "random", "seeded", "seed", hex);
 }
 
 /* The piece of a document that would grant it. A name that has to be escaped in JSON is. */
 static void
-write_grant(enum policy_capability c, const char *target, uint64_t amount, struct policy_denial *out)
+write_grant(const struct policy_layer *layer, const struct seen *seen, enum policy_capability c, const char *target,
+    uint64_t amount, struct policy_denial *out)
 {
 	json_t *json = NULL;
 	char *text;
@@ -153,10 +219,10 @@ write_grant(enum policy_capability c, const char *target, uint64_t amount, struc
 		json = json_pack("{s:[s]}", "env", target);
 		break;
 	case POLICY_CAP_CLOCK:
-		json = json_pack("{s:s}", "clock", "coarse");
+		json = clock_grant(seen);
 		break;
 	case POLICY_CAP_RANDOM:
-		json = json_pack("{s:s}", "random", "real");
+		json = random_grant(seen);
 		break;
 	case POLICY_CAP_FS_INLINE:
 	case POLICY_CAP_FS_DIR:
@@ -164,7 +230,7 @@ write_grant(enum policy_capability c, const char *target, uint64_t amount, struc
 	case POLICY_CAP_FS_WRITE:
 	case POLICY_CAP_FS_CREATE:
 	case POLICY_CAP_FS_DELETE:
-		json = fs_grant(c, target);
+		json = fs_grant(layer, c, target == NULL ? "/" : target);
 		break;
 	default:
 		json = json_pack("{s:{s:I}}", "limits", capability_names[c] + strlen("limits."), (json_int_t)amount);
@@ -237,8 +303,8 @@ policy_explain(const struct policy_layer *layers, size_t count, enum policy_capa
 		out->layer = layers[i].kind;
 		copy_target(c == POLICY_CAP_ENV && strlen(target) > POLICY_NAME_MAX ? NULL : target, out);
 		out->grant[0] = '\0';
-		if (target == NULL || out->target[0] != '\0')
-			write_grant(c, target, 0, out);
+		if (target == NULL || out->target[0] != '\0' || c != POLICY_CAP_ENV)
+			write_grant(&layers[i], &seen, c, target, 0, out);
 		write_message(c, out->target, out);
 		return 0;
 	}
@@ -281,7 +347,7 @@ check_amount(const struct policy_layer *layers, size_t count, const struct polic
 		snprintf(out->message, sizeof(out->message), "%s %llu bytes, and no policy can allow more than %llu", a->what,
 		    (unsigned long long)a->asked, (unsigned long long)info->maximum);
 	} else {
-		write_grant(a->capability, NULL, a->asked, out);
+		write_grant(NULL, NULL, a->capability, NULL, a->asked, out);
 		snprintf(out->message, sizeof(out->message), "%s %llu bytes, more than the %llu allowed; %s in %s would "
 		    "allow them", a->what, (unsigned long long)a->asked, (unsigned long long)limit, out->grant,
 		    layer_texts[out->layer].phrase);
@@ -291,38 +357,46 @@ check_amount(const struct policy_layer *layers, size_t count, const struct polic
 
 /* A mount that is not there is for the request to state, if nobody else does. */
 static int
-deny_mount(enum policy_capability c, const char *path, struct policy_denial *out, struct err *e)
+deny_mount(const struct policy_layer *layers, size_t count, enum policy_capability c, const char *path,
+    struct policy_denial *out, struct err *e)
 {
+	struct policy_layer request = {POLICY_LAYER_REQUEST, NULL};
+
+	for (size_t i = 0; i < count; i++)
+		if (layers[i].kind == POLICY_LAYER_REQUEST)
+			request = layers[i];
 	out->capability = c;
 	out->layer = POLICY_LAYER_REQUEST;
 	copy_target(path, out);
-	write_grant(c, path, 0, out);
+	write_grant(&request, NULL, c, path, 0, out);
 	write_message(c, out->target, out);
 	return err_set(e, ERR_DENIED, "%s", out->message);
 }
 
 /* Each directory of the host must be a mount. */
 static int
-check_dirs(const struct policy *effective, const struct policy_ask *ask, struct policy_denial *out, struct err *e)
+check_dirs(const struct policy_layer *layers, size_t count, const struct policy *effective, const struct policy_ask *ask,
+    struct policy_denial *out, struct err *e)
 {
 	for (size_t i = 0; i < ask->dirc; i++) {
 		const struct policy_fs *f = policy_fs_at(effective, ask->dirs[i]);
 
 		if (f == NULL || !f->mount || strcmp(f->path, ask->dirs[i]) != 0 || f->kind < POLICY_FS_DIR)
-			return deny_mount(POLICY_CAP_FS_DIR, ask->dirs[i], out, e);
+			return deny_mount(layers, count, POLICY_CAP_FS_DIR, ask->dirs[i], out, e);
 	}
 	return 0;
 }
 
 /* Each file must lie in a mount, and none in one that shows a directory of the host. */
 static int
-check_mounted(const struct policy *effective, const struct policy_ask *ask, struct policy_denial *out, struct err *e)
+check_mounted(const struct policy_layer *layers, size_t count, const struct policy *effective,
+    const struct policy_ask *ask, struct policy_denial *out, struct err *e)
 {
 	for (size_t i = 0; i < ask->filec; i++) {
 		const struct policy_fs *mount = policy_fs_mount_of(effective, ask->files[i]);
 
 		if (mount == NULL || strcmp(mount->path, ask->files[i]) == 0)
-			return deny_mount(POLICY_CAP_FS_INLINE, ask->files[i], out, e);
+			return deny_mount(layers, count, POLICY_CAP_FS_INLINE, ask->files[i], out, e);
 		for (size_t k = 0; k < ask->dirc; k++) {
 			if (strcmp(mount->path, ask->dirs[k]) != 0)
 				continue;
@@ -336,7 +410,7 @@ check_mounted(const struct policy *effective, const struct policy_ask *ask, stru
 			return err_set(e, ERR_DENIED, "%s", out->message);
 		}
 	}
-	return check_dirs(effective, ask, out, e);
+	return check_dirs(layers, count, effective, ask, out, e);
 }
 
 static int
@@ -357,7 +431,7 @@ check_amounts(const struct policy_layer *layers, size_t count, const struct poli
 	for (size_t i = 0; rc == 0 && i < POLICY_COUNT_OF(amounts); i++)
 		rc = check_amount(layers, count, effective, &amounts[i], out, e);
 	if (rc == 0)
-		rc = check_mounted(effective, ask, out, e);
+		rc = check_mounted(layers, count, effective, ask, out, e);
 	policy_free(effective);
 	return rc;
 }

@@ -293,8 +293,8 @@ struct policy_denial {
 	enum policy_capability capability;
 	enum policy_layer_kind layer; /* the first that withholds it */
 	char target[POLICY_PATH_MAX + 1]; /* the variable's name for env, the path for fs; else empty */
-	char grant[POLICY_PATH_MAX + 128]; /* JSON: what that layer's document would have to say */
-	char message[2000];           /* a sentence for people */
+	char grant[4 * POLICY_PATH_MAX]; /* JSON: what that layer's document would have to say; of files, at that path */
+	char message[4 * POLICY_PATH_MAX + 600]; /* a sentence for people */
 };
 
 /*

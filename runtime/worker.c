@@ -99,6 +99,7 @@ fill_usage(struct worker *w)
 	struct proto_result *r = &w->result.numbers;
 	uint64_t end = now_ns(), left = 0;
 
+	r->phase = w->shared->phase;
 	r->start_us = ((w->guest_ns != 0 ? w->guest_ns : end) - w->started_ns) / 1000;
 	r->guest_us = w->guest_ns != 0 ? (end - w->guest_ns) / 1000 : 0;
 	if (w->has_memory)

@@ -71,6 +71,9 @@ fi
 if newer "$out/copy.wasm" tests/guests/c/copy.c; then
 	step "guest: C, a copy" clang --target=wasm32-wasi -O1 -o "$out/copy.wasm" tests/guests/c/copy.c
 fi
+if newer "$out/asks.wasm" tests/guests/c/asks.c; then
+	step "guest: C, asks for what it is told" clang --target=wasm32-wasi -O1 -o "$out/asks.wasm" tests/guests/c/asks.c
+fi
 if newer "$out/hello.wasm" examples/hello.c; then
 	step "guest: hello" clang --target=wasm32-wasi -O2 -o "$out/hello.wasm" examples/hello.c
 fi

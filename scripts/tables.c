@@ -189,6 +189,15 @@ failures(void)
 }
 
 static void
+phases(void)
+{
+	puts("| phase | where it was |\n|---|---|");
+#define X(name, value, word, text) puts("| `" word "` | " text " |");
+	PROTO_PHASES(X)
+#undef X
+}
+
+static void
 messages(void)
 {
 	puts("| message | number |\n|---|---|");
@@ -214,6 +223,7 @@ static const struct {
     {"methods", methods},
     {"statuses", statuses},
     {"failures", failures},
+    {"phases", phases},
     {"messages", messages},
 };
 

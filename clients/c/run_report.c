@@ -169,6 +169,18 @@ report_truncated(const json_t *result, const json_t *limits)
 	    !err ? " was" : out ? "stderr were" : "stderr was", advice);
 }
 
+/* One line: call, how often, and the sentence that names capability, layer and grant. */
+static void
+report_denial(const json_t *denial)
+{
+	uint64_t count = number_of(denial, "count");
+	char times[40] = "";
+
+	if (count > 1)
+		snprintf(times, sizeof(times), ", %" PRIu64 " times", count);
+	cmd_error(VERB, "%s was refused to the program%s: %s", text_of(denial, "call"), times, text_of(denial, "message"));
+}
+
 static void
 report_denials(const json_t *result)
 {
@@ -176,7 +188,10 @@ report_denials(const json_t *result)
 	size_t i;
 
 	json_array_foreach(json_object_get(result, "denials"), i, denial)
-		cmd_error(VERB, "%s was refused to the program: %s", text_of(denial, "call"), text_of(denial, "message"));
+		report_denial(denial);
+	if (number_of(result, "denials_omitted") > 0)
+		cmd_error(VERB, "%" PRIu64 " more calls were refused to the program, too many to be told",
+		    number_of(result, "denials_omitted"));
 }
 
 int
@@ -245,6 +260,9 @@ run_report_usage(const json_t *result)
 	fprintf(stderr, "  memory      %.1f MiB at most\n", (double)number_of(usage, "peak_memory_bytes") / 1048576);
 	fprintf(stderr, "  output      %" PRIu64 " bytes, and %" PRIu64 " to standard error\n",
 	    number_of(usage, "stdout_bytes"), number_of(usage, "stderr_bytes"));
+	if (number_of(usage, "fs_nodes") > 0)
+		fprintf(stderr, "  files       %" PRIu64 " at most, with %.1f MiB in them\n", number_of(usage, "fs_nodes"),
+		    (double)number_of(usage, "fs_bytes") / 1048576);
 	print_calls(json_object_get(usage, "host_calls"));
 	if (number_of(usage, "fuel") > 0)
 		fprintf(stderr, "  fuel        %" PRIu64 "\n", number_of(usage, "fuel"));

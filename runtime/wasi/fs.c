@@ -166,6 +166,14 @@ refuse(struct wasi_fs *fs, const struct wasi_place *place, uint32_t missing)
 	return WASI_ENOTCAPABLE;
 }
 
+enum wasi_errno
+wasi_fs_refuse(struct wasi_fs *fs, const struct wasi_node *dir, uint32_t missing)
+{
+	const struct wasi_place place = {.dir = NULL, .node = (struct wasi_node *)(uintptr_t)dir};
+
+	return refuse(fs, &place, missing);
+}
+
 static enum wasi_errno
 need(struct wasi_fs *fs, const struct wasi_place *place, uint32_t rights)
 {

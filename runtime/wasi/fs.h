@@ -85,6 +85,9 @@ enum wasi_errno wasi_fs_put(struct wasi_fs *fs, const struct wasi_mount *mount, 
 void wasi_fs_path(const struct wasi_fs *fs, const struct wasi_node *dir, const char *name, size_t length,
     struct wasi_path *path);
 
+/* wasi_fs_refuse - note that `missing` is not granted for `dir` itself; ENOTCAPABLE. */
+enum wasi_errno wasi_fs_refuse(struct wasi_fs *fs, const struct wasi_node *dir, uint32_t missing);
+
 /* wasi_fs_rights - what policy grants for a directory and all that it does not say otherwise of. */
 uint32_t wasi_fs_rights(const struct wasi_fs *fs, const struct wasi_node *dir);
 

@@ -25,16 +25,14 @@ struct wasi_slot {
 	uint32_t call; /* enum wasi_call */
 };
 
-/* Something by path that policy withheld. */
+/* Something that policy withheld. */
 struct wasi_refusal {
 	enum wasi_call call;
 	enum wasi_capability capability;
 	uint64_t count;
 	size_t length;
-	char target[PROTO_TARGET_MAX]; /* the guest's path */
+	char target[PROTO_TARGET_MAX]; /* the guest's path; of what is not about a path, nothing */
 };
-
-#define WASI_REFUSALS_MAX 56 /* different ones that are kept; the others are counted in the last */
 
 struct wasi {
 	/* Written by the signal handler. */
@@ -50,10 +48,10 @@ struct wasi {
 	/* Accounting. */
 	uint64_t calls_left;
 	uint64_t calls[WASI_CALL_COUNT];
-	uint64_t denied[WASI_CALL_COUNT][WASI_CAP_COUNT];
 	uint32_t granted; /* bits 1 << enum wasi_capability */
-	struct wasi_refusal *refusals; /* WASI_REFUSALS_MAX, or NULL: none yet */
+	struct wasi_refusal *refusals; /* PROTO_DENIALS_MAX, or NULL: none yet */
 	uint32_t refusal_count;
+	uint64_t refusals_omitted; /* refusals of which there was no room to say what they are about */
 	volatile struct proto_shared *shared;
 
 	/* The guest's memory: of the run, and as it is during this call. */

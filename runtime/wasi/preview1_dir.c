@@ -118,9 +118,12 @@ enum wasi_errno
 preview1_fd_readdir(struct wasi *w, const uint64_t *a)
 {
 	struct listing l = {.size = a[2]};
+	const struct wasi_mount *m;
 	struct wasi_fd *f;
 	enum wasi_errno error = wasi_fds_need(&w->fds, (uint32_t)a[0], WASI_RIGHT_FD_READDIR, &f);
 
+	if (error == WASI_ENOTCAPABLE && (m = preopened(w, a[0])) != NULL && (m->rights & WASI_FS_READ) == 0)
+		return wasi_checked(w, WASI_CALL_fd_readdir, wasi_fs_refuse(&w->fs, m->top, WASI_FS_READ));
 	if (error != WASI_ESUCCESS)
 		return error;
 	if (!wasi_memory_slice(&w->memory, a[1], l.size, &l.buffer) || !wasi_memory_fits(&w->memory, a[4], 4))

@@ -40,7 +40,8 @@ wasi_node_new(struct wasi_tree *t, enum wasi_node_kind kind, uint16_t mount)
 
 	if (t->nodes >= t->nodes_max || (n = calloc(1, sizeof(*n))) == NULL)
 		return NULL;
-	t->nodes++;
+	if (++t->nodes > t->nodes_peak)
+		t->nodes_peak = t->nodes;
 	n->kind = kind;
 	n->mount = mount;
 	n->opens = 1;

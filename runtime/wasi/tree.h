@@ -68,7 +68,7 @@ struct wasi_node {
 /* All nodes of a run. A node costs one of nodes_max; names, targets and blocks are charged to `room`. */
 struct wasi_tree {
 	struct wasi_room room;
-	uint64_t nodes, nodes_max;
+	uint64_t nodes, nodes_max, nodes_peak;
 	uint64_t next_inode, next_cookie;
 	const struct wasi_clock *clock;
 	struct wasi_node *unfreed; /* files that room.stop kept from being freed */

@@ -85,12 +85,37 @@ end(struct wasi *w, enum wasi_end how, uint32_t value)
 	}
 }
 
+/* Counts a refusal with those of its kind, or with the others when there are too many kinds. */
+static void
+note_refusal(struct wasi *w, enum wasi_call call, enum wasi_capability capability, const char *target, size_t length)
+{
+	struct wasi_refusal *r = w->refusals;
+	uint32_t i = 0;
+
+	if (r == NULL)
+		r = w->refusals = calloc(PROTO_DENIALS_MAX, sizeof(*r));
+	while (i < w->refusal_count && (r[i].call != call || r[i].capability != capability || r[i].length != length ||
+	    (length > 0 && memcmp(r[i].target, target, length) != 0)))
+		i++;
+	if (r == NULL || i == PROTO_DENIALS_MAX) {
+		w->refusals_omitted++;
+		return;
+	}
+	if (i == w->refusal_count) {
+		r[i] = (struct wasi_refusal){.call = call, .capability = capability, .length = length};
+		if (length > 0)
+			memcpy(r[i].target, target, length);
+		w->refusal_count++;
+	}
+	r[i].count++;
+}
+
 bool
 wasi_allows(struct wasi *w, enum wasi_call call, enum wasi_capability capability)
 {
 	if ((w->granted & 1u << capability) != 0)
 		return true;
-	w->denied[call][capability]++;
+	note_refusal(w, call, capability, NULL, 0);
 	return false;
 }
 
@@ -113,39 +138,17 @@ capability_of(uint32_t rights)
 	return WASI_CAP_FS_DELETE;
 }
 
-/* Counts a refusal with those of its kind. */
-static void
-note_refusal(struct wasi *w, const struct wasi_refusal *r)
-{
-	uint32_t i = 0;
-
-	if (w->refusals == NULL && (w->refusals = calloc(WASI_REFUSALS_MAX, sizeof(*w->refusals))) == NULL)
-		return;
-	while (i < w->refusal_count && (w->refusals[i].call != r->call || w->refusals[i].capability != r->capability ||
-	    w->refusals[i].length != r->length || memcmp(w->refusals[i].target, r->target, r->length) != 0))
-		i++;
-	if (i == WASI_REFUSALS_MAX)
-		i--;
-	if (i == w->refusal_count) {
-		w->refusals[i] = *r;
-		w->refusal_count++;
-	}
-	w->refusals[i].count++;
-}
-
 enum wasi_errno
 wasi_checked(struct wasi *w, enum wasi_call call, enum wasi_errno error)
 {
 	const struct wasi_path *path = &w->fs.refused_path;
-	struct wasi_refusal r;
 
 	if (error != WASI_ENOTCAPABLE || w->fs.refused == 0)
 		return error;
-	if (path->start > 0) { /* else it is longer than any path, and nobody could say what it is about */
-		r = (struct wasi_refusal){.call = call, .capability = capability_of(w->fs.refused), .length = path->length};
-		memcpy(r.target, path->text + path->start, r.length);
-		note_refusal(w, &r);
-	}
+	if (path->start > 0)
+		note_refusal(w, call, capability_of(w->fs.refused), path->text + path->start, path->length);
+	else
+		w->refusals_omitted++; /* it is longer than any path, and nobody could say what it is about */
 	w->fs.refused = 0;
 	return error;
 }
@@ -243,7 +246,7 @@ trampoline(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, siz
 	if (w->shared != NULL)
 		w->shared->call = slot->call + 1;
 	error = dispatch(w, slot->call, caller, values);
-	if (w->shared != NULL)
+	if (w->shared != NULL && w->end == WASI_END_NOT) /* else it is the call that ended the run */
 		w->shared->call = 0;
 	set_busy(w, 0);
 	if (w->end != WASI_END_NOT)
@@ -497,6 +500,9 @@ wasi_report(const struct wasi *w, struct proto_result *result)
 		result->host_calls[i] = w->calls[i];
 	result->stdout_bytes = w->out[0].written;
 	result->stderr_bytes = w->out[1].written;
+	result->fs_bytes = w->fs.tree.room.peak;
+	result->fs_nodes = w->fs.tree.nodes_peak;
+	result->denials_omitted = w->refusals_omitted;
 	switch (w->end) {
 	case WASI_END_EXIT:
 		result->status = PROTO_STATUS_EXITED;
@@ -521,45 +527,30 @@ wasi_report(const struct wasi *w, struct proto_result *result)
 	return false;
 }
 
-/* Sends one message for what policy withheld, once. */
 static enum wasi_stream_status
-send_denial(const struct wasi *w, const struct proto_denial *denial, const char *target, size_t length)
+send_denial(const struct wasi *w, const struct wasi_refusal *r)
 {
 	struct {
 		struct imsg_hdr hdr;
 		struct proto_denial denial;
 		char target[PROTO_TARGET_MAX];
 	} packet = {
-		.hdr = {PROTO_DENIAL, (uint32_t)(sizeof(packet.denial) + length), w->port.run},
-		.denial = *denial,
+		.hdr = {PROTO_DENIAL, (uint32_t)(sizeof(packet.denial) + r->length), w->port.run},
+		.denial = {r->call + 1, r->capability, r->count},
 	};
 
-	if (denial->count == 0)
-		return WASI_STREAM_OK;
-	if (length > 0)
-		memcpy(packet.target, target, length);
+	memcpy(packet.target, r->target, r->length);
 	return wasi_port_send(&w->port, &packet, sizeof(packet.hdr) + packet.hdr.length, true);
 }
 
+/* Sends what policy withheld, once. */
 static enum wasi_stream_status
 send_denials(struct wasi *w)
 {
 	enum wasi_stream_status s = WASI_STREAM_OK;
 
-	for (uint32_t call = 0; call < WASI_CALL_COUNT; call++) {
-		for (uint32_t capability = 0; capability < WASI_CAP_COUNT && s == WASI_STREAM_OK; capability++) {
-			const struct proto_denial denial = {call + 1, capability, w->denied[call][capability]};
-
-			s = send_denial(w, &denial, NULL, 0);
-			w->denied[call][capability] = 0;
-		}
-	}
-	for (uint32_t i = 0; i < w->refusal_count && s == WASI_STREAM_OK; i++) {
-		const struct wasi_refusal *r = &w->refusals[i];
-		const struct proto_denial denial = {r->call + 1, r->capability, r->count};
-
-		s = send_denial(w, &denial, r->target, r->length);
-	}
+	for (uint32_t i = 0; i < w->refusal_count && s == WASI_STREAM_OK; i++)
+		s = send_denial(w, &w->refusals[i]);
 	w->refusal_count = 0;
 	return s;
 }

@@ -104,6 +104,8 @@ put_result(struct imsg *m, struct input *in)
 	r.failure = input_byte(in);
 	r.text_length = input_byte(in);
 	r.frame_count = input_byte(in);
+	r.phase = input_byte(in) % 6;
+	r.denials_omitted = UINT64_MAX >> input_byte(in) % 64;
 	r.stdout_bytes = r.fuel_used = UINT64_MAX >> input_byte(in) % 64;
 	r.host_calls[input_byte(in) % PROTO_WASI_CALLS] = r.stdout_bytes;
 	tail = input_take(in, sizeof(m->payload) - sizeof(r));
@@ -175,6 +177,7 @@ must_be_recorded(const struct run_facts *f, const struct digest *d, const json_t
 	    .err = {.bytes = f->claimed.stderr_bytes, .digest = d},
 	    .usage = usage,
 	    .denials = f->denials,
+	    .denials_omitted = f->claimed.denials_omitted,
 	};
 	char *text = NULL, line[LOG_RECORD_MAX + 1];
 	struct chain_record record;
@@ -200,6 +203,8 @@ must_be_told(struct run *run)
 	    .claimed = run->claimed,
 	    .exit_code = run->claimed.exit_code,
 	    .limit = run->claimed.limit,
+	    .limit_value = UINT64_MAX,
+	    .phase = run->claimed.phase,
 	    .trap_text = run->trap_text != NULL ? run->trap_text : "",
 	    .trap_text_length = run->trap_text != NULL ? strlen(run->trap_text) : 0,
 	    .frames = run->frames,

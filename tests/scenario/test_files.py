@@ -30,7 +30,7 @@ class Files(harness.Scenario):
                                     ("path_unlink_file", "/ro/f", "fs.delete"), ("path_rename", "/ro/f", "fs.delete")])
         self.assertEqual(result["denials"][0]["count"], 2)
         self.assertEqual(result["denials"][0]["rule"], {"layer": "request", "field": "fs.write"})
-        self.assertEqual(result["denials"][0]["grant"], {"fs": [{"mount": "/ro", "rights": ["write"]}]})
+        self.assertEqual(result["denials"][0]["grant"], {"fs": [{"mount": "/ro", "rights": ["read", "write"]}]})
 
     def test_files_need_a_mount_that_takes_them(self):
         for fs, files in (([], {"/f": ""}), ([{"mount": "/w", "rights": ALL}], {"/w/f": ""}),

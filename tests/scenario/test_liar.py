@@ -26,8 +26,8 @@ FIELDS = {
     "frame": [("function", "I"), ("name_length", "I"), ("module_offset", "Q")],
     "result": [("status", "I"), ("exit_code", "I"), ("trap", "I"), ("limit", "I"), ("fuel_used", "Q"),
                ("peak_memory_bytes", "Q"), ("stdout_bytes", "Q"), ("stderr_bytes", "Q"), ("start_us", "Q"),
-               ("guest_us", "Q")] + [("call%d" % i, "Q") for i in range(CALLS)] +
-              [("text_length", "I"), ("frame_count", "I"), ("failure", "I"), ("reserved", "I")],
+               ("guest_us", "Q"), ("fs_bytes", "Q"), ("fs_nodes", "Q"), ("denials_omitted", "Q")] + [("call%d" % i, "Q") for i in range(CALLS)] +
+              [("text_length", "I"), ("frame_count", "I"), ("failure", "I"), ("phase", "I")],
     "exited": [("wait_status", "i"), ("killed", "I"), ("phase", "I"), ("call", "I"), ("user_us", "Q"),
                ("system_us", "Q"), ("wall_us", "Q"), ("minor_faults", "Q")],
     "compiled": [("size", "Q"), ("compile_us", "Q")],
@@ -150,6 +150,9 @@ class Workers(Liar):
         "flood of an unknown type": ([flood(999)], "message 999"),
         "memory beyond the limit": ([say(RESULT, result(peak_memory_bytes=U64))], "of memory, more than its limit"),
         "fuel where there is none": ([say(RESULT, result(fuel_used=1))], "of fuel, more than its limit"),
+        "files beyond the limit": ([say(RESULT, result(fs_bytes=U64))], "more than its limits"),
+        "more files than the limit": ([say(RESULT, result(fs_nodes=U64))], "more than its limits"),
+        "phase that there is not": ([say(RESULT, result(phase=5))], "phase 5"),
         "longer than it was there": ([say(RESULT, result(guest_us=10**12))], "longer than it has been there"),
         "sum of times that wraps": ([say(RESULT, result(start_us=1, guest_us=U64))], "longer than it has been there"),
         "calls beyond the limit": ([say(RESULT, result(call7=10**12))], "more host calls"),
@@ -231,7 +234,7 @@ class Workers(Liar):
                                      say(DENIAL, pack("denial", call=32, capability=4, count=1) + b"/w/b"), GOOD, "exit 0"])
         self.assert_exited(told)
         self.assertEqual([(c["path"], c.get("content")) for c in told["changes"]], [("/w/a", None), ("/w/b", "xy")])
-        self.assertEqual(told["denials"][0]["grant"], {"fs": [{"mount": "/w", "rights": ["write"]}]})
+        self.assertEqual(told["denials"][0]["grant"], {"fs": [{"mount": "/w", "rights": ["read", "write"]}]})
         told = self.tell_with_files([say(CHANGE, change(b"/w/b")), GOOD, "exit 0"])
         self.assertNotIn("changes", told)  # it did not say that these were all
         for field, value in self.extremes_of("change"):
@@ -329,7 +332,7 @@ class Workers(Liar):
     # Values of a result's fields that are believed; any other of the extremes ends the run as failed.
     BELIEVED = {"status": (1,), "exit_code": None, "trap": (0,), "limit": (0,), "fuel_used": (0,), "stdout_bytes": None,
                 "peak_memory_bytes": (0, 1), "stderr_bytes": None,
-                "text_length": (0,), "frame_count": (0,), "failure": (0,), "reserved": None}
+                "text_length": (0,), "frame_count": (0,), "failure": (0,), "denials_omitted": None}
 
     def test_every_field_of_a_result_at_its_extremes(self):
         print("# seed %d" % SEED)
@@ -438,6 +441,24 @@ class Zygotes(Liar):
                     told = self.tell([*self.as_zygote([say(RUN_EXITED, pack("exited", **{field: value}))]), "exit 0"])
                     self.assertIn(told["status"], ("failed", "limit"), told)
                     self.assertTrue(told["reason"], told)
+        self.assert_still_serving()
+
+    def test_a_run_that_was_killed_says_where(self):
+        """As a zygote tells of a worker, which is all that is known of it."""
+        cases = [(31, 3, 28, "killed by the seccomp filter during path_create_directory", "running"),
+                 (31, 2, 0, "killed by the seccomp filter while its module was instantiated", "instantiating"),
+                 (6, 3, 27, "killed by signal 6 (Aborted) during fd_write", "running"),
+                 (11, 3, 0, "killed by signal 11 (Segmentation fault) in its own code", "running"),
+                 (9, 1, 0, "killed by signal 9 (Killed) while its module was loaded", "loading"),
+                 (7 << 8, 0, 0, "without a result before it began (exit status 7)", "starting"),
+                 (31, U32, U32, "killed by the seccomp filter at a place that is none", "?")]
+        for status, phase, call, reason, name in cases:
+            with self.subTest(status=status, phase=phase, call=call):
+                told = self.tell([*self.as_zygote([say(RUN_EXITED, pack("exited", wait_status=status, phase=phase,
+                                                                        call=call))]), "exit 0"])
+                self.assert_failed(told, reason)
+                self.assertEqual(told["phase"], name)
+                self.assertEqual(told.get("during"), reason.split("during ")[1] if "during" in reason else None)
         self.assert_still_serving()
 
     def test_run_that_could_not_be_forked_ends_alone(self):

@@ -153,6 +153,58 @@ class Limits(harness.Scenario):
         self.assertIn("limits.wall_sm", error.message)
         self.assertIn("wall_ms", error.message)
 
+    # What a run was given, and then: limit, its value, host call, phase, and the end of the sentence.
+    ATTRIBUTED = {
+        "in its own code": (("loop",), {}, {"wall_ms": 50}, {}, ("wall_ms", 50, None, "running", "50 ms, in its own code")),
+        "processor time": (("loop",), {}, {"cpu_ms": 50, "wall_ms": 600000}, {},
+                           ("cpu_ms", 50, None, "running", "in its own code")),
+        "asleep": (("sleep", 600000), {}, {"wall_ms": 50}, {},
+                   ("wall_ms", 50, "poll_oneoff", "running", "during poll_oneoff")),
+        "a call too many": ((), {"wasm": clock_calls(101)}, {"host_calls": 100}, {},
+                            ("host_calls", 100, "clock_time_get", "running", "was 100, during clock_time_get")),
+        "output": (("flood", 1025), {}, {"output_bytes": 1024}, {"output": "end"},
+                   ("output_bytes", 1024, "fd_write", "running", "during fd_write")),
+        "memory at the start": ((), {"wasm": wasm.module(b"", memory=100)}, {"memory_bytes": 99 * PAGE}, {},
+                                ("memory_bytes", 99 * PAGE, None, "instantiating", "while its module was instantiated")),
+        "a table": ((), {"wasm": wasm.module(b"", table=1000)}, {"table_elements": 999}, {},
+                    ("table_elements", 999, None, "instantiating", "while its module was instantiated")),
+        "fuel": (("loop",), {}, {"fuel": 1000000}, {}, ("fuel", 1000000, None, "running", "in its own code")),
+    }
+
+    def test_each_limit_says_its_value_and_where_it_was_reached(self):
+        for name, (args, module, limits, policy, want) in self.ATTRIBUTED.items():
+            with self.subTest(name):
+                r = self.run_guest(*args, **module, limits=limits, policy=policy)
+                self.assertEqual((r["limit"], r["limit_value"], r.get("during"), r["phase"]), want[:4], r)
+                self.assertTrue(r["reason"].endswith(want[4]), r["reason"])
+
+    def test_a_trap_says_how_far_the_run_had_come(self):
+        r = self.run_guest("trap")
+        self.assertEqual((r["status"], r["phase"], r.get("during")), ("trapped", "running", None))
+        self.assertNotIn("phase", self.run_guest("hello"))
+
+    def test_files_are_measured(self):
+        mount = {"fs": [{"mount": "/w", "kind": "inline", "rights": ["read", "create"]}]}
+        usage = self.run_guest(wasm=harness.guest("copy"), files={"/w/in": "x" * 10000}, policy=mount)["usage"]
+        self.assertEqual(usage["fs_nodes"], 3)  # the mount and two files
+        self.assertGreaterEqual(usage["fs_bytes"], 10000)
+        self.assertLess(usage["fs_bytes"], 10000 + 8 * 4096)
+        usage = self.run_guest("hello")["usage"]
+        self.assertEqual((usage["fs_bytes"], usage["fs_nodes"]), (0, 0))
+
+    def test_file_space_at_its_limit_and_one_byte_less(self):
+        def copied(**limits):
+            r = self.run_guest(wasm=harness.guest("copy"), files={"/w/in": "x" * 10000}, limits=limits or None,
+                               policy={"fs": [{"mount": "/w", "kind": "inline", "rights": ["read", "create"]}]})
+            return r["usage"]["fs_bytes"], r["usage"]["fs_nodes"], [c["size"] for c in r["changes"]]
+        used, nodes, sizes = copied()
+        self.assertEqual(sizes, [10000])
+        self.assertEqual(copied(fs_bytes=used, fs_nodes=nodes), (used, nodes, [10000]))
+        less, _, sizes = copied(fs_bytes=used - 1)
+        self.assertLess(less, used)
+        self.assertLess(sizes[0], 10000)
+        self.assertEqual(copied(fs_nodes=nodes - 1)[1:], (nodes - 1, []))
+
 
 class Ceiling(harness.Scenario):
     """What the operator's ceiling withholds, no request can take."""

@@ -353,12 +353,13 @@ texts_that_are_not_utf8_or_too_long_are_made_fit(void **state)
 }
 
 static void
-large_parts_are_replaced_by_their_digest(void **state)
+of_too_many_denials_the_first_are_kept_and_the_rest_counted(void **state)
 {
 	json_t *denials = json_array(), *usage = json_pack("{s:i}", "wall_us", 1);
-	struct record_outcome r = {.run = a_run(), .status = "denied", .denials = denials, .usage = usage};
+	struct record_outcome r = {.run = a_run(), .status = "exited", .denials = denials, .usage = usage,
+	    .denials_omitted = 1000};
 	char target[1001], *text = NULL;
-	size_t length = 0;
+	size_t length = 0, kept;
 	json_t *json;
 	int rc;
 
@@ -366,13 +367,47 @@ large_parts_are_replaced_by_their_digest(void **state)
 	memset(target, 'x', 1000);
 	target[1000] = '\0';
 	for (int i = 0; i < 64; i++)
-		json_array_append_new(denials, json_pack("{s:s}", "target", target));
+		json_array_append_new(denials, json_pack("{s:s, s:i, s:i}", "target", target, "count", 10, "number", i));
 	json = PARSED(record_of_outcome(&r, &text, &length, NULL));
-	assert_non_null(at(json, "unmapped.brig.denials.omitted"));
+	kept = json_array_size(at(json, "unmapped.brig.denials"));
+	assert_in_range(kept, 55, 58); /* of 1,033 bytes each in 60,000 */
+	assert_number(json, "unmapped.brig.denials.0.number", 0);
+	assert_number(json, "unmapped.brig.denials_omitted", 1000 + 10 * (64 - (int)kept));
+	assert_non_null(at(json, "unmapped.brig.denials_digest"));
 	assert_number(json, "unmapped.brig.usage.wall_us", 1);
+	assert_int_equal(json_array_size(denials), 64); /* the result's own list is left alone */
+	json_decref(json);
+	json_array_remove(denials, 0);
+	while (json_array_size(denials) > 40)
+		json_array_remove(denials, 40);
+	json = PARSED(record_of_outcome(&r, &text, &length, NULL));
+	assert_int_equal(json_array_size(at(json, "unmapped.brig.denials")), 40);
+	assert_number(json, "unmapped.brig.denials_omitted", 1000);
+	assert_null(at(json, "unmapped.brig.denials_digest"));
 	json_decref(json);
 	json_decref(usage);
 	json_decref(denials);
+}
+
+static void
+a_large_part_is_replaced_by_its_digest(void **state)
+{
+	json_t *usage = json_object();
+	struct record_outcome r = {.run = a_run(), .status = "exited", .usage = usage};
+	char *text = NULL, name[16];
+	size_t length = 0;
+	json_t *json;
+	int rc;
+
+	(void)state;
+	for (int i = 0; i < 8000; i++) {
+		snprintf(name, sizeof(name), "u%d", i);
+		json_object_set_new(usage, name, json_integer(i));
+	}
+	json = PARSED(record_of_outcome(&r, &text, &length, NULL));
+	assert_non_null(at(json, "unmapped.brig.usage.omitted"));
+	json_decref(json);
+	json_decref(usage);
 }
 
 int
@@ -389,7 +424,8 @@ main(void)
 	    cmocka_unit_test(a_module_record_says_what_was_put),
 	    cmocka_unit_test(a_service_record_is_a_lifecycle_event),
 	    cmocka_unit_test(texts_that_are_not_utf8_or_too_long_are_made_fit),
-	    cmocka_unit_test(large_parts_are_replaced_by_their_digest),
+	    cmocka_unit_test(of_too_many_denials_the_first_are_kept_and_the_rest_counted),
+	    cmocka_unit_test(a_large_part_is_replaced_by_its_digest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,6 +94,22 @@ each_ending_has_its_code_and_its_words(void **state)
 }
 
 static void
+each_denial_is_a_line_and_the_others_are_counted(void **state)
+{
+	json_t *result = json_loads("{\"status\": \"exited\", \"exit_code\": 0, \"denials_omitted\": 7, \"denials\": ["
+	    "{\"call\": \"path_open\", \"count\": 1, \"message\": \"fs.write at /w/f is not granted\"},"
+	    "{\"call\": \"random_get\", \"count\": 12, \"message\": \"randomness is not granted\"}]}", 0, NULL);
+	char said[4096];
+
+	(void)state;
+	assert_int_equal(listen_to(result, NULL, NULL, said), 0);
+	assert_string_equal(said, "brig run: path_open was refused to the program: fs.write at /w/f is not granted\n"
+	    "brig run: random_get was refused to the program, 12 times: randomness is not granted\n"
+	    "brig run: 7 more calls were refused to the program, too many to be told\n");
+	json_decref(result);
+}
+
+static void
 refusals_are_126_and_other_errors_125(void **state)
 {
 	const struct brig_error refused = {.code = -32020, .name = "unsigned_module", .message = "not signed",
@@ -136,6 +152,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_ending_has_its_code_and_its_words),
+	    cmocka_unit_test(each_denial_is_a_line_and_the_others_are_counted),
 	    cmocka_unit_test(refusals_are_126_and_other_errors_125),
 	    cmocka_unit_test(advice_is_for_a_command_line_and_new),
 	};

@@ -323,7 +323,7 @@ host_call(enum wasi_call call, const uint64_t *a)
 	assert_true(wasmtime_instance_export_get(host->context, &host->instance, host_rows[call].name,
 	    strlen(host_rows[call].name), &item));
 	assert_null(wasmtime_func_call(host->context, &item.of.func, args, n, &result, strlen(type + n + 1), &trap));
-	assert_int_equal(host->shared.call, 0);
+	assert_int_equal(host->shared.call, trap == NULL ? 0 : call + 1); /* the one that ended the run stays */
 	if (trap == NULL)
 		return result.of.i32;
 	wasm_trap_delete(trap);
