@@ -7,6 +7,7 @@
 # BRIG_ENGINE=DIR    a prebuilt engine: DIR/{worker,compiler}/libbrig_engine.a and DIR/include
 # T="utc lines"      only these unit tests
 # DIRS="policy base" only these directories' code, for work on one part
+# STATIC=0           link brig-worker and brig-compiler with shared libraries
 # PREFIX, DESTDIR    as everywhere
 
 SANITIZE ?= 0
@@ -36,6 +37,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # $(call accepts,FLAG): FLAG when the compiler takes it without a word, else nothing.
 accepts = $(shell echo 'int main(void){return 0;}' | $(CC) -Werror $(1) -x c -c -o /dev/null - 2>/dev/null && echo '$(1)')
 
+comma := ,
+
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings \
 	-Wconversion -Wno-sign-conversion -Wformat=2 -Wvla -Werror
 
@@ -55,6 +58,16 @@ HARDEN := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE $
 	$(call accepts,-fcf-protection) $(call accepts,-fstack-clash-protection)
 HARDEN_LD := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
 endif
+
+# brig-worker starts once and forks for each run, and brig-compiler starts for each module: where the libraries can be
+# had so, these hold all their code, so that fewer pages are mapped each time and no name is looked up.
+STATIC ?= $(if $(filter 1,$(SANITIZE) $(FUZZER)),0,1)
+links = $(shell echo 'int sodium_init(void); int main(void) { return sodium_init(); }' | \
+	$(CC) -fPIE $(1) -x c -o /dev/null - -lsodium 2>/dev/null && echo '$(1)')
+ifeq ($(STATIC),1)
+STATIC_LD := $(or $(call links,-static-pie -Wl$(comma)--no-warnings),$(call links,-static-pie))
+endif
+STATIC_LDFLAGS = $(if $(STATIC_LD),$(filter-out -pie,$(ALL_LDFLAGS)) $(STATIC_LD),$(ALL_LDFLAGS))
 
 pkg = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
 LIB_EVENT := $(or $(call pkg,--libs libevent_core),-levent_core)
@@ -104,22 +117,23 @@ LIB_SOURCES := $(filter-out $(MAINS),$(foreach d,$(DIRS),$(SRC_$(d))))
 ARCHIVES := $(foreach d,$(DIRS),$(if $(filter-out $(MAINS),$(SRC_$(d))),$(O)/lib$(d).a))
 archives = $(filter $(foreach d,$(1),$(O)/lib$(d).a),$(ARCHIVES))
 
-# name, its main, the archives it takes, and the libraries that it may link: a call into another one does not link.
+# name, its main, the archives it takes, and the libraries that it may link: a call into another one does not link; what
+# else it takes; the flags that it is linked with, if not the usual ones.
 PROGRAMS :=
 define program
 ifneq ($(wildcard $(2)),)
 PROGRAMS += $(O)/$(1)
 $(O)/$(1): $(O)/$(2:.c=.o) $(call archives,$(3)) $(5)
 	@echo "  LD      $$(@F)"
-	@$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $(4)
+	@$$(CC) $$(ALL_CFLAGS) $$($(or $(6),ALL_LDFLAGS)) -o $$@ $$^ $(4)
 endif
 endef
 $(eval $(call program,brigd,broker/brigd.c,broker audit policy base,$(LIB_EVENT) $(LIB_JANSSON) $(LIB_SODIUM)))
 $(eval $(call program,brig-store,broker/store_main.c,broker sandbox base,$(LIB_SECCOMP) $(LIB_SODIUM)))
 $(eval $(call program,brig-logger,audit/logger_main.c,audit sandbox base,$(LIB_JANSSON) $(LIB_SECCOMP) $(LIB_SODIUM)))
 $(eval $(call program,brig-launcher,sandbox/launcher_main.c,sandbox base,$(LIB_SECCOMP) $(LIB_SODIUM)))
-$(eval $(call program,brig-worker,runtime/worker_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_WORKER)))
-$(eval $(call program,brig-compiler,runtime/compiler_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_COMPILER)))
+$(eval $(call program,brig-worker,runtime/worker_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_WORKER),STATIC_LDFLAGS))
+$(eval $(call program,brig-compiler,runtime/compiler_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_COMPILER),STATIC_LDFLAGS))
 $(eval $(call program,brig,clients/c/brig.c,clients broker audit sandbox policy base,$(LIB_JANSSON) $(LIB_SODIUM) \
 	$(LIB_SECCOMP)))
 
@@ -203,7 +217,7 @@ ATTEMPTS := $(patsubst %.c,$(O)/%.o,$(wildcard tests/unit/attempts_*.c))
 $(O)/tests/scenario/attempt: $(O)/tests/scenario/attempt.o $(O)/runtime/worker_main.o $(ATTEMPTS) \
 	$(call archives,sandbox runtime base) $(ENGINE_WORKER)
 	@echo "  LD      $(@F)"
-	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Wl,--wrap=wasi_begin,--wrap=wasmtime_instance_pre_instantiate -o $@ $^ \
+	@$(CC) $(ALL_CFLAGS) $(STATIC_LDFLAGS) -Wl,--wrap=wasi_begin,--wrap=wasmtime_instance_pre_instantiate -o $@ $^ \
 		$(LIB_SODIUM) $(LIB_ENGINE)
 $(O)/tests/scenario/attempt.o: | $(ENGINE_COMPILER)
 $(O)/tests/scenario/attempts.txt: $(O)/scripts/tables
