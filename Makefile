@@ -135,7 +135,7 @@ $(eval $(call program,brig-launcher,sandbox/launcher_main.c,sandbox base,$(LIB_S
 $(eval $(call program,brig-worker,runtime/worker_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_WORKER),STATIC_LDFLAGS))
 $(eval $(call program,brig-compiler,runtime/compiler_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_COMPILER),STATIC_LDFLAGS))
 $(eval $(call program,brig,clients/c/brig.c,clients broker audit sandbox policy base,$(LIB_JANSSON) $(LIB_SODIUM) \
-	$(LIB_SECCOMP)))
+	$(LIB_SECCOMP) -lm))
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(if $(T),$(T:%=tests/unit/test_%.c),$(wildcard tests/unit/test_*.c)))
 TEST_HELPERS := $(patsubst %.c,$(O)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))

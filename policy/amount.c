@@ -70,14 +70,37 @@ factor_of(const char *text, enum policy_unit unit)
 }
 
 int
+policy_amount_parse(const char *text, enum policy_unit unit, uint64_t *value)
+{
+	uint64_t n = 0, factor;
+	bool overflow = false;
+	const char *p;
+
+	for (p = text; isdigit((unsigned char)*p); p++)
+		overflow |= __builtin_mul_overflow(n, UINT64_C(10), &n) ||
+		    __builtin_add_overflow(n, (uint64_t)(*p - '0'), &n);
+	factor = factor_of(p, unit);
+	if (p == text || factor == 0)
+		return ERR_INVAL;
+	if (__builtin_mul_overflow(n, factor, &n) || overflow)
+		return ERR_LIMIT;
+	*value = n;
+	return 0;
+}
+
+const char *
+policy_amount_advice(enum policy_unit unit)
+{
+	return unit_advice[unit];
+}
+
+int
 policy_limit_parse(const char *text, enum policy_limit *limit, uint64_t *value, struct err *e)
 {
 	const char *equals = strchr(text, '=');
 	const struct policy_limit_info *info;
 	enum policy_limit found = 0;
-	uint64_t n = 0, factor;
-	bool overflow = false;
-	const char *p;
+	uint64_t n = 0;
 	int rc;
 
 	if (equals == NULL)
@@ -85,15 +108,11 @@ policy_limit_parse(const char *text, enum policy_limit *limit, uint64_t *value, 
 	if ((rc = find_limit(text, (size_t)(equals - text), &found, e)) != 0)
 		return rc;
 	info = &policy_limit_info[found];
-	for (p = equals + 1; isdigit((unsigned char)*p); p++)
-		overflow |= __builtin_mul_overflow(n, UINT64_C(10), &n) ||
-		    __builtin_add_overflow(n, (uint64_t)(*p - '0'), &n);
-	factor = factor_of(p, info->unit);
-	if (p == equals + 1 || factor == 0)
+	rc = policy_amount_parse(equals + 1, info->unit, &n);
+	if (rc == ERR_INVAL)
 		return err_set(e, ERR_INVAL, "%s=%.40s: %s is written as %s", info->name, equals + 1, info->name,
 		    unit_advice[info->unit]);
-	overflow |= __builtin_mul_overflow(n, factor, &n);
-	if (overflow || n > info->maximum) {
+	if (rc != 0 || n > info->maximum) {
 		char most[POLICY_LIMIT_TEXT_SIZE];
 
 		return err_set(e, ERR_INVAL, "%s=%.40s is more than its maximum of %s", info->name, equals + 1,

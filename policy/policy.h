@@ -314,6 +314,13 @@ int policy_explain(const struct policy_layer *layers, size_t count, enum policy_
     struct policy_denial *out, struct err *e);
 
 /*
+ * policy_amount_parse - read an amount as policy_limit_parse does, of any size. Returns 0; ERR_INVAL when it is written in
+ * another way than policy_amount_advice() says, a sentence's end; ERR_LIMIT past UINT64_MAX.
+ */
+int policy_amount_parse(const char *text, enum policy_unit unit, uint64_t *value);
+const char *policy_amount_advice(enum policy_unit unit);
+
+/*
  * policy_limit_parse - read "NAME=VALUE" as people write it: wall_ms=5s, memory_bytes=200M, host_calls=1000.
  *
  * Times take ms, s, m, h (a plain number is milliseconds); bytes take K, M, G (powers of 1024, with or without "iB" or
