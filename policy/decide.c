@@ -32,6 +32,12 @@ policy_layer_name(enum policy_layer_kind kind)
 }
 
 const char *
+policy_layer_phrase(enum policy_layer_kind kind)
+{
+	return layer_texts[kind].phrase;
+}
+
+const char *
 policy_capability_name(enum policy_capability c)
 {
 	return capability_names[c];

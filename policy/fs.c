@@ -180,8 +180,8 @@ policy_fs_allows(const struct policy *a, const struct policy *b)
 
 /* --- JSON ----------------------------------------------------------------------------------------------------- */
 
-static json_t *
-rights_json(uint32_t rights)
+json_t *
+policy_rights_json(uint32_t rights)
 {
 	json_t *list = json_array();
 
@@ -214,9 +214,9 @@ entry_json(const struct policy *p, const struct policy_fs *mount)
 
 	for (size_t i = 0; i < p->fs_count; i++)
 		if (belongs_to(p, &p->fs[i]) == mount)
-			json_object_set_new(paths, inside(mount, p->fs[i].path), rights_json(p->fs[i].rights));
+			json_object_set_new(paths, inside(mount, p->fs[i].path), policy_rights_json(p->fs[i].rights));
 	return json_pack("{s:s, s:s, s:o, s:o}", mount->mount ? "mount" : "under", mount->path, "kind",
-	    policy_fs_kind_words[mount->kind], "rights", rights_json(mount->rights), "paths", paths);
+	    policy_fs_kind_words[mount->kind], "rights", policy_rights_json(mount->rights), "paths", paths);
 }
 
 json_t *

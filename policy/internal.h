@@ -69,4 +69,7 @@ int policy_fs_meet(const struct policy *a, const struct policy *b, struct policy
 bool policy_fs_allows(const struct policy *a, const struct policy *b);
 json_t *policy_fs_json(const struct policy *p);
 
+/* policy_rights_json - the list of words for rights that are or-ed. */
+json_t *policy_rights_json(uint32_t rights);
+
 #endif

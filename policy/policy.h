@@ -234,8 +234,9 @@ struct policy_layer {
 	const struct policy *policy; /* borrowed; NULL when there is none: then this layer does not narrow */
 };
 
-/* policy_layer_name - "ceiling", "owner", "signer" or "request". */
+/* policy_layer_name - "ceiling", "owner", "signer" or "request". policy_layer_phrase - "the operator's ceiling" and so on. */
 const char *policy_layer_name(enum policy_layer_kind kind);
+const char *policy_layer_phrase(enum policy_layer_kind kind);
 
 /*
  * policy_effective - what the run gets: the meet of the layers, and then every limit settled. A limit that the request

@@ -150,6 +150,12 @@ policy_print_limits(int argc, char **argv)
 static const struct cmd_sub subs[] = {
     {"check", policy_check, "FILE...", "say whether each is a good document, and its digest; if not, all that is wrong, by line"},
     {"meet", policy_combine, "FILE...", "print what all of them allow together"},
+    {"explain", cmd_policy_explain,
+	"[--ceiling FILE] [--owner FILE] [--signer FILE]... [--request FILE] [--json] QUESTION...",
+	"say whether a run may do that under these documents, and which rule decides: fs read|write|create|delete|mount PATH, "
+	"env NAME, limit NAME VALUE, args, clock KIND, random KIND, tool NAME, net DESTINATION, signature unsigned; "
+	"exit 0 if all is allowed, 1 if not"},
+    {"diff", cmd_policy_diff, "[--json] A B", "say what B allows that A does not, and the reverse; exit 0 if neither"},
     {"builtin", policy_print_builtin, "", "print the ceiling of a brigd that was given none"},
     {"limits", policy_print_limits, "", "list the limits with defaults and maxima"},
     {"schema", policy_print_schema, "", "print the JSON Schema of documents"},

@@ -12,4 +12,11 @@
  */
 int cmd_policy_read(const char *path, struct policy_problems *all, struct policy_document **out, struct err *e);
 
+/*
+ * Sub-verbs in files of their own. As grep and diff: CMD_OK for yes (all is allowed; both say the same), CMD_FAILED for no,
+ * CMD_USAGE when a document, or what is asked, makes no sense.
+ */
+int cmd_policy_explain(int argc, char **argv);
+int cmd_policy_diff(int argc, char **argv);
+
 #endif
