@@ -127,18 +127,6 @@ withholds(const struct policy *p, enum policy_capability c, const char *target, 
 	}
 }
 
-/* The rights, as a list of words. */
-static json_t *
-rights_json(uint32_t rights)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < POLICY_COUNT_OF(policy_fs_right_words); i++)
-		if ((rights & 1u << i) != 0)
-			json_array_append_new(list, json_string(policy_fs_right_words[i]));
-	return list;
-}
-
 /*
  * Where a grant about `target` is put: at the directory that holds it, or, where that cannot be said in a document,
  * above; not above the entry that decides now, which would go on deciding.
@@ -177,13 +165,13 @@ fs_grant(const struct policy_layer *layer, enum policy_capability c, const char 
 	if (mount != NULL && kind_of(c) != POLICY_FS_TMP)
 		return json_pack("{s:[{s:s, s:s}]}", "fs", "mount", mount->path, "kind", policy_fs_kind_words[kind]);
 	if (mount != NULL && strcmp(mount->path, place) == 0)
-		return json_pack("{s:[{s:s, s:o}]}", "fs", "mount", place, "rights", rights_json(rights));
+		return json_pack("{s:[{s:s, s:o}]}", "fs", "mount", place, "rights", policy_rights_json(rights));
 	if (mount != NULL)
 		return json_pack("{s:[{s:s, s:{s:o}}]}", "fs", "mount", mount->path, "paths",
-		    place + strlen(mount->path) + (strlen(mount->path) > 1), rights_json(rights));
+		    place + strlen(mount->path) + (strlen(mount->path) > 1), policy_rights_json(rights));
 	/* A mount in any other layer would be one of every run. */
 	return json_pack("{s:[{s:s, s:s, s:o}]}", "fs", layer->kind == POLICY_LAYER_REQUEST ? "mount" : "under", place, "kind",
-	    policy_fs_kind_words[kind], "rights", rights_json(rights));
+	    policy_fs_kind_words[kind], "rights", policy_rights_json(rights));
 }
 
 /* A clock that the layers before have too, where one of them says its time; the same for randomness and its seed. */
