@@ -17,6 +17,7 @@
 #include "runtime/job.h"
 #include "runtime/result.h"
 #include "runtime/trap.h"
+#include "runtime/warm.h"
 #include "runtime/wasi/stream.h"
 #include "runtime/wasi/wasi.h"
 
@@ -255,6 +256,7 @@ worker_new(enum proto_engine kind, engine_settings *settings, struct worker **ou
 		goto fail;
 	if ((rc = wasi_new(&w->wasi, e)) != 0)
 		goto fail;
+	warm_engine(w->engine);
 	w->linker = wasmtime_linker_new(w->engine);
 	w->store = wasmtime_store_new(w->engine, NULL, NULL);
 	w->context = wasmtime_store_context(w->store);
