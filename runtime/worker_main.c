@@ -53,7 +53,7 @@ static int
 serve(int argc, char **argv, struct err *e)
 {
 	static struct zygote_state z;
-	const struct zygote_ops ops = {.arg = &z, .worker = run_worker};
+	struct zygote_ops ops = {.arg = &z, .worker = run_worker};
 	struct child_args args;
 	struct proto_ready ready = {0};
 	int rc;
@@ -67,6 +67,9 @@ serve(int argc, char **argv, struct err *e)
 	close(FILTER_FD);
 	if ((rc = worker_new((enum proto_engine)args.engine, NULL, &z.worker, e)) != 0)
 		return rc;
+	ops.ruleset = jail_ruleset(e);
+	if (ops.ruleset < 0 && ops.ruleset != ERR_UNSUPPORTED)
+		return ops.ruleset;
 	ready.child_layers = worker_layers(z.layers);
 	ready.filter = filter_digest(&z.filters.prog[FILTER_WORKER]);
 	ready.engine = engine_identity((enum proto_engine)args.engine);

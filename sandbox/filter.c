@@ -214,7 +214,6 @@ static const struct row rows[] = {
     ROW(setrlimit, Z, any, "resource limits"),
     ROW(getrlimit, Z, any, "resource limits"),
     ROW(ugetrlimit, Z, any, "resource limits"),
-    ROW(landlock_create_ruleset, Z, any, "a Landlock domain of its own"),
     ROW(landlock_restrict_self, Z, any, "a Landlock domain of its own"),
     ROW(prctl, Z, prctl_pdeathsig, "a worker dies with its zygote"),
     ROW(prctl, Z | C, prctl_vma, "names of memory areas, which allocators give"),

@@ -233,23 +233,37 @@ landlock_everything(int abi)
 	return by_abi[((size_t)abi < ARRAY_LENGTH(by_abi) ? (size_t)abi : ARRAY_LENGTH(by_abi)) - 1];
 }
 
-static int
-enter_landlock(struct err *e)
+int
+jail_ruleset(struct err *e)
 {
 	int abi = jail_landlock_abi();
 	struct landlock_attr attr;
 	long fd;
-	int rc = 0;
 
 	if (abi == 0)
 		return err_sys(e, ERR_UNSUPPORTED, "the kernel offers no Landlock");
 	attr = landlock_everything(abi);
 	fd = syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
-	if (fd < 0)
-		return err_sys(e, ERR_IO, "making a Landlock ruleset of version %d", abi);
-	if (syscall(SYS_landlock_restrict_self, (int)fd, 0) != 0)
-		rc = err_sys(e, ERR_IO, "entering a Landlock ruleset (no_new_privs comes first)");
-	close((int)fd);
+	return fd >= 0 ? (int)fd : err_sys(e, ERR_IO, "making a Landlock ruleset of version %d", abi);
+}
+
+static int
+enter_ruleset(int ruleset, struct err *e)
+{
+	if (syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
+		return err_sys(e, ERR_IO, "entering a Landlock ruleset (no_new_privs comes first)");
+	return 0;
+}
+
+static int
+enter_landlock(struct err *e)
+{
+	int ruleset = jail_ruleset(e), rc;
+
+	if (ruleset < 0)
+		return ruleset;
+	rc = enter_ruleset(ruleset, e);
+	close(ruleset);
 	return rc;
 }
 
@@ -371,10 +385,12 @@ jail_limits(const struct proto_run *run, struct err *e)
 }
 
 int
-jail_worker(int job_socket, const struct proto_run *run, struct err *e)
+jail_worker(int job_socket, int ruleset, const struct proto_run *run, struct err *e)
 {
 	int rc;
 
+	if (ruleset >= 0 && (rc = enter_ruleset(ruleset, e)) != 0)
+		return rc;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		return err_sys(e, ERR_IO, "asking to die with the zygote");
 	rc = jail_limits(run, e);
@@ -384,9 +400,6 @@ jail_worker(int job_socket, const struct proto_run *run, struct err *e)
 		return err_sys(e, ERR_IO, "moving the job socket");
 	if (close_range(0, PROTO_SOCKET_FD - 1, 0) != 0)
 		return err_sys(e, ERR_IO, "closing descriptors 0 to 2");
-	rc = enter_landlock(e);
-	if (rc != 0 && rc != ERR_UNSUPPORTED)
-		return rc;
 	return close_above(PROTO_SOCKET_FD, e);
 }
 

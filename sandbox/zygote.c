@@ -114,7 +114,7 @@ become_worker(const struct zygote *z, const struct worker *w, int job_socket, ui
 	struct err e;
 
 	sigprocmask(SIG_SETMASK, &z->mask, NULL);
-	if (jail_worker(job_socket, run, &e) != 0) {
+	if (jail_worker(job_socket, z->ops->ruleset, run, &e) != 0) {
 		imsg_send(job_socket, PROTO_FAILED, id, e.msg, strlen(e.msg), NULL, 0, NULL);
 		_exit(EXIT_FAILURE);
 	}

@@ -19,6 +19,7 @@
 
 struct zygote_ops {
 	void *arg; /* borrowed; given to `worker` */
+	int ruleset; /* from jail_ruleset(); negative where there is no Landlock */
 	/*
 	 * Runs in the forked child, after jail_worker: the job socket is descriptor PROTO_SOCKET_FD and no other is
 	 * open, resource limits are set, the signal mask is what it was before zygote_serve, SIGPIPE is ignored, the

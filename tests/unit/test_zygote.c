@@ -89,7 +89,7 @@ static int control;
 static int
 start_zygote(void **state)
 {
-	const struct zygote_ops ops = {.worker = obey};
+	const struct zygote_ops ops = {.ruleset = -1, .worker = obey};
 	struct err e;
 	uint32_t layers = 0;
 	int sv[2];
