@@ -1,4 +1,7 @@
-/* A guest that does what its arguments say, one after the other, and prints how each went: "unlink /w/f: OK". */
+/*
+ * A guest that does what its arguments say, or without any the lines of its standard input, one after the other, and
+ * prints how each went: "unlink /w/f: OK".
+ */
 
 #include <dirent.h>
 #include <errno.h>
@@ -123,6 +126,59 @@ read_random(const char *path)
 	return getentropy(bytes, sizeof(bytes));
 }
 
+static int
+has_variable(const char *name)
+{
+	errno = ENOENT;
+	return getenv(name) != NULL ? 0 : -1;
+}
+
+/* Whether the clock is as good as that: fixed, coarse or real. */
+static int
+clock_is(const char *kind)
+{
+	struct timespec first, next, resolution;
+	int best = 0;
+
+	if (clock_gettime(CLOCK_REALTIME, &first) != 0 || clock_getres(CLOCK_REALTIME, &resolution) != 0)
+		return -1;
+	for (int i = 0; i < 1000; i++) {
+		if (clock_gettime(CLOCK_REALTIME, &next) != 0)
+			return -1;
+		if (next.tv_sec != first.tv_sec || next.tv_nsec != first.tv_nsec)
+			best = 2;
+	}
+	if (resolution.tv_nsec == 1000000)
+		best = 1;
+	errno = ENOTSUP;
+	return best >= (strcmp(kind, "real") == 0 ? 2 : strcmp(kind, "coarse") == 0) ? 0 : -1;
+}
+
+/* Prints random bytes, which another run may or may not see too. */
+static int
+show_random(const char *path)
+{
+	unsigned char bytes[16];
+
+	(void)path;
+	if (getentropy(bytes, sizeof(bytes)) != 0)
+		return -1;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		printf("%02x", bytes[i]);
+	printf("\n");
+	return 0;
+}
+
+/* That many bytes of memory in all. */
+static int
+have_memory(const char *count)
+{
+	size_t pages = (size_t)(atoll(count) / 65536), has = __builtin_wasm_memory_size(0);
+
+	errno = ENOMEM;
+	return pages <= has || __builtin_wasm_memory_grow(0, pages - has) != (size_t)-1 ? 0 : -1;
+}
+
 /* That many directories that are made in /w, each of another name. */
 static int
 flood(const char *count)
@@ -157,17 +213,31 @@ static const struct {
 	{"clock", read_clock},
 	{"random", read_random},
 	{"flood", flood},
+	{"env", has_variable},
+	{"clock-is", clock_is},
+	{"show-random", show_random},
+	{"memory", have_memory},
 };
+
+static void
+ask(const char *verb, const char *path)
+{
+	for (size_t k = 0; k < sizeof(asks) / sizeof(asks[0]); k++)
+		if (strcmp(asks[k].verb, verb) == 0) {
+			int rc = asks[k].ask(path);
+
+			printf("%s %s: %s\n", verb, path, rc == 0 ? "OK" : strerror(errno));
+		}
+}
 
 int
 main(int argc, char **argv)
 {
-	for (int i = 1; i + 1 < argc; i += 2)
-		for (size_t k = 0; k < sizeof(asks) / sizeof(asks[0]); k++)
-			if (strcmp(asks[k].verb, argv[i]) == 0) {
-				int rc = asks[k].ask(argv[i + 1]);
+	char verb[32], path[1100];
 
-				printf("%s %s: %s\n", argv[i], argv[i + 1], rc == 0 ? "OK" : strerror(errno));
-			}
+	for (int i = 1; i + 1 < argc; i += 2)
+		ask(argv[i], argv[i + 1]);
+	while (argc == 1 && scanf("%31s %1099[^\n]", verb, path) == 2)
+		ask(verb, path);
 	return 0;
 }
