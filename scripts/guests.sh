@@ -62,11 +62,17 @@ fi
 if newer "$out/fill.wasm" tests/guests/c/fill.c; then
 	step "guest: C with bulk memory" clang --target=wasm32-wasi -O1 -mbulk-memory -o "$out/fill.wasm" tests/guests/c/fill.c
 fi
-if newer "$out/wasi.wasm" tests/guests/c/wasi.c; then
+if newer "$out/wasi.wasm" tests/guests/c/wasi.c tests/guests/c/check.h; then
 	step "guest: C, checks of the host" clang --target=wasm32-wasi -O1 -o "$out/wasi.wasm" tests/guests/c/wasi.c
 fi
-if newer "$out/files.wasm" tests/guests/c/files.c; then
+if newer "$out/files.wasm" tests/guests/c/files.c tests/guests/c/check.h; then
 	step "guest: C, checks of files" clang --target=wasm32-wasi -O1 -o "$out/files.wasm" tests/guests/c/files.c
+fi
+if newer "$out/rules.wasm" tests/guests/c/rules.c tests/guests/c/check.h; then
+	step "guest: C, checks of each function" clang --target=wasm32-wasi -O1 -o "$out/rules.wasm" tests/guests/c/rules.c
+fi
+if newer "$out/work.wasm" tests/guests/c/work.c tests/guests/c/check.h; then
+	step "guest: C, work on files" clang --target=wasm32-wasi -O1 -o "$out/work.wasm" tests/guests/c/work.c
 fi
 if newer "$out/copy.wasm" tests/guests/c/copy.c; then
 	step "guest: C, a copy" clang --target=wasm32-wasi -O1 -o "$out/copy.wasm" tests/guests/c/copy.c

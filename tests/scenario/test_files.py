@@ -32,6 +32,20 @@ class Files(harness.Scenario):
         self.assertEqual(result["denials"][0]["rule"], {"layer": "request", "field": "fs.write"})
         self.assertEqual(result["denials"][0]["grant"], {"fs": [{"mount": "/ro", "rights": ["read", "write"]}]})
 
+    def test_each_function_follows_its_rules(self):
+        result = self.run_guest(wasm=guest("rules"), files={"/w/f": "hello", "/w/d/x": "", "/ro/f": "data"},
+                                policy={"fs": [dict(MOUNTS[0]), {"mount": "/ro", "kind": "inline", "rights": ["read"]}]})
+        lines = result["stdout"].splitlines()
+        self.assertEqual([line for line in lines if line.startswith("not ok")], [])
+        self.assertEqual(lines[-1], "0 failed")
+        self.assertGreaterEqual(len(set(lines)), 380)
+        self.assert_exited(result)
+        self.assertEqual([(d["call"], d["target"], d["capability"], d["count"]) for d in result["denials"]],
+                         [("path_open", "/ro/f", "fs.write", 2), ("path_open", "/ro/n", "fs.create", 1),
+                          ("path_symlink", "/ro/n", "fs.create", 1), ("path_link", "/ro/n", "fs.create", 1),
+                          ("path_rename", "/ro/f", "fs.delete", 1), ("path_filestat_set_times", "/ro/f", "fs.write", 1),
+                          ("path_unlink_file", "/ro/f", "fs.delete", 1)])
+
     def test_files_need_a_mount_that_takes_them(self):
         for fs, files in (([], {"/f": ""}), ([{"mount": "/w", "rights": ALL}], {"/w/f": ""}),
                           (MOUNTS, {"/x/f": ""}), (MOUNTS, {"/ww/f": ""})):

@@ -10,6 +10,18 @@ PYTHON_LIMITS = {"wall_ms": 60000, "cpu_ms": 60000, "memory_bytes": 512 << 20}
 
 FILES = [{"mount": "/w", "kind": "inline", "rights": ["read", "write", "create", "delete"]}]
 
+WALK = """
+import os
+for top, dirs, files in os.walk('/'):
+    dirs.sort()
+    print(top, dirs, files)
+print(os.stat('w/in').st_size)
+try:
+    os.rmdir('a')
+except OSError as e:
+    print(e.errno)
+"""
+
 
 class Languages(harness.Scenario):
     def test_c(self):
@@ -65,7 +77,27 @@ class Languages(harness.Scenario):
 
     def test_go_works_with_files(self):
         result = self.run_guest("files", wasm=guest("go"), policy={"fs": FILES})
-        self.assertEqual(result["stdout"].splitlines()[-1], "files: 100 written, read, renamed and removed")
+        self.assertEqual(result["stdout"].splitlines()[-5:], [
+            "files: 100 written, read, renamed and removed", "lines: 1000 written and read", "zip: 3 files, 30000 bytes",
+            "csv: 2 records", "links: followed, read and removed"])
+        self.assert_exited(result)
+        self.assertEqual(result["changes"], [])
+
+    def test_c_works_with_files(self):
+        result = self.run_guest(wasm=guest("work"), files={"/w/in.txt": "one\ntwo\nthree\n"}, policy={"fs": FILES})
+        lines = result["stdout"].splitlines()
+        self.assertEqual([line for line in lines if line.startswith("not ok")], [])
+        self.assertEqual(lines[-1], "0 failed")
+        self.assert_exited(result)
+        self.assertEqual([(c["change"], c["path"], c.get("content")) for c in result["changes"]],
+                         [("created", "/w/sorted.txt", "one\nthree\ntwo\n")])
+
+    def test_cpython_walks_into_a_mount_inside_another(self):
+        result = self.python("-c", WALK, files={"/w/in": "hello", "/f": "1"}, policy={"fs": [
+            {"mount": mount, "kind": "inline", "rights": FILES[0]["rights"]} for mount in ("/", "/a/b", "/w")]})
+        self.assert_exited(result)
+        self.assertEqual(result["stdout"].splitlines(),
+                         ["/ ['a', 'w'] ['f']", "/a ['b'] []", "/a/b [] []", "/w [] ['in']", "5", "55"])
         self.assertEqual(result["changes"], [])
 
     def test_cpython_command_line_and_exit_code(self):

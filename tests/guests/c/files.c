@@ -17,23 +17,10 @@
 
 #include <wasi/api.h>
 
+#include "check.h"
+
 /* Mounts are preopened in the order of their paths. */
 enum { RO = 3, W = 4 };
-
-static int failures;
-
-static void
-report(const char *name, int good, const char *what)
-{
-	if (good)
-		printf("ok %s\n", name);
-	else
-		printf("not ok %s: %s (errno %d, %s)\n", name, what, errno, strerror(errno));
-	failures += !good;
-}
-
-#define CHECK(name, condition) report(name, (condition), #condition)
-#define FAILS(name, call, error) report(name, (errno = 0, (call) == -1 && errno == (error)), #call " gives " #error)
 
 /* The contents of a file, at most 99 bytes. */
 static const char *

@@ -17,20 +17,7 @@
 
 #include <wasi/api.h>
 
-static int failures;
-
-static void
-report(const char *name, int good, const char *what)
-{
-	if (good)
-		printf("ok %s\n", name);
-	else
-		printf("not ok %s: %s (errno %d, %s)\n", name, what, errno, strerror(errno));
-	failures += !good;
-}
-
-#define CHECK(name, condition) report(name, (condition), #condition)
-#define FAILS(name, call, error) report(name, (errno = 0, (call) == -1 && errno == (error)), #call " gives " #error)
+#include "check.h"
 
 static uint64_t
 now(clockid_t id)

@@ -10,7 +10,7 @@ import (
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "files" {
-		if err := files(); err != nil {
+		if err := work(); err != nil {
 			fmt.Println(err)
 		}
 		return
