@@ -653,22 +653,36 @@ policy_json_why(const json_error_t *error)
 	}
 }
 
-/* A text that is no JSON, or too long: the only problem that can be told then. */
-static int
-not_json(const struct reader *r, const json_error_t *error, struct err *e)
+/* What is wrong with a whole text: the only problem that can be told then. */
+static int __attribute__((format(printf, 4, 5)))
+tell_only(struct reader *r, struct err *e, int code, const char *fmt, ...)
 {
-	struct position where = {.line = (size_t)error->line, .column = (size_t)error->column};
 	struct err only = {0};
-	int rc;
+	char message[300];
+	va_list ap;
 
-	if (error->line < 1)
-		rc = err_set(&only, ERR_LIMIT, "%s%sthe policy has %zu bytes, more than %d", r->name == NULL ? "" : r->name,
-		    r->name == NULL ? "" : ": ", r->length, POLICY_TEXT_MAX);
-	else
-		rc = set_problem(&only, r->name, &where, policy_json_why(error));
+	va_start(ap, fmt);
+	vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	err_set(&only, code, "%s%s%s", r->name == NULL ? "" : r->name, r->name == NULL ? "" : ": ", message);
 	if (r->all != NULL)
 		keep_problem(r->all, 0, &only);
-	return err_set(e, rc, "%s", only.msg);
+	r->problems++;
+	return err_set(e, code, "%s", only.msg);
+}
+
+/* The same of a text that is no JSON: jansson says where. */
+static int
+not_json(struct reader *r, const json_error_t *error, struct err *e)
+{
+	const struct position where = {.line = (size_t)error->line, .column = (size_t)error->column};
+	struct err only = {0};
+
+	set_problem(&only, r->name, &where, policy_json_why(error));
+	if (r->all != NULL)
+		keep_problem(r->all, 0, &only);
+	r->problems++;
+	return err_set(e, ERR_INVAL, "%s", only.msg);
 }
 
 int
@@ -677,7 +691,7 @@ policy_document_parse(const char *text, size_t length, const char *name, struct 
 {
 	struct reader r = {.text = text, .length = length, .name = name, .all = all};
 	struct policy_document *d = NULL;
-	json_error_t error = {.line = 0};
+	json_error_t error;
 	int rc;
 
 	if (all != NULL)
@@ -687,11 +701,16 @@ policy_document_parse(const char *text, size_t length, const char *name, struct 
 		rc = err_set(e, ERR_NOMEM, "out of memory for a policy");
 		goto out;
 	}
-	if (length <= POLICY_TEXT_MAX)
-		d->json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-	rc = d->json == NULL ? not_json(&r, &error, e) : read_document(&r, d->json, &d->policy, e);
+	if (length > POLICY_TEXT_MAX)
+		rc = tell_only(&r, e, ERR_LIMIT, "the policy has %zu bytes, more than %d", length, POLICY_TEXT_MAX);
+	else if (length > 0 && memchr(text, 0, length) != NULL) /* jansson overlooks one behind a number */
+		rc = tell_only(&r, e, ERR_INVAL, "the policy has a NUL byte in it");
+	else if ((d->json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error)) == NULL)
+		rc = not_json(&r, &error, e);
+	else
+		rc = read_document(&r, d->json, &d->policy, e);
 	if (all != NULL)
-		all->more = r.problems - (all->kept < r.problems ? all->kept : r.problems);
+		all->more = r.problems - all->kept;
 	if (rc != 0)
 		goto out;
 	memcpy(d->text, text, length);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "base/utf8.h"
 #include "policy/internal.h"
 
 #define WORDS_MAX 3 /* of a question */
@@ -195,6 +196,9 @@ parse_words(const char *const *words, size_t count, size_t *used, struct policy_
 	size_t i = parser_of(words[0]), length = 0;
 	int rc;
 
+	for (size_t k = 0; k < count && k < WORDS_MAX; k++)
+		if (utf8_prefix(words[k], strlen(words[k]), strlen(words[k])) != strlen(words[k]))
+			return err_set(e, ERR_INVAL, "word %zu of the question is not UTF-8", k + 1);
 	if (i == POLICY_COUNT_OF(parsers))
 		return unknown_question(words[0], e);
 	if (count < parsers[i].words)

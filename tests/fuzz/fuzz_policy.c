@@ -1,8 +1,13 @@
-/* Fuzz target: policy: up to three documents, with a NUL between them: parsed, met, decided. A meet never widens. */
+/*
+ * Fuzz target: policy: up to three documents, with a NUL between them, then questions, one a line: parsed, met, compared,
+ * decided, explained. A meet never widens, and an explanation is what is decided.
+ */
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/diff.h"
+#include "policy/explain.h"
 #include "policy/policy.h"
 #include "tests/fuzz/input.h"
 
@@ -25,6 +30,31 @@ meet(const struct policy *a, const struct policy *b)
 
 	MUST(policy_meet(a, b, &m, NULL) == 0);
 	return m;
+}
+
+/* What is wrong is told in the order of the text, and the first of it in few words. */
+static void
+must_tell(const struct policy_problems *all, const struct err *e)
+{
+	MUST(all->kept > 0 && all->kept <= POLICY_PROBLEMS_MAX && (all->more == 0 || all->kept == POLICY_PROBLEMS_MAX));
+	MUST(strcmp(all->list[0].e.msg, e->msg) == 0);
+	for (size_t i = 0; i < all->kept; i++)
+		MUST(all->list[i].e.msg[0] != '\0' && (i == 0 || all->list[i - 1].offset <= all->list[i].offset));
+}
+
+static struct policy_document *
+document(const struct block *text)
+{
+	static struct policy_problems all;
+	struct policy_document *d = NULL;
+	struct err e = {0};
+	int rc = policy_document_parse((const char *)text->data, text->length, "f", &all, &d, &e);
+
+	if (rc == 0)
+		return d;
+	MUST(d == NULL && rc == e.code);
+	must_tell(&all, &e);
+	return NULL;
 }
 
 static struct policy *
@@ -175,27 +205,113 @@ must_decide(const struct policy *ceiling, const struct policy *signer, const str
 	policy_free(got);
 }
 
+/* Differences are there exactly where one allows what the other does not. */
+static void
+must_differ(const struct policy *a, const struct policy *b)
+{
+	json_t *list = NULL, *one;
+	bool more[2] = {false};
+	size_t i;
+
+	MUST(policy_diff(a, b, &list, NULL) == 0);
+	json_array_foreach(list, i, one)
+		more[json_string_value(json_object_get(one, "more"))[0] == 'b'] = true;
+	MUST(more[1] == !policy_allows(a, b) && more[0] == !policy_allows(b, a));
+	json_decref(list);
+}
+
+/* The decision about a question, as far as it can be told from what the run gets alone. */
+static bool
+is_had(const struct policy *run, const struct policy_question *q)
+{
+	const struct policy_fs *f = policy_fs_at(run, q->target), *mount = policy_fs_mount_of(run, q->target);
+
+	switch (q->kind) {
+	case POLICY_ASK_FS:
+		return mount != NULL && (f->rights & q->right) != 0;
+	case POLICY_ASK_FS_KIND:
+		return mount != NULL && f->kind >= q->fs_kind &&
+		    (strcmp(mount->path, q->target) == 0) == (q->fs_kind != POLICY_FS_INLINE);
+	case POLICY_ASK_ENV:
+		return policy_env_allowed(run, q->target);
+	case POLICY_ASK_LIMIT:
+		return run->limits[q->limit] >= q->value;
+	case POLICY_ASK_ARGS:
+		return run->args;
+	case POLICY_ASK_CLOCK:
+		return run->clock >= q->word;
+	case POLICY_ASK_RANDOM:
+		return run->random >= q->word;
+	case POLICY_ASK_TOOL:
+		return policy_tool_allowed(run, q->target);
+	case POLICY_ASK_SIGNATURE:
+		return (q->word == 0 ? run->signature_module : run->signature_source) == POLICY_SIGNATURE_OPTIONAL;
+	default:
+		return false;
+	}
+}
+
+static void
+must_answer(const struct policy_stated *stated, const struct policy *run, const char *text)
+{
+	static struct policy_question q;
+	struct err e = {0};
+	size_t used = 0;
+	bool allowed = false;
+	json_t *answer = NULL;
+
+	if (policy_question_parse(&text, 1, &used, &q, &e) != 0) {
+		MUST(e.msg[0] != '\0');
+		return;
+	}
+	MUST(used == 1 && policy_answer(stated, DOCUMENTS, &q, &answer, &allowed, NULL) == 0);
+	MUST(allowed == is_had(run, &q));
+	MUST(json_array_size(json_object_get(answer, "layers")) == DOCUMENTS);
+	MUST(!allowed || json_is_null(json_object_get(answer, "grant")));
+	json_decref(answer);
+}
+
+/* Answers each line of the rest, at most so many. */
+static void
+must_answer_all(struct policy_document *const d[DOCUMENTS], struct input *in)
+{
+	const struct policy_stated stated[DOCUMENTS] = {{POLICY_LAYER_CEILING, d[0]}, {POLICY_LAYER_SIGNER, d[1]},
+	    {POLICY_LAYER_REQUEST, d[2]}};
+	const struct policy_layer layers[DOCUMENTS] = {{POLICY_LAYER_CEILING, d[0]->policy},
+	    {POLICY_LAYER_SIGNER, d[1]->policy}, {POLICY_LAYER_REQUEST, d[2]->policy}};
+	char *questions = input_string(in), *rest = questions, *line;
+	struct policy *run = NULL;
+
+	MUST(policy_effective(layers, DOCUMENTS, &run, NULL) == 0);
+	for (int n = 0; n < 20 && (line = strsep(&rest, "\n")) != NULL; n++)
+		must_answer(stated, run, line);
+	policy_free(run);
+	free(questions);
+}
+
 /* What is missing, or is no policy, is the built-in one; but the first must be one. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
-	struct policy *p[DOCUMENTS] = {NULL};
+	struct policy_document *d[DOCUMENTS] = {NULL};
 
-	for (int i = 0; i < DOCUMENTS && (i == 0 || p[0] != NULL); i++) {
+	for (int i = 0; i < DOCUMENTS && (i == 0 || d[0] != NULL); i++) {
 		struct block text = input_text(&in);
 
-		p[i] = parsed(&text);
+		d[i] = document(&text);
 		free(text.data);
-		if (i > 0 && p[i] == NULL)
-			MUST(policy_builtin(&p[i], NULL) == 0);
+		if (i > 0 && d[i] == NULL)
+			MUST(policy_document_builtin(&d[i], NULL) == 0);
 	}
-	if (p[0] != NULL) {
-		must_survive(p[0]);
-		must_meet(p[0], p[1], p[2]);
-		must_decide(p[0], p[1], p[2]);
+	if (d[0] != NULL) {
+		must_survive(d[0]->policy);
+		must_meet(d[0]->policy, d[1]->policy, d[2]->policy);
+		must_decide(d[0]->policy, d[1]->policy, d[2]->policy);
+		must_differ(d[0]->policy, d[1]->policy);
+		must_answer_all(d, &in);
 	}
 	for (int i = 0; i < DOCUMENTS; i++)
-		policy_free(p[i]);
+		policy_document_free(d[i]);
 	return 0;
 }

@@ -42,7 +42,7 @@ read_only(void)
 	static struct policy *p;
 
 	if (p == NULL)
-		MUST(policy_parse(text, strlen(text), &p, NULL) == 0);
+		MUST(policy_parse(text, strlen(text), NULL, &p, NULL) == 0);
 	return p;
 }
 

@@ -160,6 +160,23 @@ def policy():
     yield b"\0".join(map(compact, (files, {"fs": [{"mount": "/", "rights": ["read", "delete"]}]},
                                    {"fs": [{"mount": "/a/b", "rights": ["read"]}, {"mount": "/a/bc"}]})))
     yield compact({"fs": [{"mount": "/a/../b"}]})
+    yield compact({"tools": ["a", "b-c"], "fs": [{"mount": "/a", "kind": "dir", "rights": "read"}], "x": [1], "net": [1]})
+    asked = ("fs read /a/b", "fs write /a/b/c", "fs create /d/x", "fs delete /a", "fs mount /a/b", "fs inline /a/f",
+             "fs dir /d", "env LANG", "env L", "limit wall_ms 5s", "limit fuel 3k", "args", "clock fixed", "clock real",
+             "random seeded", "tool a", "net x", "signature unsigned", "signature unsigned_source", "fs raed /")
+    tools = {"tools": ["a"], "env": ["L"], "clock": "fixed", "fs": [{"under": "/a", "paths": {"b": ["write"]}}]}
+    for layers in ((POLICY, other, files), (files, tools, other), (other, files, dict(tools, **files))):
+        for part in (asked[:10], asked[10:]):
+            yield b"\0".join([json.dumps(layer, indent=1).encode() for layer in layers] + ["\n".join(part).encode()])
+
+
+def position():
+    texts = (json.dumps(POLICY, indent=2), '{"a":{"b":[1,{"c":"\\u0064\\""}]},"\\u0062":[[]," ",null,-1e5]}', "[1,[2,[3]]]", "7",
+             '{"a": {"b"', '[1 2]', "{,}")
+    for text in texts:
+        yield b"\0" + text.encode()
+        yield b"\3\0a\0\0b\0\3\0" + text.encode()
+        yield b"\2\3\0\3\0" + text.encode()
 
 
 def imsg():
@@ -357,7 +374,7 @@ def text():
 
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TARGETS = (base64, chain, client, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, signature, store,
+TARGETS = (base64, chain, client, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, position, signature, store,
            text, worker)
 
 

@@ -105,6 +105,7 @@ refuses_questions_that_make_no_sense_and_says_why(void **state)
 	    {"random good", "ask for seeded or real"},
 	    {"tool a b", "letters, digits"},
 	    {"signature required", "ask for unsigned"},
+	    {"env \xff", "word 2 of the question is not UTF-8"},
 	};
 
 	(void)state;

@@ -271,6 +271,7 @@ refuses_a_document_past_its_size_and_a_list_past_its_length(void **state)
 	memcpy(text, "{}", 2);
 	assert_int_equal(policy_parse(text, length, NULL, &p, &e), ERR_LIMIT);
 	assert_int_equal(policy_parse(text, length - 1, NULL, &p, &e), 0);
+	assert_int_equal(policy_parse("{\"version\":1\0}", 14, NULL, &p, &e), ERR_INVAL);
 	policy_free(p);
 	free(text);
 	for (size_t i = 0; i < POLICY_NAMES_MAX; i++)
