@@ -111,6 +111,8 @@ struct runs {
 	size_t held_bytes;           /* modules and input of active runs */
 	unsigned running;
 	int descriptors_max;         /* a request with a descriptor whose number is higher finds no room */
+	struct policy *policy;       /* of the last run that was given one, and its digest: most are alike */
+	struct digest policy_digest;
 	char abandon_reason[600];    /* once brigd cannot go on */
 };
 

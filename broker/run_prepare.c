@@ -154,6 +154,32 @@ explain_later(struct run *run, const struct policy_layer *layers, size_t count, 
 	return 0;
 }
 
+#define FEW_NAMES 32 /* in a policy: with more, comparing takes longer than writing */
+
+/* The digest of a policy is that of its text, which takes a while to write: most runs have the policy of the last. */
+static int
+digest_policy(struct run *run, struct err *e)
+{
+	struct runs *r = run->runs;
+	bool small = run->policy->env.count + run->policy->tools.count + run->policy->fs_count <= FEW_NAMES;
+	struct policy *copy;
+	int rc;
+
+	if (small && r->policy != NULL && policy_equal(r->policy, run->policy)) {
+		run->policy_digest = r->policy_digest;
+		return 0;
+	}
+	rc = policy_digest(run->policy, &run->policy_digest, e);
+	if (rc != 0 || !small)
+		return rc;
+	if ((rc = policy_meet(run->policy, run->policy, &copy, e)) != 0)
+		return rc;
+	policy_free(r->policy);
+	r->policy = copy;
+	r->policy_digest = run->policy_digest;
+	return 0;
+}
+
 /* Decides what the run gets. Returns 0, or -1 when the run has ended. */
 static int
 run_decide(struct run *run)
@@ -174,7 +200,7 @@ run_decide(struct run *run)
 	    (rc = policy_effective(layers, count, &run->policy, &e)) != 0 ||
 	    (rc = check_mounts(run, &denial, &e)) != 0 || (rc = keep_layers(run, layers, count, &e)) != 0 ||
 	    (rc = explain_later(run, layers, count, &e)) != 0 ||
-	    (rc = policy_digest(run->policy, &run->policy_digest, &e)) != 0) {
+	    (rc = digest_policy(run, &e)) != 0) {
 		run_deny(run, rc, &denial, &e);
 		return -1;
 	}

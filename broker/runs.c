@@ -280,6 +280,7 @@ runs_free(struct runs *r)
 		run_free(run);
 	while ((run = TAILQ_FIRST(&r->ended)) != NULL)
 		run_free(run);
+	policy_free(r->policy);
 	free(r);
 }
 

@@ -79,6 +79,12 @@ class Run(harness.Scenario):
         self.assertTrue(result["module"]["signer"])
         self.assertRegex(result["policy"]["digest"], "^sha256:[0-9a-f]{64}$")
 
+    def test_one_policy_has_one_digest_and_another_has_another(self):
+        names = ["N%d" % i for i in range(40)]
+        asked = [{}, {}, {"limits": {"wall_ms": 2000}}, {}, {"env": names}, {"env": names}, {"env": names[1:]}, {}]
+        found = [self.run_guest("hello", policy=p)["policy"]["digest"] for p in asked]
+        self.assertEqual([found.index(d) for d in found], [0, 0, 2, 0, 4, 4, 6, 0])
+
     def test_get_returns_the_same_result_again(self):
         result = self.run_guest("hello")
         again = self.client.call("run.get", {"run_id": result["run_id"]})
