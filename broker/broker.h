@@ -26,6 +26,8 @@ struct broker_counts {
 	uint64_t requests;
 	uint64_t refused;  /* requests that ended in an error */
 	uint64_t runs;     /* ended, whichever way */
+	uint64_t crashes;  /* of workers, as pool_is_crash says */
+	uint64_t filtered; /* of those, ended by the filter */
 	uint64_t reloads;  /* of keyring, ceiling and grants, whether that worked or not */
 };
 

@@ -2,6 +2,7 @@
 
 #include "broker/pool.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -158,6 +159,23 @@ run_ended(struct pool_run *r, const struct proto_exited *exited, const struct er
 	retire_if_idle(z);
 }
 
+bool
+pool_is_crash(const struct proto_exited *exited)
+{
+	int signal = WIFSIGNALED(exited->wait_status) ? WTERMSIG(exited->wait_status) : 0;
+
+	return signal != 0 && signal != SIGKILL && signal != PROTO_END_SIGNAL && signal != SIGXCPU;
+}
+
+/* Gives it no more runs; it goes when it has none. */
+static void
+zygote_retire(struct zygote *z)
+{
+	z->retired = true;
+	if (z->pool->current[z->engine] == z)
+		z->pool->current[z->engine] = NULL;
+}
+
 /* Whether a worker, which has one thread, cannot have used so much. Kernel clocks may differ by some. */
 static bool
 is_impossible(const struct pool_run *r, const struct proto_exited *x)
@@ -202,6 +220,8 @@ zygote_message(void *arg, struct imsg *m, struct err *e)
 			return err_set(e, ERR_PROTOCOL, "a zygote reported a run that it was not given");
 		if (is_impossible(r, &exited))
 			return err_set(e, ERR_PROTOCOL, "a zygote reported more processor time than there was");
+		if (pool_is_crash(&exited))
+			zygote_retire(z);
 		run_ended(r, &exited, NULL);
 		return 0;
 	default:
@@ -318,7 +338,7 @@ zygote_for(struct pool *p, uint32_t engine, struct err *e)
 	if (fresh == NULL)
 		return NULL;
 	if (z != NULL) {
-		z->retired = true;
+		zygote_retire(z);
 		retire_if_idle(z);
 	}
 	return fresh;

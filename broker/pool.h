@@ -39,6 +39,13 @@ void pool_free(struct pool *p);
 struct pool_run *pool_start(struct pool *p, uint32_t engine, uint64_t run, const struct proto_run *limits, int job,
     pool_ended_fn *ended, void *arg, struct err *e);
 
+/*
+ * pool_is_crash - whether a worker was ended by a signal that neither brig nor a limit sends: by the filter (SIGSYS) or by
+ * a fault of its own. Its zygote starts nothing any more, and goes when its other runs have: who tries to break out may
+ * have learned where things are in the memory of all its workers, and the next one's are elsewhere.
+ */
+bool pool_is_crash(const struct proto_exited *exited);
+
 /* pool_kill - SIGKILL one worker; `ended` follows. */
 void pool_kill(struct pool_run *r);
 

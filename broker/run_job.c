@@ -365,6 +365,20 @@ run_again(struct run *run)
 		modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_again, run, &run->module_wait);
 }
 
+/* The filter, or a fault of its own, ended the worker: that is for the operator to see. */
+static void
+note_crash(const struct run *run, const struct proto_exited *exited)
+{
+	struct broker_counts *counts = &run->runs->broker->counts;
+	int signal = WTERMSIG(exited->wait_status);
+	char module[DIGEST_TEXT_SIZE];
+
+	counts->crashes++;
+	counts->filtered += signal == SIGSYS;
+	broker_log("worker-crashed run=%s uid=%u module=%s signal=%d by=%s", run->id, (unsigned)run->peer.uid,
+	    digest_text(&run->module, module), signal, signal == SIGSYS ? "filter" : "fault");
+}
+
 static void
 worker_ended(void *arg, const struct proto_exited *exited, const struct err *why)
 {
@@ -384,6 +398,8 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	run_running(run, false);
 	if (exited != NULL) {
 		run->observed = *exited;
+		if (pool_is_crash(exited))
+			note_crash(run, exited);
 		if (run->breach.code == 0 && has_stayed(run, exited))
 			err_set(&run->breach, ERR_PROTOCOL, "the worker closed its socket and stayed");
 	} else {

@@ -50,14 +50,29 @@ class Attempts(harness.Scenario):
 
     def test_attempt_leaves_other_runs_alone(self):
         """Even those of the same zygote, which it can name."""
-        request = self.client.start("run", self.params("sleep", 600000, stream=True))
-        self.client.wait_output(b"sleeping\n")
-        run_id = self.client.wait_notification("run.started")["run_id"]
-        with self.brigd.client() as other:
-            for name in ("kill_beside", "kill_zygote", "kill_all", "setpriority_beside", "ptrace_beside"):
+        for name in ("kill_beside", "kill_zygote", "kill_all", "setpriority_beside", "ptrace_beside"):
+            with self.brigd.client() as sleeping, self.brigd.client() as other:
+                request = sleeping.start("run", self.params("sleep", 600000, stream=True))
+                sleeping.wait_output(b"sleeping\n")
+                run_id = sleeping.wait_notification("run.started")["run_id"]
                 self.assertEqual(other.call("run", self.params("args", name))["status"], "failed")
-        self.client.call("run.cancel", {"run_id": run_id})
-        self.assertEqual(self.client.finish(request)["status"], "cancelled")
+                sleeping.call("run.cancel", {"run_id": run_id})
+                self.assertEqual(sleeping.finish(request)["status"], "cancelled")
+
+    def test_worker_that_the_filter_killed_is_counted_logged_and_costs_its_zygote(self):
+        def zygote():
+            self.assert_exited(self.run_guest("hello"))
+            return max(pid for pid, name in self.brigd.children().items() if name == "brig-worker")
+        before, first = self.client.call("server.health"), zygote()
+        result = self.run_guest("args", "socket_vsock")
+        self.assertIn("killed by the seccomp filter", result["reason"])
+        self.assertNotEqual(zygote(), first)
+        after = self.client.call("server.health")
+        self.assertEqual((after["crashes"], after["filtered"]), (before["crashes"] + 1, before["filtered"] + 1))
+        self.assertRegex(self.brigd.log(), "worker-crashed run=%s .*signal=31 by=filter" % result["run_id"])
+        last = zygote()
+        self.assertEqual(self.run_guest("args", "no-attempt")["status"], "exited")
+        self.assertEqual(zygote(), last)
 
 
 if __name__ == "__main__":

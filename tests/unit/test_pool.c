@@ -185,12 +185,18 @@ start(struct fixture *f, uint64_t run, struct ended *ended)
 }
 
 static void
-run_exits(struct fixture *f, const struct zygote_end *z, uint64_t run)
+run_exits_with(struct fixture *f, const struct zygote_end *z, uint64_t run, int status)
 {
-	struct proto_exited exited = {.wait_status = 0, .user_us = 5};
+	struct proto_exited exited = {.wait_status = status, .user_us = 5};
 
 	imsg_send(z->sock, PROTO_RUN_EXITED, run, &exited, sizeof(exited), NULL, 0, NULL);
 	turn(f);
+}
+
+static void
+run_exits(struct fixture *f, const struct zygote_end *z, uint64_t run)
+{
+	run_exits_with(f, z, run, 0);
 }
 
 static void
@@ -431,6 +437,37 @@ zygote_is_replaced_after_its_runs_and_goes_when_they_have(void **state)
 	close(next.sock);
 }
 
+/* Not by a limit, nor by an exit status. */
+static void
+zygote_whose_worker_crashed_starts_nothing_more(void **state)
+{
+	static const int ends[] = {1 << 8, SIGKILL, SIGXCPU, PROTO_END_SIGNAL, SIGSYS};
+	struct fixture *f = *state;
+	struct zygote_end z = zygote_starts(f), next;
+	static struct ended ended[3] = {{0}};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		const struct proto_exited exited = {.wait_status = ends[i]};
+
+		assert_int_equal(pool_is_crash(&exited), ends[i] == SIGSYS);
+	}
+	zygote_is_ready(f, &z, REQUIRED);
+	assert_non_null(start(f, 1, &ended[0]));
+	assert_non_null(start(f, 2, &ended[1]));
+	run_exits_with(f, &z, 2, SIGSYS);
+	assert_int_equal(ended[1].count, 1);
+	expect_nothing(f, f->launcher_end); /* its other run goes on */
+	assert_non_null(start(f, 3, &ended[2]));
+	next = zygote_starts(f);
+	expect(f, next.sock, PROTO_RUN, 3);
+	imsg_close_fds(&f->m);
+	run_exits(f, &z, 1);
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	zygote_dies(f, &z, true);
+	assert_true(ended[0].count == 1 && ended[0].has_exited && ended[2].count == 0);
+	close(next.sock);
+}
+
 static void
 zygote_that_reports_a_run_it_was_not_given_is_killed(void **state)
 {
@@ -502,6 +539,7 @@ main(void)
 	    T(runs_of_a_dead_zygote_end),
 	    T(dead_zygote_is_passed_over_before_it_is_reported),
 	    T(zygote_is_replaced_after_its_runs_and_goes_when_they_have),
+	    T(zygote_whose_worker_crashed_starts_nothing_more),
 	    T(zygote_that_reports_a_run_it_was_not_given_is_killed),
 	    T(condemned_zygote_gets_no_more_runs),
 	    T(run_that_ended_before_its_zygote_died_has_ended_well),
