@@ -103,10 +103,11 @@ ALL_LDFLAGS = $(HARDEN_LD) -Wl,--gc-sections -Wl,--as-needed $(LDFLAGS)
 # --- what there is -------------------------------------------------------------------------------------------------
 
 # One archive per directory, in link order; dependencies point down this list.
-DIRS := clients broker audit sandbox runtime policy base
+DIRS := clients broker audit files sandbox runtime policy base
 SRC_clients := $(wildcard clients/c/*.c)
 SRC_broker := $(wildcard broker/*.c)
 SRC_audit := $(wildcard audit/*.c)
+SRC_files := $(wildcard files/*.c)
 SRC_sandbox := $(wildcard sandbox/*.c)
 SRC_runtime := $(wildcard runtime/*.c runtime/wasi/*.c)
 SRC_policy := $(wildcard policy/*.c)
@@ -134,6 +135,7 @@ $(eval $(call program,brig-logger,audit/logger_main.c,audit sandbox base,$(LIB_J
 $(eval $(call program,brig-launcher,sandbox/launcher_main.c,sandbox base,$(LIB_SECCOMP) $(LIB_SODIUM)))
 $(eval $(call program,brig-worker,runtime/worker_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_WORKER),STATIC_LDFLAGS))
 $(eval $(call program,brig-compiler,runtime/compiler_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_COMPILER),STATIC_LDFLAGS))
+$(eval $(call program,brig-files,files/files_main.c,files sandbox base,$(LIB_SECCOMP) $(LIB_SODIUM),,STATIC_LDFLAGS))
 $(eval $(call program,brig,clients/c/brig.c,clients broker audit sandbox policy base,$(LIB_JANSSON) $(LIB_SODIUM) \
 	$(LIB_SECCOMP) -lm))
 
@@ -188,8 +190,9 @@ $(O)/tests/unit/test_%: $(O)/tests/unit/test_%.o $(TEST_HELPERS) $(ARCHIVES) $(E
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_CMOCKA) $(LIB_EVENT) $(LIB_JANSSON) $(LIB_SODIUM) $(LIB_SECCOMP) \
 		$(LIB_ENGINE)
 
-# This one starts programs.
+# These start programs.
 $(O)/tests/unit/test_services: | $(O)/brig-store $(O)/brig-logger
+$(O)/tests/unit/test_files: | $(O)/brig-files
 
 unit-tests: $(UNIT_TESTS)
 
@@ -289,7 +292,7 @@ $(O)/scripts/tables: $(O)/scripts/tables.o $(call archives,runtime policy base) 
 docs: $(O)/scripts/tables ## write the tables in docs/ anew from the code
 	@scripts/docs.py $(O)/scripts/tables
 
-HELPERS := brig-store brig-logger brig-launcher brig-worker brig-compiler
+HELPERS := brig-store brig-logger brig-launcher brig-worker brig-compiler brig-files
 MAN_PAGES := $(wildcard docs/man/*.[1-8])
 install: all ## install below PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/brig

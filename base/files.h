@@ -36,6 +36,10 @@ enum files_type {
 #undef X
 };
 
+/* Descriptors of brig-files: its socket is PROTO_SOCKET_FD; the directory; where it says PROTO_READY or PROTO_FAILED. */
+#define FILES_DIR_FD    4
+#define FILES_STATUS_FD 5
+
 #define FILES_PATH_MAX 4095
 #define FILES_NAME_MAX 255
 #define FILES_READ_MAX (1u << 20) /* bytes of one FILES_READ */

@@ -21,7 +21,8 @@
 	X(PROTO_SPAWN_FAILED,   3) /* launcher -> brigd    text                                              */ \
 	X(PROTO_KILL,           4) /* brigd -> launcher    none; run = the token of its SPAWN                */ \
 	X(PROTO_CHILD_EXITED,   5) /* launcher -> brigd    struct proto_exited; run = token of SPAWN         */ \
-	X(PROTO_READY,         10) /* zygote, compiler, store, logger -> brigd    struct proto_ready         */ \
+	X(PROTO_READY,         10) /* zygote, compiler, store, logger -> brigd    struct proto_ready;        */ \
+	                           /* files -> the client that started it: the same                          */ \
 	X(PROTO_FAILED,        11) /* any -> brigd         text: why it cannot go on; run = token or 0       */ \
 	X(PROTO_FOUND,         15) /* store, logger -> brigd    text: what it found and mended, before READY */ \
 	X(PROTO_RUN,           12) /* brigd -> zygote      struct proto_run               the job socket     */ \

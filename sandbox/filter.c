@@ -1,4 +1,4 @@
-/* sandbox/filter: seccomp filters, built once from a table. Launcher, store, logger, doctor (needs libseccomp). */
+/* sandbox/filter: seccomp filters, built once from a table. Launcher, store, logger, brig-files, doctor (needs libseccomp). */
 
 #include "sandbox/filter.h"
 
@@ -91,6 +91,9 @@ static const struct condition mount_read_only = {
     "read-only", 1, {EQUAL(3, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)}};
 static const struct condition detach = {"MNT_DETACH", 1, {EQUAL(1, MNT_DETACH)}};
 static const struct condition of_descriptor = {"of an open file", 1, {EQUAL(4, AT_EMPTY_PATH)}};
+static const struct condition state_of_descriptor = {"of an open file", 1, {EQUAL(3, AT_EMPTY_PATH)}};
+static const struct condition statx_of_descriptor = {
+    "of an open file", 1, {MASKED(2, AT_EMPTY_PATH, AT_EMPTY_PATH)}};
 static const struct condition local_socket = {"AF_UNIX", 1, {EQUAL(0, AF_UNIX)}};
 static const struct condition no_address = {"no address", 1, {EQUAL(4, 0)}};
 static const struct condition directory_only = {"AT_REMOVEDIR", 1, {EQUAL(2, AT_REMOVEDIR)}};
@@ -131,6 +134,7 @@ static const struct condition futex_private = {"private", 1, {MASKED(1, 128, 128
 #define C (1u << FILTER_COMPILER)
 #define S (1u << FILTER_STORE)
 #define G (1u << FILTER_LOGGER)
+#define F (1u << FILTER_FILES)
 #define L (1u << FILTER_LAUNCHER) /* has the zygote's and the compiler's rows too */
 
 struct row {
@@ -149,22 +153,22 @@ static const struct row rows[] = {
     ROW(write, W, job_socket, "output, denials and the result"),
     ROW(read, W, dir_sockets, "directories of the host: what is answered"),
     ROW(write, W, dir_sockets, "directories of the host: what is asked"),
-    ROW(ppoll, Z | W | C | S | G, any, "poll_oneoff; the wait for messages"),
-    ROW(ppoll_time64, Z | W | C | S | G, any, "the same on 32-bit machines"),
-    ROW(mmap, W, private_no_exec, "memory"),
-    ROW(mmap2, W, private_no_exec, "the same on 32-bit machines"),
-    ROW(mprotect, Z | W | C | S | G, no_exec, "growing a linear memory, guard pages"),
-    ROW(munmap, Z | W | C | S | G, any, "memory"),
-    ROW(mremap, Z | W | C | S | G, any, "realloc"),
-    ROW(brk, Z | W | C | S | G, any, "malloc"),
-    ROW(madvise, W, give_back, "giving memory back"),
-    ROW(madvise, W, give_back_later, "the same of other C libraries"),
+    ROW(ppoll, Z | W | C | S | G | F, any, "poll_oneoff; the wait for messages"),
+    ROW(ppoll_time64, Z | W | C | S | G | F, any, "the same on 32-bit machines"),
+    ROW(mmap, W | F, private_no_exec, "memory"),
+    ROW(mmap2, W | F, private_no_exec, "the same on 32-bit machines"),
+    ROW(mprotect, Z | W | C | S | G | F, no_exec, "growing a linear memory, guard pages"),
+    ROW(munmap, Z | W | C | S | G | F, any, "memory"),
+    ROW(mremap, Z | W | C | S | G | F, any, "realloc"),
+    ROW(brk, Z | W | C | S | G | F, any, "malloc"),
+    ROW(madvise, W | F, give_back, "giving memory back"),
+    ROW(madvise, W | F, give_back_later, "the same of other C libraries"),
     ROW(sigaltstack, Z | W | C | S | G, any, "the engine's stack for signals, per thread"),
-    ROW(rt_sigreturn, Z | W | C | S | G, any, "the way back from a trap or a timer"),
-    ROW(exit_group, Z | W | C | S | G, any, "the end"),
-    ROW(clock_gettime, Z | W | C | S | G, own_clock, "clocks, where the vDSO has to ask"),
-    ROW(clock_gettime64, Z | W | C | S | G, own_clock, "the same on 32-bit machines"),
-    ROW(getrandom, Z | W | C | S | G, any, "random_get"),
+    ROW(rt_sigreturn, Z | W | C | S | G | F, any, "the way back from a trap or a timer"),
+    ROW(exit_group, Z | W | C | S | G | F, any, "the end"),
+    ROW(clock_gettime, Z | W | C | S | G | F, own_clock, "clocks, where the vDSO has to ask"),
+    ROW(clock_gettime64, Z | W | C | S | G | F, own_clock, "the same on 32-bit machines"),
+    ROW(getrandom, Z | W | C | S | G | F, any, "random_get"),
 
     /* A zygote, and its child until it locks; the compiler; store and logger. */
     ROW(read, Z | C | S | G, any, "descriptors that it was given"),
@@ -174,9 +178,9 @@ static const struct row rows[] = {
     ROW(madvise, Z | C | S | G, any, "giving memory back; what a worker gets"),
     ROW(recvmsg, Z | C | S | G, any, "messages, with descriptors"),
     ROW(sendmsg, Z | C | S | G, any, "messages"),
-    ROW(poll, Z | C | S | G, any, "the wait for messages"),
-    ROW(close, Z | C | S | G, any, "descriptors"),
-    ROW(fstat, Z | C | S | G, any, "the size of a memory file"),
+    ROW(poll, Z | C | S | G | F, any, "the wait for messages"),
+    ROW(close, Z | C | S | G | F, any, "descriptors"),
+    ROW(fstat, Z | C | S | G | F, any, "the size of a memory file"),
     ROW(newfstatat, Z | C, any, "fstat of newer C libraries; there is no path to follow"),
     ROW(statx, Z | C, any, "the same of other libraries"),
     ROW(lseek, Z | C | S, any, "the size of a memory file"),
@@ -195,7 +199,7 @@ static const struct row rows[] = {
     ROW(getpid, Z | C | S | G, any, "abort"),
     ROW(gettid, Z | C | S | G, any, "abort"),
     ROW(tgkill, Z | C | S | G, abort_only, "abort"),
-    ROW(restart_syscall, Z | C | S | G, any, "a wait that a stop and continue interrupted"),
+    ROW(restart_syscall, Z | C | S | G | F, any, "a wait that a stop and continue interrupted"),
     ROW(exit, Z | C | S | G, any, "the end of a thread"),
 
     /* The zygote: workers are made, watched and ended. */
@@ -313,6 +317,17 @@ static const struct row rows[] = {
     ROW(prctl, L, prctl_mdwe_get, "jail: whether there is such a layer"),
     ROW(landlock_create_ruleset, L, any, "jail"),
     ROW(landlock_restrict_self, L, any, "jail"),
+
+    /* brig-files: what is beneath one directory is opened and read, and told on one socket. */
+    ROW(recvmsg, F, job_socket, "questions"),
+    ROW(sendmsg, F, job_socket, "answers"),
+    ROW(openat2, F, any, "names beneath the directory; Landlock has the say"),
+    ROW(newfstatat, F, state_of_descriptor, "fstat of newer C libraries"),
+    ROW(statx, F, statx_of_descriptor, "the same of other libraries"),
+    ROW(fstat64, F, any, "the same on 32-bit machines"),
+    ROW(readlinkat, F, any, "a link's target"),
+    ROW(getdents64, F, any, "what is in a directory"),
+    ROW(pread64, F, any, "what is in a file"),
 
     /* Store and logger. */
     ROW(fcntl, S | G, set_fl, "a socket that does not block"),

@@ -1,4 +1,4 @@
-/* sandbox/filter: seccomp filters, built once from a table. Launcher, store, logger, doctor (needs libseccomp). */
+/* sandbox/filter: seccomp filters, built once from a table. Launcher, store, logger, brig-files, doctor (needs libseccomp). */
 
 #ifndef SANDBOX_FILTER_H
 #define SANDBOX_FILTER_H

@@ -18,8 +18,9 @@ enum filter_kind {
 	FILTER_LOGGER = 4,   /* the logger: writes to what it has opened, and opens, changes or removes nothing any more */
 	/* The launcher. Its children keep it below their own, so it has what they need until they load those. */
 	FILTER_LAUNCHER = 5,
+	FILTER_FILES = 6, /* brig-files: opens, looks and reads; no descriptor but its socket is written to */
 };
-#define FILTER_KINDS   6
+#define FILTER_KINDS   7
 #define FILTER_BUNDLED 3 /* the first ones, for those who have no libseccomp */
 
 /* The descriptor at which the launcher's children find the bundle. */

@@ -1,4 +1,4 @@
-/* sandbox/jail: what a process does to itself before it touches a guest's bytes. Zygote, worker, compiler, doctor. */
+/* sandbox/jail: what a process does to itself before it touches a guest's bytes. Zygote, worker, compiler, brig-files, doctor. */
 
 #include "sandbox/jail.h"
 
@@ -247,6 +247,20 @@ jail_ruleset(struct err *e)
 	return fd >= 0 ? (int)fd : err_sys(e, ERR_IO, "making a Landlock ruleset of version %d", abi);
 }
 
+/* What is beneath `dir` can be read and listed all the same; the descriptor may be an O_PATH one. */
+static int
+landlock_leave(int ruleset, int dir, struct err *e)
+{
+	const struct landlock_path_beneath_attr rule = {
+	    .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
+	    .parent_fd = dir,
+	};
+
+	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0)
+		return err_sys(e, ERR_IO, "a Landlock rule for the directory");
+	return 0;
+}
+
 static int
 enter_ruleset(int ruleset, struct err *e)
 {
@@ -255,16 +269,26 @@ enter_ruleset(int ruleset, struct err *e)
 	return 0;
 }
 
+/* Denies everything, but to read beneath *serves unless that is NULL. */
 static int
-enter_landlock(struct err *e)
+enter_landlock_but(const int *serves, struct err *e)
 {
-	int ruleset = jail_ruleset(e), rc;
+	int ruleset = jail_ruleset(e), rc = 0;
 
 	if (ruleset < 0)
 		return ruleset;
-	rc = enter_ruleset(ruleset, e);
+	if (serves != NULL)
+		rc = landlock_leave(ruleset, *serves, e);
+	if (rc == 0)
+		rc = enter_ruleset(ruleset, e);
 	close(ruleset);
 	return rc;
+}
+
+static int
+enter_landlock(struct err *e)
+{
+	return enter_landlock_but(NULL, e);
 }
 
 /* One kind of speculation, off for good. Off already, or not a problem of this processor, is fine too. */
@@ -426,7 +450,7 @@ check_start(const struct jail_config *cfg, struct err *e)
 	if (cfg->profile == JAIL_PROFILE_NAMESPACES && (getpid() != 1 || geteuid() != 0))
 		return err_set(e, ERR_UNSUPPORTED,
 		    "not the first process of namespaces of its own: this program is started by brig-launcher");
-	if (cfg->profile == JAIL_PROFILE_CONTAINER && geteuid() == 0)
+	if (cfg->profile == JAIL_PROFILE_CONTAINER && geteuid() == 0 && cfg->serves == NULL)
 		return err_set(e, ERR_UNSUPPORTED, "refusing to run as uid 0 without a user namespace");
 	return 0;
 }
@@ -463,7 +487,8 @@ jail_enter(const struct jail_config *cfg, uint32_t *layers, struct err *e)
 	for (size_t i = 0; i < ARRAY_LENGTH(layer_steps); i++) {
 		if ((layer_steps[i].layer & not_here) != 0)
 			continue;
-		rc = layer_steps[i].enter(&why);
+		rc = layer_steps[i].layer == PROTO_LAYER_landlock ? enter_landlock_but(cfg->serves, &why)
+								  : layer_steps[i].enter(&why);
 		if (rc == 0)
 			in_force |= layer_steps[i].layer;
 		else if (rc != ERR_UNSUPPORTED) /* those that a kernel may lack are not required */

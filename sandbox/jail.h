@@ -1,4 +1,4 @@
-/* sandbox/jail: what a process does to itself before it touches a guest's bytes. Zygote, worker, compiler, doctor. */
+/* sandbox/jail: what a process does to itself before it touches a guest's bytes. Zygote, worker, compiler, brig-files, doctor. */
 
 #ifndef SANDBOX_JAIL_H
 #define SANDBOX_JAIL_H
@@ -25,6 +25,7 @@ struct jail_config {
 	uint64_t cpu_ms;     /* RLIMIT_CPU, rounded up to a second; 0 leaves it */
 	uint64_t data_bytes; /* RLIMIT_DATA; 0 leaves it */
 	int last_fd;         /* descriptors above this one are closed */
+	const int *serves;   /* brig-files: its directory, beneath which Landlock lets it read; NULL: nothing is left */
 };
 
 /* jail_required - the layers that a profile cannot do without, as a mask of enum proto_layer. */
@@ -43,7 +44,7 @@ char *jail_layer_names(uint32_t mask, char *text, size_t size);
  * except mdwe and seccomp, which have to wait until engine and code are loaded.
  *
  * Call it first thing after exec, with one thread. With profile NAMESPACES it must be uid 0 of namespaces that the
- * launcher made. On success *layers is what is in force, cfg->given included. ERR_UNSUPPORTED when a layer is missing
+ * launcher made; with CONTAINER it must not be uid 0, unless it serves a directory that may be root's. On success *layers is what is in force, cfg->given included. ERR_UNSUPPORTED when a layer is missing
  * that the profile requires, with what to do; ERR_IO when a step fails: the process is then half jailed and must exit.
  */
 int jail_enter(const struct jail_config *cfg, uint32_t *layers, struct err *e);
@@ -60,7 +61,7 @@ int jail_lock_code(uint32_t *layers, struct err *e);
  */
 int jail_filter(const struct sock_fprog *prog, uint32_t *layers, struct err *e);
 
-/* Descriptors that a worker may have: numbers below this. Its socket is 3, what its job brings comes after. */
+/* Descriptors that a worker, or brig-files, may have: numbers below this. Its socket is 3, others come after. */
 #define JAIL_WORKER_FDS 16
 
 /*
@@ -70,7 +71,7 @@ int jail_filter(const struct sock_fprog *prog, uint32_t *layers, struct err *e);
 #define JAIL_WORKER_SPACE ((uint64_t)16 << 30)
 
 /*
- * jail_limits - the resource limits of a worker: RLIMIT_CORE, FSIZE, NPROC and MEMLOCK 0, NOFILE JAIL_WORKER_FDS, DATA
+ * jail_limits - the resource limits of a worker or of brig-files: RLIMIT_CORE, FSIZE, NPROC and MEMLOCK 0, NOFILE JAIL_WORKER_FDS, DATA
  * run->data_bytes, AS that and JAIL_WORKER_SPACE; SIGXCPU at run->cpu_ms of CPU time rounded up to a second, plus one,
  * for a worker that did not end itself, and SIGKILL a second later. A hard limit that is lower already stays. Borrows
  * `run`. Returns 0 or ERR_IO.

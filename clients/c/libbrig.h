@@ -98,4 +98,38 @@ int brig_data(const json_t *data, const char *encoding, uint8_t **out, size_t *l
 /* brig_base64 - {"base64": "..."} of data[0..length]; NULL when out of memory. */
 json_t *brig_base64(const void *data, size_t length);
 
+/* --- directories of the host ---------------------------------------------------------------------------------- */
+
+/* One directory, served read-only to one run by a jailed process of ours, brig-files (docs/jail.md). */
+struct brig_dir;
+
+/*
+ * brig_program - the path of a program of this installation: beside this one, as in a build tree, or in ../sbin or
+ * ../libexec/brig of it. 0, ERR_NOTFOUND, ERR_INVAL when the path has no room, ERR_IO.
+ */
+int brig_program(const char *name, char *path, size_t size, struct err *e);
+
+/*
+ * brig_dir_serve - open the directory `host`, following links in its path, and start a brig-files that serves it. It has
+ * this user's authority over that directory, without root's privileges, and ends when this process does, when
+ * brig_dir_close() is called, or when the run has ended. Where namespaces cannot be had it goes on without them.
+ *
+ * `program` is the path of brig-files; NULL: this installation's. The caller should have one thread, and no handler that
+ * reaps children. Returns 0; ERR_NOTFOUND when there is nothing of that name; ERR_INVAL when it is no directory; ERR_DENIED
+ * when it cannot be read; ERR_UNSUPPORTED or ERR_IO with what brig-files said when it cannot serve.
+ */
+int brig_dir_serve(const char *host, const char *program, struct brig_dir **out, struct err *e);
+
+/*
+ * brig_dir_fd - the descriptor to pass with the `run` request whose `dirs` names it (docs/protocol.md); borrowed. A
+ * directory serves one run.
+ */
+int brig_dir_fd(const struct brig_dir *d);
+
+/* brig_dir_layers - the layers of the jail that it is served under, as a mask of enum proto_layer (base/proto.h). */
+uint32_t brig_dir_layers(const struct brig_dir *d);
+
+/* brig_dir_close - end it. NULL is fine. */
+void brig_dir_close(struct brig_dir *d);
+
 #endif

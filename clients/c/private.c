@@ -38,29 +38,12 @@ join(char out[PATH_MAX], const char *a, const char *b, struct err *e)
 	return n < 0 || n >= PATH_MAX ? err_set(e, ERR_INVAL, "the path %.100s... is too long", a) : 0;
 }
 
-/* Beside this program (build tree, bin), or in ../sbin or ../libexec/brig of it. */
 static int
 find_program(char out[PATH_MAX], struct err *e)
 {
-	static const char *const places[] = {"/brigd", "/../sbin/brigd", "/../libexec/brig/brigd"};
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash;
+	int rc = brig_program("brigd", out, PATH_MAX, e);
 
-	if (n < 0)
-		return err_sys(e, ERR_IO, "/proc/self/exe");
-	self[n] = '\0';
-	if ((slash = strrchr(self, '/')) != NULL)
-		*slash = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		int rc = join(out, self, places[i], e);
-
-		if (rc != 0)
-			return rc;
-		if (access(out, X_OK) == 0)
-			return 0;
-	}
-	return err_set(e, ERR_NOTFOUND, "no brigd runs, and there is no program brigd beside %s/brig to start one with", self);
+	return rc == ERR_NOTFOUND ? err_context(e, "no brigd runs, and none can be started") : rc;
 }
 
 static int

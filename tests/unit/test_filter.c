@@ -270,6 +270,38 @@ a_logger_is_killed_by_whatever_could_change_what_is_written(void **state)
 }
 
 static void
+brig_files_is_killed_by_whatever_is_not_reading(void **state)
+{
+	const long text = (long)(intptr_t)page, size = (long)page_size;
+	const struct attempt attempts[] = {
+	    {"openat", FILTER_FILES, SYS_openat, {AT_FDCWD, text, O_RDONLY}},
+	    {"state by a path", FILTER_FILES, SYS_newfstatat, {AT_FDCWD, text, text, 0}},
+	    {"statx by a path", FILTER_FILES, SYS_statx, {AT_FDCWD, text, 0, 0, text}},
+	    {"write", FILTER_FILES, SYS_write, {3, text, 1}},
+	    {"pwrite64", FILTER_FILES, SYS_pwrite64, {3, text, 1, 0}},
+	    {"sendmsg elsewhere", FILTER_FILES, SYS_sendmsg, {4, text, 0}},
+	    {"recvmsg elsewhere", FILTER_FILES, SYS_recvmsg, {4, text, 0}},
+	    {"unlinkat", FILTER_FILES, SYS_unlinkat, {AT_FDCWD, text, 0}},
+	    {"renameat2", FILTER_FILES, SYS_renameat2, {AT_FDCWD, text, AT_FDCWD, text, 0}},
+	    {"linkat", FILTER_FILES, SYS_linkat, {AT_FDCWD, text, AT_FDCWD, text, 0}},
+	    {"ftruncate", FILTER_FILES, SYS_ftruncate, {3, 0}},
+	    {"fchmod", FILTER_FILES, SYS_fchmod, {3, 0777}},
+	    {"utimensat", FILTER_FILES, SYS_utimensat, {3, 0, 0, 0}},
+	    {"ioctl", FILTER_FILES, SYS_ioctl, {3, 0, 0}},
+	    {"a file's handle", FILTER_FILES, SYS_open_by_handle_at, {3, text, O_RDONLY}},
+	    {"socket", FILTER_FILES, SYS_socket, {AF_UNIX, SOCK_STREAM, 0}},
+	    {"kill", FILTER_FILES, SYS_kill, {getpid(), 0}},
+	    {"fork", FILTER_FILES, SYS_clone, {SIGCHLD, 0, 0, 0, 0}},
+	    {"execve", FILTER_FILES, SYS_execve, {text, 0, 0}},
+	    {"shared memory", FILTER_FILES, SYS_mmap, {0, size, PROT_READ, MAP_SHARED, 3}},
+	    {"code", FILTER_FILES, SYS_mprotect, {text, size, PROT_READ | PROT_EXEC}},
+	};
+
+	(void)state;
+	each_is_killed(attempts, ARRAY_LENGTH(attempts));
+}
+
+static void
 a_launcher_is_killed_by_what_neither_it_nor_its_children_need(void **state)
 {
 	const long text = (long)(intptr_t)page;
@@ -509,6 +541,7 @@ main(void)
 	    cmocka_unit_test(a_compiler_is_killed_by_whatever_leads_outside),
 	    cmocka_unit_test(a_store_is_killed_by_whatever_is_not_a_file),
 	    cmocka_unit_test(a_logger_is_killed_by_whatever_could_change_what_is_written),
+	    cmocka_unit_test(brig_files_is_killed_by_whatever_is_not_reading),
 	    cmocka_unit_test(a_launcher_is_killed_by_what_neither_it_nor_its_children_need),
 	    cmocka_unit_test(all_threads_are_under_a_filter_that_is_entered),
 	    cmocka_unit_test(a_foreign_architecture_is_killed),
