@@ -227,8 +227,8 @@ $(O)/tests/scenario/attempts.txt: $(O)/scripts/tables
 	@mkdir -p $(@D)
 	@$< attempt_names >$@.new && mv $@.new $@
 
-# Preloaded by tests/scenario/test_faults.py.
-$(O)/tests/scenario/faults.so: tests/scenario/faults.c
+# Preloaded by tests/scenario/test_faults.py and test_apply.py.
+$(O)/tests/scenario/%.so: tests/scenario/%.c
 	@mkdir -p $(@D)
 	@echo "  LD      $(@F)"
 	@$(CC) -D_GNU_SOURCE $(filter-out -fPIE -pie -flto,$(ALL_CFLAGS)) -U_FILE_OFFSET_BITS -fPIC -shared -o $@ $< -ldl
@@ -236,7 +236,7 @@ $(O)/tests/scenario/faults.so: tests/scenario/faults.c
 test-unit: unit-tests ## build and run the unit tests
 	@tests/run --build $(O) unit $(T)
 
-check-build: all unit-tests $(O)/scripts/tables $(addprefix $(O)/tests/scenario/,liar faults.so attempt attempts.txt)
+check-build: all unit-tests $(O)/scripts/tables $(addprefix $(O)/tests/scenario/,liar faults.so stop.so attempt attempts.txt)
 	@scripts/guests.sh $(O)/guests
 
 check: ## all tests: unit, sanitizers, scenarios; installs what they need

@@ -10,6 +10,7 @@
 #include "broker/methods.h"
 #include "broker/rpc_errors.h"
 #include "broker/run_result.h"
+#include "clients/c/apply_guard.h"
 #include "policy/internal.h"
 #include "policy/policy.h"
 #include "runtime/trap.h"
@@ -198,6 +199,15 @@ phases(void)
 }
 
 static void
+guarded(void)
+{
+	puts("| pattern | who runs what |\n|---|---|");
+#define X(pattern, reason) puts("| `" pattern "` | " reason " |");
+	APPLY_GUARD(X)
+#undef X
+}
+
+static void
 messages(void)
 {
 	puts("| message | number |\n|---|---|");
@@ -224,6 +234,7 @@ static const struct {
     {"statuses", statuses},
     {"failures", failures},
     {"phases", phases},
+    {"guarded", guarded},
     {"messages", messages},
 };
 

@@ -19,17 +19,23 @@
 /* Names that start so are those under which contents wait for their place. */
 #define APPLY_TEMP_PREFIX ".brig-apply-"
 
-enum apply_what { APPLY_CREATED, APPLY_MODIFIED, APPLY_DELETED };
-enum apply_kind { APPLY_FILE, APPLY_DIRECTORY, APPLY_LINK };
-
-extern const char *const apply_what_names[3]; /* "created", ... */
-extern const char *const apply_kind_names[3]; /* "file", ... */
-
 /* Which directory of the host stands where in the guest. */
 struct apply_mount {
 	const char *host;
 	const char *guest; /* absolute, no component empty, "." or "..", no slash at its end but that of "/" */
 };
+
+/*
+ * apply_mount_parse - take HOST[::GUEST] apart, in place: GUEST is HOST's own spelling by default. A slash at the end of GUEST
+ * does not count. ERR_INVAL when GUEST is no absolute path without "." and "..".
+ */
+int apply_mount_parse(char *text, struct apply_mount *out, struct err *e);
+
+enum apply_what { APPLY_CREATED, APPLY_MODIFIED, APPLY_DELETED };
+enum apply_kind { APPLY_FILE, APPLY_DIRECTORY, APPLY_LINK };
+
+extern const char *const apply_what_names[3]; /* "created", ... */
+extern const char *const apply_kind_names[3]; /* "file", ... */
 
 struct apply_change {
 	enum apply_what what;

@@ -283,25 +283,38 @@ undo_take(const struct work *w, struct err *e)
 	return 0;
 }
 
-/* Made anew, as it was empty. */
+/* A directory as the one that was removed, under the temporary name, which may be there already from an earlier try. */
+static int
+make_again(const struct work *w, struct err *e)
+{
+	int fd, rc = 0;
+
+	if (mkdirat(w->stage, w->temp, 0700) != 0 && errno != EEXIST)
+		return fail(w, e, ERR_IO, "making it again");
+	if ((fd = apply_open_beneath(w->stage, w->temp, O_RDONLY | O_DIRECTORY)) < 0)
+		return fail(w, e, ERR_IO, "making it again");
+	if (geteuid() == 0 && fchown(fd, w->s->owner, w->s->group) != 0)
+		rc = fail(w, e, ERR_IO, "giving it back to its owner");
+	if (rc == 0 && fchmod(fd, w->s->mode) != 0)
+		rc = fail(w, e, ERR_IO, "giving it its mode");
+	close(fd);
+	return rc;
+}
+
+/* It was empty, so one like it stands in for it. */
 static int
 undo_rmdir(const struct work *w, struct err *e)
 {
-	struct apply_dir *d;
-	int fd;
+	struct apply_dir *d = dir_at(w);
+	int rc;
 
-	if (w->at < 0)
-		return 0;
-	if (mkdirat(w->at, w->s->name, 0700) != 0)
-		return errno == EEXIST ? 0 : fail(w, e, ERR_IO, "making it again");
-	if ((fd = apply_open_beneath(w->at, w->s->name, O_RDONLY | O_DIRECTORY)) < 0)
-		return fail(w, e, ERR_IO, "making it again");
-	if (geteuid() == 0 && fchown(fd, w->s->owner, w->s->group) != 0)
-		left_behind(w, "its owner is another now", false);
-	if (fchmod(fd, w->s->mode) != 0)
-		left_behind(w, "its mode is another now", false);
-	close(fd);
-	if ((d = dir_at(w)) != NULL && d->fd >= 0) { /* the one that was removed */
+	if (w->at < 0 || inode_of(w->at, w->s->name) != 0)
+		return unlinkat(w->stage, w->temp, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : fail(w, e, ERR_IO, "removing it");
+	if ((rc = make_again(w, e)) != 0)
+		return rc;
+	if (put(w) != 0)
+		return fail(w, e, ERR_IO, "putting it back");
+	if (d != NULL && d->fd >= 0) { /* the one that was removed */
 		close(d->fd);
 		d->fd = -1;
 	}
@@ -419,11 +432,8 @@ make(struct apply_tree *t, struct apply_journal *j, struct problems *problems, s
 
 	if (rc == 0 && (rc = apply_journal_done(j, e)) != 0 && apply_journal_not_done(j, &other) != 0)
 		return err_context(e, "all changes are made, but that cannot be recorded; `brig apply` finishes or undoes them");
-	if (rc != 0) {
-		if (undo(t, j, problems, &other) != 0)
-			err_context(e, "%.280s", other.msg);
-		return rc;
-	}
+	if (rc != 0)
+		return err_context(e, "%.280s", undo(t, j, problems, &other) == 0 ? "nothing is changed" : other.msg);
 	if (finish(t, j, &other) != 0) /* all changes are made: that is for the next time */
 		problems_add(problems, t->roots[0].path, strlen(t->roots[0].path),
 		    "what was replaced could not be removed: %s; `brig apply` tries again", other.msg);

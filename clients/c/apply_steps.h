@@ -15,7 +15,7 @@
  * is a problem that says where the old one is.
  *
  * Returns 0 when all changes are made; ERR_AGAIN when something was changed meanwhile, ERR_IO, ERR_NOMEM, ERR_UNSUPPORTED:
- * none is, but for those in *problems; the journal is gone, unless taking back failed as well, as the message then says.
+ * none is, but for those in *problems; the journal is gone, unless taking back failed as well. The message says which.
  */
 int apply_steps_make(struct apply_tree *t, struct apply_journal *j, struct problems *problems, struct err *e);
 

@@ -22,7 +22,7 @@
 	X(PUT, "put")     /* from the temporary name; the name was free */         \
 	X(SWAP, "swap")   /* exchanged with the temporary name: another content */ \
 	X(TAKE, "take")   /* to the temporary name */                              \
-	X(RMDIR, "rmdir") /* an empty directory is removed; has no temporary name */
+	X(RMDIR, "rmdir") /* an empty directory is removed; one like it is put back */
 
 enum apply_op {
 #define X(name, word) APPLY_##name,

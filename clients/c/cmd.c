@@ -27,8 +27,8 @@ cmd_print_safe(FILE *f, const char *text, size_t length)
 	}
 }
 
-static bool
-is_coloured(void)
+bool
+cmd_is_coloured(void)
 {
 	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
 
@@ -38,7 +38,7 @@ is_coloured(void)
 static void
 print_message(const char *verb, const char *message)
 {
-	bool colour = is_coloured();
+	bool colour = cmd_is_coloured();
 
 	fprintf(stderr, "%sbrig%s%s:%s ", colour ? "\033[1m" : "", verb == NULL ? "" : " ", verb == NULL ? "" : verb,
 	    colour ? "\033[0m" : "");

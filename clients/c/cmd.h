@@ -17,6 +17,7 @@
  */
 #define CMD_VERBS(X)                                                  \
 	X(run, "run a WebAssembly program")                           \
+	X(apply, "make the changes that a program made to its files") \
 	X(sign, "sign a program, inside it or beside it")             \
 	X(verify, "tell who signed a program")                        \
 	X(keygen, "make a key pair")                                  \
@@ -84,6 +85,9 @@ void cmd_refusal(const char *verb, const struct brig_error *error, const char *a
 
 /* cmd_print_json - print it on standard output, indented, keys sorted. CMD_OK, or CMD_FAILED when that fails. */
 int cmd_print_json(const char *verb, const json_t *json);
+
+/* cmd_is_coloured - whether standard error is a terminal that shows colours, and nobody has asked for none. */
+bool cmd_is_coloured(void);
 
 /* cmd_is_help - whether argv[1] is --help, -h or help. */
 bool cmd_is_help(int argc, char **argv);

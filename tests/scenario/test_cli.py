@@ -13,7 +13,7 @@ import unittest
 import harness
 from harness import brig, guest, must, program
 
-VERBS = ("run", "keygen", "sign", "verify", "keys", "policy", "module", "server", "bench", "audit", "doctor")
+VERBS = ("run", "apply", "keygen", "sign", "verify", "keys", "policy", "module", "server", "bench", "audit", "doctor")
 
 
 class Fresh(unittest.TestCase):

@@ -1,0 +1,186 @@
+/* cmd_apply: `brig apply`: brings the changes of a run's result to the directories of the host. brig. */
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "clients/c/apply.h"
+#include "clients/c/cmd.h"
+
+#define VERB       "apply"
+#define DIRS_MAX   8
+#define RESULT_MAX ((size_t)1024 * 1024 * 1024)
+
+static const char help[] =
+    "brig apply [options] --dir HOST[::GUEST] RESULT.json\n"
+    "brig apply [--forget]\n"
+    "\n"
+    "Makes the changes that a program made to its files, all or none, in a directory of this machine. RESULT.json, or - for\n"
+    "standard input, is what `brig run --json` printed. They are shown on standard error first; on a terminal you are asked.\n"
+    "What was changed here since the program read it is not overwritten: then nothing is changed. Paths through which\n"
+    "programs are run later (.git, Makefile, ...) have to be named; docs/apply.md has the list.\n"
+    "\n"
+    "  -d, --dir HOST[::GUEST]   the directory, and where the program had it: otherwise HOST, as written (repeatable)\n"
+    "      --allow-path PATTERN  change what matches, though the list has it; * is any part of a name (repeatable)\n"
+    "  -n, --dry-run             show the changes and what is wrong with them, and change nothing\n"
+    "  -y, --yes                 do not ask\n"
+    "\n"
+    "Without a result: finishes or undoes what an earlier brig apply, that did not come to its end, left.\n"
+    "\n"
+    "      --forget              leave it as it is, and forget about it\n"
+    "\n"
+    "Exit code: 0 the changes are made (with -n: could be made), 1 they are not, 2 the command line makes no sense.\n";
+
+enum { OPT_ALLOW = 256, OPT_FORGET, OPT_HELP };
+
+static const struct option long_options[] = {
+    {"dir", required_argument, NULL, 'd'},
+    {"allow-path", required_argument, NULL, OPT_ALLOW},
+    {"dry-run", no_argument, NULL, 'n'},
+    {"yes", no_argument, NULL, 'y'},
+    {"forget", no_argument, NULL, OPT_FORGET},
+    {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+/* One `brig apply`, from its command line on. */
+struct line {
+	struct apply_mount mounts[DIRS_MAX];
+	char *specs[DIRS_MAX]; /* own what is in mounts */
+	const char **allow;
+	struct apply_request request;
+	bool forget;
+};
+
+/* HOST[::GUEST], cut in two in place. */
+static int
+add_dir(struct line *l, const char *text, struct err *e)
+{
+	size_t n = l->request.mount_count;
+	int rc;
+
+	if (n == DIRS_MAX)
+		return err_set(e, ERR_LIMIT, "--dir: at most %d directories", DIRS_MAX);
+	if ((l->specs[n] = strdup(text)) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	if ((rc = apply_mount_parse(l->specs[n], &l->mounts[n], e)) != 0) {
+		free(l->specs[n]);
+		return rc;
+	}
+	l->request.mount_count++;
+	return 0;
+}
+
+static int
+take_option(struct line *l, int option, const char *value, struct err *e)
+{
+	switch (option) {
+	case 'd':
+		return add_dir(l, value, e);
+	case OPT_ALLOW:
+		l->allow[l->request.allow_count++] = value;
+		return 0;
+	case 'n':
+		l->request.dry_run = true;
+		return 0;
+	case 'y':
+		l->request.yes = true;
+		return 0;
+	case OPT_FORGET:
+		l->forget = true;
+		return 0;
+	default:
+		return err_set(e, ERR_INVAL, "an option is not known");
+	}
+}
+
+/* Reads the command line. 0 to go on, else *exit_code is the end of it. */
+static int
+take_command_line(struct line *l, int argc, char **argv, int *exit_code)
+{
+	struct err e;
+	int option;
+
+	optind = 1;
+	*exit_code = CMD_USAGE;
+	while ((option = getopt_long(argc, argv, "+:d:ny", long_options, NULL)) != -1) {
+		if (option == OPT_HELP) {
+			fputs(help, stdout);
+			*exit_code = CMD_OK;
+			return -1;
+		}
+		if (option == ':' || option == '?') {
+			cmd_usage(VERB, option == ':' ? "%s needs a value" : "%s is not an option", argv[optind - 1]);
+			return -1;
+		}
+		if (take_option(l, option, optarg, &e) != 0) {
+			cmd_usage(VERB, "%s", e.msg);
+			return -1;
+		}
+	}
+	if (optind + 1 < argc)
+		cmd_usage(VERB, "one result at a time: what is \"%s\"?", argv[optind + 1]);
+	else if (optind < argc && l->forget)
+		cmd_usage(VERB, "--forget goes without a result");
+	else if (optind < argc && l->request.mount_count == 0)
+		cmd_usage(VERB, "which directory? --dir HOST[::GUEST] is missing");
+	else if (optind == argc && (l->request.mount_count > 0 || l->request.allow_count > 0))
+		cmd_usage(VERB, "which result? RESULT.json is missing");
+	else
+		return 0;
+	return -1;
+}
+
+static int
+read_result(const char *path, json_t **out, struct err *e)
+{
+	uint8_t *text = NULL;
+	json_error_t where;
+	size_t length;
+	bool is_input = strcmp(path, "-") == 0;
+	int rc = is_input ? io_read_fd(STDIN_FILENO, RESULT_MAX, &text, &length, e)
+	                  : io_read_file(path, RESULT_MAX, &text, &length, e);
+
+	if (rc == 0 && (*out = json_loadb((char *)text, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where)) == NULL)
+		rc = err_set(e, ERR_INVAL, "line %d: %s", where.line, where.text);
+	if (rc != 0)
+		err_context(e, "%.200s", is_input ? "standard input" : path);
+	free(text);
+	return rc;
+}
+
+static int
+apply_file(const char *path, const struct line *l)
+{
+	json_t *result = NULL;
+	struct err e;
+	int code;
+
+	if (read_result(path, &result, &e) != 0)
+		return cmd_fail(VERB, &e);
+	code = apply_result(result, &l->request);
+	json_decref(result);
+	return code;
+}
+
+int
+cmd_apply(int argc, char **argv)
+{
+	struct line l = {.allow = calloc((size_t)argc, sizeof(char *))};
+	int code = CMD_FAILED;
+
+	l.request.verb = VERB;
+	l.request.mounts = l.mounts;
+	l.request.allow = l.allow;
+	if (l.allow == NULL)
+		cmd_error(VERB, "out of memory");
+	else if (take_command_line(&l, argc, argv, &code) == 0)
+		code = optind < argc ? apply_file(argv[optind], &l) : apply_recover(VERB, l.forget);
+	for (size_t i = 0; i < l.request.mount_count; i++)
+		free(l.specs[i]);
+	free(l.allow);
+	return code;
+}
