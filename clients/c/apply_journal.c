@@ -225,11 +225,18 @@ apply_journal_not_done(struct apply_journal *j, struct err *e)
 int
 apply_journal_remove(struct apply_journal *j, struct err *e)
 {
+	static const char *const names[] = {NAME, NEW_NAME};
+	bool removed = false;
 	int rc = 0;
 
-	if ((unlinkat(j->dir, NAME, 0) != 0 && errno != ENOENT) || (unlinkat(j->dir, NEW_NAME, 0) != 0 && errno != ENOENT) ||
-	    fsync(j->dir) != 0)
-		rc = err_sys(e, ERR_IO, "%s/" NAME, j->path);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && rc == 0; i++) {
+		if (unlinkat(j->dir, names[i], 0) == 0)
+			removed = true;
+		else if (errno != ENOENT)
+			rc = err_sys(e, ERR_IO, "%s/%s", j->path, names[i]);
+	}
+	if (rc == 0 && removed && fsync(j->dir) != 0)
+		rc = err_sys(e, ERR_IO, "%s", j->path);
 	if (j->fd >= 0)
 		close(j->fd);
 	j->fd = -1;

@@ -12,7 +12,7 @@
 
 #define PATH_SHOWN 200 /* bytes of a path, at most */
 
-static char *
+static char *__attribute__((format(printf, 3, 0)))
 make_line(const char *path, size_t length, const char *fmt, va_list ap)
 {
 	char name[4 * PATH_SHOWN + 3];

@@ -363,6 +363,27 @@ def base64():
         yield bytes([3, ord("A"), byte]) + b"AA"
 
 
+def apply():
+    def change(kinds, base, content, *path):
+        return bytes([kinds, base, content, len(path) - 1, *path])
+
+    f, g, d, e, link, out, up, new, sub, makefile = 0, 1, 2, 3, 4, 5, 6, 13, 16, 12
+    created, modified, deleted, directory, symlink = 0, 1, 2, 3, 6
+    yield b"\1" + change(created, 7, 4, new)
+    yield b"\1" + change(modified, 0, 4, f) + change(deleted, 1, 0, g) + change(modified, 2, 0, d, f)
+    yield b"\1" + change(deleted + directory, 7, 0, d, e) + change(deleted, 2, 0, d, f) + \
+        change(deleted + directory, 7, 0, d) + change(created + directory, 7, 0, sub) + change(created, 7, 3, sub, new)
+    yield b"\1" + change(created + symlink, 7, 0, new) + bytes([1, d, e]) + change(deleted + symlink, 7, 0, link) + bytes([0, 0])
+    yield b"\1" + change(modified + symlink, 0, 0, f) + bytes([0, g]) + change(modified + directory, 1, 0, g) + \
+        change(created, 7, 1, g, new)
+    yield b"\1" + change(created + directory, 7, 0, sub) + change(created, 7, 0, sub, makefile)
+    yield b"\1" + change(modified, 7, 0, d) + change(deleted, 2, 0, d, f) + change(deleted + directory, 7, 0, d, e)
+    for path in ((up, new), (out, new), (out,), (makefile,), (10, 11), (8, new), (20,), (21,), (9,), (f, new)):
+        yield b"\1" + change(created, 7, 4, 17) + change(created, 7, 4, *path)
+    yield b'\0{"changes":[{"path":"/w/n","change":"created","kind":"link","target":"f"}]}'
+    yield b'\0{"changes":[{"path":"/w/n\\u0000","change":"created","kind":"directory"}],"changes_omitted":1}'
+
+
 def text():
     yield b"\5h\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xed\xa0\x80\xc0\x80\xf4\x90\x80\x80"
     yield b"\0" + b"2027-01-31T23:59:59Z"
@@ -374,7 +395,11 @@ def text():
 
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+<<<<<<< HEAD
 TARGETS = (base64, chain, client, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, position, signature, store,
+=======
+TARGETS = (apply, base64, chain, client, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, signature, store,
+>>>>>>> 9942b73 (wip)
            text, worker)
 
 
