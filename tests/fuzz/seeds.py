@@ -395,11 +395,7 @@ def text():
 
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-<<<<<<< HEAD
-TARGETS = (base64, chain, client, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, position, signature, store,
-=======
-TARGETS = (apply, base64, chain, client, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, signature, store,
->>>>>>> 9942b73 (wip)
+TARGETS = (apply, base64, chain, client, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, position, signature, store,
            text, worker)
 
 
