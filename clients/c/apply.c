@@ -36,8 +36,8 @@ recover(const char *verb, struct apply_journal *j, bool *found, struct err *e)
 
 	*found = rc == 0;
 	if (rc == 0)
-		cmd_error(verb, finished ? "an earlier brig apply did not come to its end: all its changes were made, and are finished"
-		                         : "an earlier brig apply did not come to its end: its changes are undone");
+		cmd_error(verb, "an earlier brig apply did not come to its end: %s",
+		    finished ? "all its changes were made, and it is tidied up" : "its changes are undone");
 	tell(verb, &problems, "but for what was changed by others since:");
 	problems_clear(&problems);
 	return rc == ERR_NOTFOUND ? 0 : rc;

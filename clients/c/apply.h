@@ -20,8 +20,9 @@ struct apply_request {
 };
 
 /*
- * apply_result - show the changes of `result` on standard error and make them, all or none, after making good what a crash
- * left. On a terminal it asks first, unless `yes`. When the set is refused, or fails, everything that is wrong is said.
+ * apply_result - show the changes of `result` on standard error and make them, all or none, after making good what a
+ * crash left. On a terminal it asks first, unless `yes`. When the set is refused, or fails, everything that is wrong
+ * is said.
  *
  * Returns CMD_OK when the changes are made, there are none, or with dry_run could be made; else CMD_FAILED.
  */

@@ -1,4 +1,4 @@
-/* apply_check: whether a set of changes fits what is on the host now, and the steps that make it. Changes nothing. brig. */
+/* apply_check: whether a set of changes fits what is on the host, and the steps to make it. Changes nothing. brig. */
 
 #include "clients/c/apply_check.h"
 
@@ -46,7 +46,7 @@ problem(struct check *k, const struct apply_change *c, const char *fmt, ...)
 	problems_add(k->problems, c->path, strlen(c->path), "%s", text);
 }
 
-/* --- what is never changed ------------------------------------------------------------------------------------------ */
+/* --- what is never changed --------------------------------------------------------------------------------------- */
 
 /* Whether the path is brig's own state, or in it. */
 static bool
@@ -72,7 +72,7 @@ check_guard(struct check *k, const struct apply_change *c)
 		    rule->reason, c->path);
 }
 
-/* --- the directory that a change is in ------------------------------------------------------------------------------ */
+/* --- the directory that a change is in --------------------------------------------------------------------------- */
 
 static size_t
 parent_length(const char *path, size_t length)
@@ -83,8 +83,8 @@ parent_length(const char *path, size_t length)
 }
 
 /*
- * The index of a directory, opened now or before. New ones were added by their own change, which comes first. ERR_NOTFOUND
- * with *why when it cannot be; ERR_LIMIT, ERR_NOMEM.
+ * The index of a directory, opened now or before. New ones were added by their own change, which comes first.
+ * ERR_NOTFOUND with *why when it cannot be; ERR_LIMIT, ERR_NOMEM.
  */
 static ssize_t
 find_dir(struct check *k, size_t root, const char *path, size_t length, const char **why, struct err *e)
@@ -122,7 +122,7 @@ add_passing_dir(struct check *k, const struct place *p, bool doomed, struct err 
 	return 0;
 }
 
-/* --- what was there before ------------------------------------------------------------------------------------------ */
+/* --- what was there before --------------------------------------------------------------------------------------- */
 
 /* Whether a file holds what the program found there. */
 static bool
@@ -231,7 +231,7 @@ remove_old(struct check *k, const struct place *p, struct err *e)
 	return good ? add_step(k, &k->removals, p, s, e) : 0;
 }
 
-/* --- what comes ------------------------------------------------------------------------------------------------------- */
+/* --- what comes -------------------------------------------------------------------------------------------------- */
 
 /*
  * Whether a link stays inside when the links that are on the host are followed: those of its target, from the directory
@@ -334,7 +334,7 @@ check_deleted(struct check *k, const struct place *p, struct err *e)
 	return 0;
 }
 
-/* --- one change, and all ---------------------------------------------------------------------------------------------- */
+/* --- one change, and all ----------------------------------------------------------------------------------------- */
 
 /* Looks at what is at the change's name. Whether that can be changed. */
 static bool

@@ -1,4 +1,4 @@
-/* apply_guard: paths of a host through which programs are run later: what may not be changed unless it is named. brig. */
+/* apply_guard: paths through which a host runs programs later, which are not changed unless they are named. brig. */
 
 #include "clients/c/apply_guard.h"
 
@@ -34,7 +34,7 @@ struct apply_guard {
 	size_t allowed_count;
 };
 
-/* --- matching --------------------------------------------------------------------------------------------------- */
+/* --- matching ---------------------------------------------------------------------------------------------------- */
 
 /*
  * Whether the pattern matches `text` from its start; `*` stands for any bytes but '/'. The end of the pattern has to be
@@ -166,7 +166,7 @@ apply_guard_find(const struct apply_guard *g, const char *path)
 	return found;
 }
 
-/* --- apply.json ------------------------------------------------------------------------------------------------- */
+/* --- apply.json -------------------------------------------------------------------------------------------------- */
 
 static int
 check_pattern(const char *pattern, struct err *e)

@@ -1,4 +1,4 @@
-/* apply_guard: paths of a host through which programs are run later: what may not be changed unless it is named. brig. */
+/* apply_guard: paths through which a host runs programs later, which are not changed unless they are named. brig. */
 
 #ifndef CLIENTS_C_APPLY_GUARD_H
 #define CLIENTS_C_APPLY_GUARD_H
@@ -8,9 +8,9 @@
 #include "base/err.h"
 
 /*
- * Files and links at these paths, and at all paths below them, are refused. A pattern stands for one or more names in a
- * row, anywhere in a path; `*` stands for any part of one name. Letters count whatever their case, and what is not ASCII
- * does not count at all: some filesystems find ".git" by such spellings.
+ * Files and links at these paths, and at all paths below them, are refused. A pattern stands for one or more names in
+ * a row, anywhere in a path; `*` stands for any part of one name. Letters count whatever their case, and what is not
+ * ASCII does not count at all: some filesystems find ".git" by such spellings.
  */
 #define APPLY_GUARD(X)                                                                                              \
 	/* pattern                  who runs what                                                                */  \
@@ -176,9 +176,9 @@ struct apply_guard_rule {
 
 /*
  * apply_guard_load - the list with the changes of `file`; NULL: of $XDG_CONFIG_HOME/brig/apply.json, else
- * ~/.config/brig/apply.json, if it is there. The file is {"version": 1, "refuse": [PATTERN...], "allow": [PATTERN...]}:
- * `refuse` adds patterns, `allow` takes patterns of the list out of it, each spelled as there. It must belong to the user
- * or root, and nobody else may be able to write to it.
+ * ~/.config/brig/apply.json, if it is there. The file is {"version": 1, "refuse": [PATTERN...], "allow":
+ * [PATTERN...]}: `refuse` adds patterns, `allow` takes patterns of the list out of it, each spelled as there. It must
+ * belong to the user or root, and nobody else may be able to write to it.
  *
  * Returns 0 with *out for apply_guard_free(), or ERR_INVAL, ERR_DENIED, ERR_IO, ERR_NOMEM.
  */
@@ -187,7 +187,8 @@ void apply_guard_free(struct apply_guard *g);
 
 /*
  * apply_guard_allow - let through the paths that `pattern` matches: a whole path, below the directory that changes are
- * applied to, where `*` stands for any part of one name. Borrows it. ERR_INVAL for one that can match nothing, ERR_NOMEM.
+ * applied to, where `*` stands for any part of one name. Borrows it. ERR_INVAL for one that can match nothing,
+ * ERR_NOMEM.
  */
 int apply_guard_allow(struct apply_guard *g, const char *pattern, struct err *e);
 

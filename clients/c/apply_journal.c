@@ -25,7 +25,7 @@ static const char *const op_names[] = {
 
 #define OP_COUNT (sizeof(op_names) / sizeof(op_names[0]))
 
-/* --- its directory -------------------------------------------------------------------------------------------------- */
+/* --- its directory ----------------------------------------------------------------------------------------------- */
 
 static int
 default_path(char out[PATH_MAX], struct err *e)
@@ -108,7 +108,7 @@ apply_journal_close(struct apply_journal *j)
 	}
 }
 
-/* --- writing ---------------------------------------------------------------------------------------------------------- */
+/* --- writing ----------------------------------------------------------------------------------------------------- */
 
 static json_t *
 digest_json(const struct digest *d)
@@ -243,7 +243,7 @@ apply_journal_remove(struct apply_journal *j, struct err *e)
 	return rc;
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------------------------------------------------------- */
 
 static int
 corrupt(const struct apply_journal *j, struct err *e)

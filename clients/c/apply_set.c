@@ -25,7 +25,7 @@ malformed(struct err *e, size_t index, const char *what)
 	return err_set(e, ERR_INVAL, "this is no result of brig: change %zu %s", index, what);
 }
 
-/* --- paths and targets ------------------------------------------------------------------------------------------ */
+/* --- paths and targets ------------------------------------------------------------------------------------------- */
 
 /* Whether all of it can be shown as it is: no control character, none that turns the direction of writing. */
 static bool
@@ -115,8 +115,8 @@ mount_of(const struct intake *in, const char *path)
 }
 
 /*
- * What is wrong with a link's target, or NULL. ".." may stand in front only, where the names above the link count, which
- * are directories: behind a name that may be a link it could lead anywhere.
+ * What is wrong with a link's target, or NULL. ".." may stand in front only, where the names above the link count,
+ * which are directories: behind a name that may be a link it could lead anywhere.
  */
 static const char *
 target_problem(const char *path, const char *target, size_t length)
@@ -144,7 +144,7 @@ target_problem(const char *path, const char *target, size_t length)
 	return NULL;
 }
 
-/* --- one change --------------------------------------------------------------------------------------------------- */
+/* --- one change -------------------------------------------------------------------------------------------------- */
 
 /* The index of a word in a table of three, or 3. */
 static size_t
@@ -281,7 +281,7 @@ take_change(const struct intake *in, const json_t *one, size_t index, struct err
 	return take_members(in, one, c, index, e);
 }
 
-/* --- the whole set ------------------------------------------------------------------------------------------------ */
+/* --- the whole set ----------------------------------------------------------------------------------------------- */
 
 static int
 compare(size_t mount, const char *path, size_t length, const struct apply_change *c)

@@ -26,8 +26,8 @@ struct apply_mount {
 };
 
 /*
- * apply_mount_parse - take HOST[::GUEST] apart, in place: GUEST is HOST's own spelling by default. A slash at the end of GUEST
- * does not count. ERR_INVAL when GUEST is no absolute path without "." and "..".
+ * apply_mount_parse - take HOST[::GUEST] apart, in place: GUEST is HOST's own spelling by default. A slash at the end
+ * of GUEST does not count. ERR_INVAL when GUEST is no absolute path without "." and "..".
  */
 int apply_mount_parse(char *text, struct apply_mount *out, struct err *e);
 
@@ -59,9 +59,9 @@ struct apply_set {
 
 /*
  * apply_set_parse - take the changes of `result` (its "changes", as docs/protocol.md has it) apart, those in `mounts`.
- * Everything about a change that could not be of a well-meaning guest, and that it is not whole, is a problem: its path, its
- * contents that do not match their digest, one path twice, something below what is no directory. What is in *out is to be
- * used only when there was none.
+ * Everything about a change that could not be of a well-meaning guest, and that it is not whole, is a problem: its
+ * path, its contents that do not match their digest, one path twice, something below what is no directory. What is in
+ * *out is to be used only when there was none.
  *
  * Returns 0 with *out for apply_set_clear(); ERR_INVAL when this is not a result with changes; ERR_NOMEM.
  */

@@ -113,7 +113,7 @@ inode_of(int dir, const char *name)
 	return errno == ENOENT ? 0 : UINT64_MAX;
 }
 
-/* --- under temporary names ------------------------------------------------------------------------------------------ */
+/* --- under temporary names --------------------------------------------------------------------------------------- */
 
 static int
 stage_file(const struct work *w, struct err *e)
@@ -170,7 +170,7 @@ stage_step(const struct work *w, struct err *e)
 	return rc;
 }
 
-/* --- to their places -------------------------------------------------------------------------------------------------- */
+/* --- to their places --------------------------------------------------------------------------------------------- */
 
 /* What was taken away has to be what was seen when it was checked. */
 static int
@@ -207,7 +207,7 @@ do_step(const struct work *w, struct err *e)
 	return fail(w, e, ERR_IO, "changing it");
 }
 
-/* --- taking back ------------------------------------------------------------------------------------------------------ */
+/* --- taking back ------------------------------------------------------------------------------------------------- */
 
 static int
 remove_temp(const struct work *w, struct err *e)
@@ -347,7 +347,7 @@ undo(struct apply_tree *t, struct apply_journal *j, struct problems *problems, s
 	return 0;
 }
 
-/* --- all of it ---------------------------------------------------------------------------------------------------------- */
+/* --- all of it --------------------------------------------------------------------------------------------------- */
 
 static int
 stage_all(struct apply_tree *t, struct err *e)

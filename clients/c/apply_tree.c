@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* --- opening and reading ---------------------------------------------------------------------------------------- */
+/* --- opening and reading ----------------------------------------------------------------------------------------- */
 
 int
 apply_open_beneath(int dir, const char *path, int flags)
@@ -108,7 +108,7 @@ apply_holds(int dir, const char *name, enum apply_kind kind, uint64_t inode, con
 	return rc;
 }
 
-/* --- the tree ----------------------------------------------------------------------------------------------------- */
+/* --- the tree ---------------------------------------------------------------------------------------------------- */
 
 void
 apply_tree_begin(struct apply_tree *t)

@@ -14,9 +14,9 @@
 #include "clients/c/apply_set.h"
 
 /*
- * What a step does to a name. Each moves something between the name and its temporary name, which is in a directory that
- * is there before and afterwards: so each is done at once or not at all, can be seen from the inode numbers to be done
- * or not, and can be taken back.
+ * What a step does to a name. Each moves something between the name and its temporary name, which is in a directory
+ * that is there before and afterwards: so each is done at once or not at all, can be seen from the inode numbers to be
+ * done or not, and can be taken back.
  */
 #define APPLY_OPS(X)                                                               \
 	X(PUT, "put")     /* from the temporary name; the name was free */         \
@@ -81,8 +81,8 @@ void apply_tree_begin(struct apply_tree *t);
 int apply_tree_root(struct apply_tree *t, const char *path, struct err *e);
 
 /*
- * apply_tree_dir - the index of a directory that was added before, or -1. apply_tree_add_dir - add one, with `fd`, which
- * is taken, its stage itself. Returns its index, or ERR_NOMEM. The path is path[0..length].
+ * apply_tree_dir - the index of a directory that was added before, or -1. apply_tree_add_dir - add one, with `fd`,
+ * which is taken, its stage itself. Returns its index, or ERR_NOMEM. The path is path[0..length].
  */
 ssize_t apply_tree_dir(const struct apply_tree *t, size_t root, const char *path, size_t length);
 ssize_t apply_tree_add_dir(struct apply_tree *t, size_t root, const char *path, size_t length, int fd, struct err *e);
@@ -108,8 +108,8 @@ void apply_tree_clear(struct apply_tree *t);
 int apply_open_beneath(int dir, const char *path, int flags);
 
 /*
- * apply_open_file - open the regular file of that name in a directory for reading; nothing else is ever opened, nor a link
- * followed. A descriptor and its *st, or -1 with errno (EINVAL: it is something else).
+ * apply_open_file - open the regular file of that name in a directory for reading; nothing else is ever opened, nor a
+ * link followed. A descriptor and its *st, or -1 with errno (EINVAL: it is something else).
  */
 int apply_open_file(int dir, const char *name, struct stat *st);
 
@@ -117,8 +117,8 @@ int apply_open_file(int dir, const char *name, struct stat *st);
 int apply_file_digest(int fd, struct digest *out, struct err *e);
 
 /*
- * apply_holds - whether the name in the directory is the regular file, or with APPLY_LINK the link, that holds this: 1, 0,
- * or -1 when it cannot be read. inode: whose number it must have; 0: any.
+ * apply_holds - whether the name in the directory is the regular file, or with APPLY_LINK the link, that holds this:
+ * 1, 0, or -1 when it cannot be read. inode: whose number it must have; 0: any.
  */
 int apply_holds(int dir, const char *name, enum apply_kind kind, uint64_t inode, const struct digest *digest);
 

@@ -25,7 +25,7 @@ diff_is_text(struct diff_text t)
 	return utf8_prefix(t.text, t.length, t.length) == t.length;
 }
 
-/* --- lines -------------------------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------------------------- */
 
 static int
 split(struct diff_text t, struct side *out)
@@ -64,11 +64,11 @@ same(const struct side *a, size_t i, const struct side *b, size_t j)
 	return x->length == y->length && memcmp(x->text, y->text, x->length) == 0;
 }
 
-/* --- the shortest way from one to the other (Myers, 1986) --------------------------------------------------------- */
+/* --- the shortest way from one to the other (Myers, 1986) -------------------------------------------------------- */
 
 /*
- * The part between what both begin with and what both end with. ends[d][d + k] is how far into the first side one gets with d
- * edits on diagonal k (lines of the first side less those of the second).
+ * The part between what both begin with and what both end with. ends[d][d + k] is how far into the first side one gets
+ * with d edits on diagonal k (lines of the first side less those of the second).
  */
 struct search {
 	const struct side *a, *b;
@@ -177,7 +177,7 @@ compare(const struct side *a, const struct side *b)
 	return found < 0 ? ERR_NOMEM : 0;
 }
 
-/* --- printing ----------------------------------------------------------------------------------------------------- */
+/* --- printing ---------------------------------------------------------------------------------------------------- */
 
 /* Where printing stands. */
 struct printer {

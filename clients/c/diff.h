@@ -15,12 +15,12 @@ struct diff_text {
 
 /*
  * diff_print - print how `after` differs from `before`, in hunks with three lines around each change, as diff -u does.
- * Everything in a line that would not show, or would turn the direction of writing, is shown escaped. With `colour`, what
- * goes is red and what comes green.
+ * Everything in a line that would not show, or would turn the direction of writing, is shown escaped. With `colour`,
+ * what goes is red and what comes green.
  *
  * The time that it takes is bounded: texts that differ in more than DIFF_EDITS lines are shown as all of the one going
- * and all of the other coming, behind what they begin and before what they end with alike. Of more than DIFF_LINES lines to
- * be shown, the rest is only counted.
+ * and all of the other coming, behind what they begin and before what they end with alike. Of more than DIFF_LINES
+ * lines to be shown, the rest is only counted.
  *
  * Returns 0 or ERR_NOMEM.
  */

@@ -15,8 +15,8 @@ struct problems {
 #define PROBLEMS_KEPT 100
 
 /*
- * problems_add - one more, about `path` (of length bytes; shown quoted, in front of the text). Those past PROBLEMS_KEPT,
- * or for which there is no memory, are only counted.
+ * problems_add - one more, about `path` (of length bytes; shown quoted, in front of the text). Those past
+ * PROBLEMS_KEPT, or for which there is no memory, are only counted.
  */
 void problems_add(struct problems *p, const char *path, size_t length, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

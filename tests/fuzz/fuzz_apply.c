@@ -1,8 +1,9 @@
 /*
  * Fuzz target: clients/c/apply*: a change set against a real tree, which is made anew when an input has changed it.
  *
- * The input is the text of a result, or makes one out of words that mean something in that tree, so that much of it gets
- * past the checks. Nothing outside of the tree may ever change; nothing inside when the set was refused or failed.
+ * The input is the text of a result, or makes one out of words that mean something in that tree, so that much of it
+ * gets past the checks. Nothing outside of the tree may ever change; nothing inside when the set was refused or
+ * failed.
  */
 
 #include <dirent.h>
@@ -30,7 +31,7 @@ static const char *const words[] = {"f", "g", "d", "e", "l", "out", "..", ".", "
     "n2", "D", "sub", "x", "y", "in", "a\x1b", ".brig-apply-0"};
 static const char *const contents[] = {"f", "g\n", "df", "", "new\ncontent\n", "x"};
 
-/* --- the tree ------------------------------------------------------------------------------------------------------- */
+/* --- the tree ---------------------------------------------------------------------------------------------------- */
 
 static void
 put_file(int dir, const char *path, const char *text)
@@ -106,7 +107,7 @@ snapshot(int top, const char *path)
 	return text;
 }
 
-/* --- the change set ------------------------------------------------------------------------------------------------- */
+/* --- the change set ---------------------------------------------------------------------------------------------- */
 
 static void
 add_path(struct input *in, char *out, size_t size, const char *prefix)
@@ -170,7 +171,7 @@ make_result(struct input *in)
 	return json_pack("{s:o}", "changes", changes);
 }
 
-/* --- applying it ---------------------------------------------------------------------------------------------------- */
+/* --- applying it ------------------------------------------------------------------------------------------------- */
 
 /* As apply_result() does, without a person. Whether the changes are made. */
 static bool

@@ -395,8 +395,8 @@ def text():
 
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TARGETS = (apply, base64, chain, client, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, position, signature, store,
-           text, worker)
+TARGETS = (apply, base64, chain, client, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, position,
+           signature, store, text, worker)
 
 
 def main():

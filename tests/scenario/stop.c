@@ -1,10 +1,10 @@
 /*
- * tests/scenario/stop: a library to be preloaded: ends a program, or has calls fail, at its Nth call that changes a file.
- * Test only.
+ * tests/scenario/stop: a library to be preloaded: ends a program, or has calls fail, at its Nth call that changes a
+ * file. Test only.
  *
- * $BRIG_STOP is WHAT:N. `kill` kills the program instead of call number N (from 0); `fail` has that one call fail with EIO;
- * `full` has that call and all later ones that take space fail with ENOSPC, as on a full disk. Writes to standard output and
- * error do not count.
+ * $BRIG_STOP is WHAT:N. `kill` kills the program instead of call number N (from 0); `fail` has that one call fail with
+ * EIO; `full` has that call and all later ones that take space fail with ENOSPC, as on a full disk. Writes to standard
+ * output and error do not count.
  */
 
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-"""brig apply: what a program did to its files, brought to a directory of the host: all or none, whoever is against it."""
+"""brig apply: what a program did to its files, brought to a directory of the host: all or none, whoever hinders it."""
 
 import json
 import os
@@ -388,7 +388,7 @@ class Guarding(Apply):
 
 
 class Journal(Apply):
-    """Every call that changes a file, in turn: the program is killed there, the call fails, the disk is full from there."""
+    """Each call that changes a file, in turn: the program is killed there, the call fails, the disk is full from there."""
 
     place = MEMORY
 
