@@ -26,6 +26,7 @@ table() {
 	check|sanitizer_links|libasan8 libubsan1|the compiler's address and undefined-behaviour sanitizers
 	check|command -v python3|python3|Python, 3.9 or newer
 	check|python_makes_venvs|python3-venv|Python's venv module
+	check|python3 -c 'import jsonschema; jsonschema.Draft202012Validator'|python3-jsonschema|jsonschema for Python, 4.0 or newer
 	check|command -v setpriv|util-linux|util-linux, with setpriv
 	check|node_is_new_enough|nodejs|Node.js, 18 or newer
 	check|command -v npm|npm|npm

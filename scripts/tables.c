@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -11,6 +12,7 @@
 #include "broker/rpc_errors.h"
 #include "broker/run_result.h"
 #include "clients/c/apply_guard.h"
+#include "policy/explain.h"
 #include "policy/internal.h"
 #include "policy/policy.h"
 #include "runtime/trap.h"
@@ -60,6 +62,134 @@ fields(void)
 	puts("| field | what it says |\n|---|---|");
 	for (size_t i = 0; i < POLICY_FIELD_COUNT; i++)
 		printf("| `%s` | %s |\n", policy_field_names[i], policy_field_texts[i]);
+}
+
+/* A value on one line; nothing for none. */
+static void
+value(const json_t *json)
+{
+	char *text = json == NULL ? NULL : json_dumps(json, JSON_ENCODE_ANY | JSON_SORT_KEYS);
+
+	if (json_is_string(json) && text != NULL && strlen(text) > 60) { /* a seed */
+		text[14] = '\0';
+		printf("`%s...\"`", text);
+	} else if (text != NULL) {
+		printf("`%s`", text);
+	}
+	free(text);
+}
+
+/* What a schema allows, in a few words. */
+static void
+type_of(const json_t *schema)
+{
+	const json_t *words = json_object_get(schema, "enum"), *items = json_object_get(schema, "items"), *word;
+	const char *type = json_string_value(json_object_get(schema, "type"));
+	size_t i;
+
+	if (json_object_get(schema, "const") != NULL)
+		value(json_object_get(schema, "const"));
+	json_array_foreach(words, i, word) {
+		fputs(i == 0 ? "" : ", ", stdout);
+		value(word);
+	}
+	if (type != NULL)
+		fputs(strcmp(type, "array") == 0 ? "list" : strcmp(type, "integer") == 0 ? "whole number" : type, stdout);
+	if (json_object_get(schema, "maxItems") != NULL)
+		printf(items == NULL ? " of %lld" : " of at most %lld", json_integer_value(json_object_get(schema, "maxItems")));
+	if (items != NULL) {
+		fputs(": ", stdout);
+		type_of(items);
+	}
+	if (json_object_get(schema, "maxLength") != NULL)
+		printf(" of at most %lld bytes", json_integer_value(json_object_get(schema, "maxLength")));
+}
+
+/* A row for each property. */
+static void
+properties(const json_t *schema)
+{
+	const json_t *all = json_object_get(schema, "properties");
+	const char *name;
+	json_t *one;
+
+	puts("| name | type | least | most | when absent | example | what it says |\n|---|---|---|---|---|---|---|");
+	json_object_foreach((json_t *)(uintptr_t)all, name, one) {
+		printf("| `%s` | ", name);
+		type_of(one);
+		fputs(" | ", stdout);
+		value(json_object_get(one, "minimum"));
+		fputs(" | ", stdout);
+		value(json_object_get(one, "maximum"));
+		fputs(" | ", stdout);
+		value(json_object_get(one, "default"));
+		fputs(" | ", stdout);
+		value(json_array_get(json_object_get(one, "examples"), 0));
+		fputs(" | ", stdout);
+		cell(json_string_value(json_object_get(one, "description")));
+		puts(" |");
+	}
+}
+
+static void
+reference_fields(void)
+{
+	json_t *schema = policy_schema();
+
+	properties(schema);
+	json_decref(schema);
+}
+
+static void
+reference_fs(void)
+{
+	json_t *schema = policy_schema();
+
+	properties(json_object_get(json_object_get(json_object_get(schema, "properties"), "fs"), "items"));
+	json_decref(schema);
+}
+
+static void
+reference_limits(void)
+{
+	puts("| name | least | most | default of a run | unit | what it bounds |\n|---|---|---|---|---|---|");
+	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++) {
+		static const char *const units[] = {"milliseconds", "bytes", ""};
+		const struct policy_limit_info *l = &policy_limit_info[i];
+		char most[POLICY_LIMIT_TEXT_SIZE], initial[POLICY_LIMIT_TEXT_SIZE] = "none: not metered";
+
+		if (l->initial != 0)
+			policy_limit_text(i, l->initial, initial);
+		printf("| `%s` | %llu | %llu (%s) | %s | %s | %s |\n", l->name, (unsigned long long)l->minimum,
+		    (unsigned long long)l->maximum, policy_limit_text(i, l->maximum, most), initial, units[l->unit], l->text);
+	}
+}
+
+/* The members of an entry of "fs", in short. */
+static void
+fs_members(void)
+{
+	json_t *schema = policy_schema(), *entry, *one;
+	const char *name;
+
+	entry = json_object_get(json_object_get(json_object_get(schema, "properties"), "fs"), "items");
+	puts("| member | what it says |\n|---|---|");
+	json_object_foreach(json_object_get(entry, "properties"), name, one)
+		printf("| `%s` | %s |\n", name, json_string_value(json_object_get(one, "description")));
+	json_decref(schema);
+}
+
+static void
+questions(void)
+{
+	puts("| question | what is asked |\n|---|---|");
+#define X(name, word, rest, text)                        \
+	fputs("| `" word, stdout);                       \
+	fputs(rest[0] == '\0' ? "" : " ", stdout);       \
+	cell(rest);                                      \
+	puts("` | " text " |");
+	POLICY_QUESTIONS(X)
+#undef X
 }
 
 /* Not a table but a page of its own: docs/policy.schema.json. */
@@ -223,6 +353,11 @@ static const struct {
     {"errors", errors},
     {"limits", limits},
     {"fields", fields},
+    {"fs_members", fs_members},
+    {"reference_fields", reference_fields},
+    {"reference_fs", reference_fs},
+    {"reference_limits", reference_limits},
+    {"questions", questions},
     {"schema", schema},
     {"traps", traps},
     {"layers", layers},

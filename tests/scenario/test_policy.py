@@ -90,6 +90,90 @@ class Verbs(Files):
             self.assertEqual(brig("policy", "diff", *args).returncode, 2)
 
 
+# --- the schema ---------------------------------------------------------------------------------------------------------
+
+JUNK = [None, True, False, 0, 1, -1, 3, 1.5, 2 ** 40, "", "x", "a b", "real", "fixed", "none", "seeded", "dir", "required",
+        "end", "/", "/a", "a", "/a/", "//", "/a/..", "/a/.b", "..", "A=B", "A*", "*A", "A\nB", "read", ".t", "t" * 65, "n" * 256,
+        "00" * 32, [], {}, [1], ["read"], ["x", "x"], ["/a"], [{}], {"mount": "/a"}, {"a": ["read"]}, {"/a": []}, {"..": []},
+        {"a/b": ["x"]}, {"module": "optional"}, [{"mount": "/q", "paths": {"r": []}}], [{"under": "/q", "mount": "/q"}]]
+FIELDS = ["version", "limits", "args", "env", "clock", "clock_fixed_ns", "random", "seed", "output", "signature", "fs", "tools",
+          "net", "mode", "wall_ms", "fuel", "module", "source", "mount", "under", "kind", "rights", "paths", "evn"]
+
+
+def containers(value):
+    if isinstance(value, (dict, list)):
+        yield value
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from containers(inner)
+
+
+def mutated(r, document):
+    """The document with something in it changed, put in or left out; or with nothing."""
+    for _ in range(r.choice((0, 1, 1, 1, 2))):
+        spot = r.choice(list(containers(document)))
+        junk = json.loads(json.dumps(r.choice(JUNK)))
+        if isinstance(spot, list):
+            if spot and r.random() < 0.5:
+                spot[r.randrange(len(spot))] = junk
+            else:
+                spot.append(junk)
+        else:
+            name = r.choice(list(spot)) if spot and r.random() < 0.6 else r.choice(FIELDS)
+            if name in spot and r.random() < 0.3:
+                del spot[name]
+            else:
+                spot[name] = junk
+    return document
+
+
+class Schema(Files):
+    def setUp(self):
+        super().setUp()
+        try:
+            import jsonschema
+        except ImportError:
+            raise unittest.SkipTest("Python has no jsonschema") from None
+        with open(os.path.join(harness.ROOT, "docs", "policy.schema.json"), encoding="utf-8") as f:
+            self.schema = json.load(f)
+        jsonschema.Draft202012Validator.check_schema(self.schema)
+        self.validator = jsonschema.Draft202012Validator(self.schema)
+
+    def test_the_schema_takes_and_refuses_what_the_parser_does(self):
+        r = random.Random(SEED)
+        print("# seed %d (BRIG_SEED)" % SEED)
+        documents = {}
+        for i in range(1500):
+            document = mutated(r, dict(random_policy(r, 0.5), tools=r.sample(["t", "u-v", "w.x"], r.randrange(3)), net=[]))
+            documents[self.write("%d.json" % i, document)] = document
+        done = brig("policy", "check", *documents)
+        good = {line.rsplit(": good", 1)[0] for line in done.stdout.decode().splitlines()}
+        problems = {}
+        for line in done.stderr.decode().splitlines():
+            problems.setdefault(line[len("brig policy: "):].split(":")[0], []).append(line)
+        self.assertEqual(len(good) + len(problems), len(documents))
+        for path, document in documents.items():
+            valid = self.validator.is_valid(document)
+            beyond = path in problems and all("is there twice" in line for line in problems[path])
+            self.assertEqual(valid, path in good or beyond, (document, problems.get(path)))
+        self.assertGreater(len(good), 300)
+        self.assertGreater(len(problems), 300)
+
+    def test_defaults_and_examples_are_what_they_say(self):
+        beside = {"clock_fixed_ns": {"clock": "fixed"}, "seed": {"random": "seeded"}}
+        for name, field in self.schema["properties"].items():
+            for value in [field["default"], *field["examples"]]:
+                path = self.write("example.json", dict(beside.get(name, {}), **{name: value}))
+                must(brig("policy", "check", path))
+            if name not in beside:  # saying what holds anyway changes nothing
+                same = brig("policy", "diff", self.write("empty.json", {}), self.write("d.json", {name: field["default"]}))
+                self.assertEqual((same.returncode, same.stdout), (0, b""))
+        entry = self.schema["properties"]["fs"]["items"]["properties"]
+        for name, member in entry.items():
+            for value in ([member["default"]] if "default" in member else []) + member["examples"]:
+                one = {name: value} if name in ("mount", "under") else {"mount": "/m", name: value}
+                must(brig("policy", "check", self.write("entry.json", {"fs": [one]})))
+
+
 # --- layers and questions at random -------------------------------------------------------------------------------------
 
 TOPS = ["/", "/a", "/a/b", "/a/bc", "/d"]
