@@ -132,7 +132,7 @@ check_file(struct check *k, const struct place *p)
 	int holds;
 
 	if (!c->has_base) {
-		problem(k, c, "the result does not say what it held before, or it was no file then");
+		problem(k, c, "the result does not say what it held before");
 		return false;
 	}
 	holds = apply_holds(p->fd, p->name, APPLY_FILE, p->st.st_ino, &c->base);
@@ -222,9 +222,7 @@ remove_old(struct check *k, const struct place *p, struct err *e)
 	} else {
 		s.op = APPLY_RMDIR;
 		s.kind = APPLY_DIRECTORY;
-		good = !p->change->has_base && check_emptied(k, p);
-		if (p->change->has_base)
-			problem(k, p->change, "it was changed since the program read it: it is a directory now");
+		good = check_emptied(k, p);
 		if (good && add_passing_dir(k, p, true, e) != 0)
 			return ERR_NOMEM;
 	}
@@ -306,19 +304,30 @@ check_created(struct check *k, const struct place *p, struct err *e)
 	return add_new(k, p, e);
 }
 
+/* Whether it is what it was. */
+static bool
+check_kind(struct check *k, const struct place *p)
+{
+	static const mode_t modes[] = {[APPLY_FILE] = S_IFREG, [APPLY_DIRECTORY] = S_IFDIR, [APPLY_LINK] = S_IFLNK};
+	const enum apply_kind was = p->change->was;
+
+	if ((p->st.st_mode & S_IFMT) != modes[was])
+		problem(k, p->change, "it was changed since the program read it: it is no %s any more", apply_kind_names[was]);
+	return (p->st.st_mode & S_IFMT) == modes[was];
+}
+
 static int
 check_modified(struct check *k, const struct place *p, struct err *e)
 {
 	const struct apply_change *c = p->change;
 	int rc;
 
-	if (c->kind == APPLY_FILE && S_ISREG(p->st.st_mode))
+	if (!check_kind(k, p))
+		return 0;
+	if (c->kind == APPLY_FILE && c->was == APPLY_FILE)
 		return exchange_file(k, p, e);
-	if (c->kind == APPLY_DIRECTORY && S_ISDIR(p->st.st_mode)) {
-		if (c->has_base)
-			problem(k, c, "it was changed since the program read it: it is a directory now");
+	if (c->kind == APPLY_DIRECTORY && c->was == APPLY_DIRECTORY)
 		return 0; /* it was made anew, and is there */
-	}
 	rc = remove_old(k, p, e);
 	return rc != 0 ? rc : add_new(k, p, e);
 }
@@ -326,12 +335,7 @@ check_modified(struct check *k, const struct place *p, struct err *e)
 static int
 check_deleted(struct check *k, const struct place *p, struct err *e)
 {
-	static const mode_t modes[] = {S_IFREG, S_IFDIR, S_IFLNK};
-
-	if ((p->st.st_mode & S_IFMT) == modes[p->change->kind])
-		return remove_old(k, p, e);
-	problem(k, p->change, "it is no %s any more", apply_kind_names[p->change->kind]);
-	return 0;
+	return check_kind(k, p) ? remove_old(k, p, e) : 0;
 }
 
 /* --- one change, and all ----------------------------------------------------------------------------------------- */

@@ -179,6 +179,15 @@ take_content(const json_t *one, struct apply_change *c)
 	return 0;
 }
 
+/* A device, a socket or a pipe, which can be deleted only. */
+static bool
+is_special(const json_t *one)
+{
+	const char *kind = json_string_value(json_object_get(one, "kind"));
+
+	return kind != NULL && strcmp(kind, "other") == 0;
+}
+
 /* A digest in text form. Whether it is one. */
 static bool
 take_digest(const json_t *text, struct digest *d)
@@ -226,6 +235,18 @@ check_base(const json_t *one, struct apply_change *c)
 	return c->what == APPLY_CREATED ? "it is new and has a base" : NULL;
 }
 
+/* What stood there before: of the same kind, when nothing else is said. */
+static const char *
+check_was(const json_t *one, struct apply_change *c)
+{
+	size_t was = json_object_get(one, "was") == NULL ? (size_t)c->kind : word_of(one, "was", apply_kind_names);
+
+	if (was == 3)
+		return "there is a special file in its place";
+	c->was = (enum apply_kind)was;
+	return c->has_base && c->was != APPLY_FILE && c->was != APPLY_LINK ? "it has a base and was a directory" : NULL;
+}
+
 /* All members but the path. Problems are added; 0, or ERR_INVAL or ERR_NOMEM. */
 static int
 take_members(const struct intake *in, const json_t *one, struct apply_change *c, size_t index, struct err *e)
@@ -235,11 +256,14 @@ take_members(const struct intake *in, const json_t *one, struct apply_change *c,
 	size_t length = strlen(c->path);
 	const char *problem;
 
-	if (what == 3 || kind == 3)
+	if (what == 3 || (kind == 3 && !is_special(one)))
 		return malformed(e, index, "is of no kind that there is");
 	c->what = (enum apply_what)what;
-	c->kind = (enum apply_kind)kind;
-	if ((problem = check_base(one, c)) != NULL)
+	c->kind = kind == 3 ? APPLY_FILE : (enum apply_kind)kind;
+	problem = kind == 3 ? "it was a special file" : check_base(one, c);
+	if (problem == NULL)
+		problem = check_was(one, c);
+	if (problem != NULL)
 		problems_add(in->problems, c->path, length, "%s", problem);
 	if (c->what == APPLY_DELETED)
 		return 0;

@@ -40,6 +40,7 @@ extern const char *const apply_kind_names[3]; /* "file", ... */
 struct apply_change {
 	enum apply_what what;
 	enum apply_kind kind;
+	enum apply_kind was; /* what is modified or deleted was this before */
 	size_t mount;        /* index */
 	const char *path;    /* below the mount: names with a slash between them, none empty, "." or ".." */
 	uint8_t *content;    /* of a file that is not deleted */
