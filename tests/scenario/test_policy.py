@@ -366,5 +366,72 @@ class Layers(harness.Scenario):
         self.assertGreater(self.told, 0)
 
 
+class Examples(harness.Scenario):
+    """examples/policies, as policies of requests under the built-in ceiling."""
+
+    DIRECTORY = os.path.join(harness.ROOT, "examples", "policies")
+
+    def document(self, name):
+        with open(os.path.join(self.DIRECTORY, name), encoding="utf-8") as f:
+            return json.load(f)
+
+    def asked(self, name, lines, **more):
+        """line -> "OK" or an error, as a guest finds it under an example."""
+        result = self.client.call("run", dict(more, module=self.module(guest("asks")), policy=self.document(name),
+                                              stdin="".join(line + "\n" for line in lines)))
+        self.assert_exited(result)
+        return dict(line.rsplit(": ", 1) for line in result["stdout"].splitlines() if ": " in line), result
+
+    def assert_granted(self, name, granted, withheld, **more):
+        said, result = self.asked(name, granted + withheld, **more)
+        self.assertEqual([line for line in granted if said[line] != "OK"], [])
+        self.assertEqual([line for line in withheld if said[line] == "OK"], [])
+        return result
+
+    def test_each_is_good_and_explained(self):
+        names = sorted(n for n in os.listdir(self.DIRECTORY) if n.endswith(".json"))
+        must(brig("policy", "check", *(os.path.join(self.DIRECTORY, n) for n in names)))
+        with open(os.path.join(self.DIRECTORY, "README.md"), encoding="utf-8") as f:
+            text = f.read()
+        self.assertEqual([n for n in names if "| `%s` |" % n not in text], [])
+        self.assertEqual(names, ["data-analysis.json", "edit-checkout.json", "pure-compute.json", "tool-using-agent.json"])
+
+    def test_pure_compute(self):
+        self.assert_granted("pure-compute.json", ["memory 67108864"], ["clock x", "random x", "read /etc/passwd",
+                                                                       "memory 536870912"])
+        self.assert_rpc_error("denied", "run", dict(module=self.module(guest("asks")), env={"HOME": "/"},
+                                                    policy=self.document("pure-compute.json")))
+
+    def test_data_analysis(self):
+        result = self.assert_granted(
+            "data-analysis.json", ["read /data/in.csv", "create /out/result.csv", "write /out/result.csv", "clock-is coarse",
+                                   "env LANG"],
+            ["write /data/in.csv", "create /data/other.csv", "unlink /data/in.csv", "clock-is real"],
+            files={"/data/in.csv": "a,b\n1,2\n"}, env={"LANG": "C.UTF-8"})
+        self.assertEqual([(c["change"], c["path"]) for c in result["changes"]], [("created", "/out/result.csv")])
+
+    def test_edit_checkout(self):
+        result = self.assert_granted(
+            "edit-checkout.json", ["read /workspace/Makefile", "read /workspace/src/a.c", "write /workspace/src/a.c",
+                                   "create /workspace/src/new.c", "unlink /workspace/src/old.c", "write /workspace/docs/a.md",
+                                   "read /workspace/src/generated/g.c", "create /tmp/x"],
+            ["write /workspace/Makefile", "read /workspace/.git/config", "write /workspace/.git/config",
+             "create /workspace/.git/hooks", "write /workspace/src/generated/g.c", "create /workspace/docs/new.md",
+             "unlink /workspace/docs/a.md", "create /workspace/new"],
+            files={"/workspace/" + name: "" for name in ("Makefile", "src/a.c", "src/old.c", "src/generated/g.c", "docs/a.md",
+                                                         ".git/config")})
+        self.assertIn(("deleted", "/workspace/src/old.c"), [(c["change"], c["path"]) for c in result["changes"]])
+
+    def test_tool_using_agent(self):
+        self.assert_granted("tool-using-agent.json", ["create /scratch/notes", "clock-is coarse"],
+                            ["read /dev/brig/tools/search_docs", "clock-is real"])
+        example = os.path.join(self.DIRECTORY, "tool-using-agent.json")
+        asked = ("tool search_docs", "tool other")
+        told = json.loads(brig("policy", "explain", "--json", "--ceiling", example, *asked).stdout)
+        self.assertEqual([a["answer"] for a in told], ["allow", "deny"])
+        told = json.loads(brig("policy", "explain", "--json", "--request", example, *asked).stdout)
+        self.assertEqual([(a["answer"], a["rule"]["layer"]) for a in told], [("deny", "ceiling")] * 2)
+
+
 if __name__ == "__main__":
     harness.main()
