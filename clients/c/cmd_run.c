@@ -14,11 +14,14 @@
 #include "clients/c/libbrig.h"
 #include "clients/c/module_file.h"
 #include "clients/c/private.h"
+#include "clients/c/run_dirs.h"
 #include "clients/c/run_report.h"
 #include "clients/c/run_stream.h"
 #include "policy/policy.h"
 
 #define VERB "run"
+
+_Static_assert(BRIG_FDS_MAX == 1 + PROTO_DIRS_MAX, "a module and its directories go with one line");
 
 static const char help[] =
     "brig run [options] FILE.wasm|DIGEST [argument...]\n"
@@ -34,6 +37,9 @@ static const char help[] =
     "                          A bare number is milliseconds, bytes or a count; TIME has to name its unit\n"
     "  -p, --policy FILE       run under this policy document, within what the server allows; -l, -t and -m take the\n"
     "                          place of the limits in it, wherever they stand; of two for one limit the last counts\n"
+    "  -d, --dir HOST[::GUEST][:ro]\n"
+    "                          show it that directory, as GUEST, or by HOST's own absolute path (repeatable). What it\n"
+    "                          changes there is in the result; HOST stays as it is. With :ro it can only read\n"
     "      --stdin none        give it an empty standard input, and leave ours alone\n"
     "      --json              print the whole result, or {\"error\": ...}, as JSON on standard output, nothing else\n"
     "  -u, --usage             print what the run used on standard error, at the end\n"
@@ -51,6 +57,7 @@ static const struct option long_options[] = {
     {"memory", required_argument, NULL, 'm'},
     {"timeout", required_argument, NULL, 't'},
     {"policy", required_argument, NULL, 'p'},
+    {"dir", required_argument, NULL, 'd'},
     {"stdin", required_argument, NULL, OPT_STDIN},
     {"json", no_argument, NULL, OPT_JSON},
     {"usage", no_argument, NULL, 'u'},
@@ -70,6 +77,7 @@ struct run {
 	const char *policy_file;
 	const char *socket;
 	bool no_stdin, json, usage, no_sign;
+	struct run_dirs dirs;
 	bool stored; /* `file` is the digest of a module that the server keeps */
 
 	struct module_file module;
@@ -151,6 +159,8 @@ take_option(struct run *r, int option, const char *value, struct err *e)
 	case 'p':
 		r->policy_file = value;
 		return 0;
+	case 'd':
+		return run_dirs_add(&r->dirs, value, e);
 	case 'u':
 		r->usage = true;
 		return 0;
@@ -182,7 +192,7 @@ take_command_line(struct run *r, int argc, char **argv, int *exit_code)
 	int option;
 
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "+:e:l:m:t:p:u", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:d:e:l:m:t:p:u", long_options, NULL)) != -1) {
 		if (option == OPT_HELP) {
 			fputs(help, stdout);
 			*exit_code = CMD_OK;
@@ -234,38 +244,48 @@ policy_of_limits(void)
 	return json;
 }
 
-/* The policy in the request: the file's, with the limits of the command line in it. *out is NULL when there is none. */
+/* The document of --policy, fit for the directories that are shown. */
 static int
-make_policy(const struct run *r, json_t **out, struct err *e)
+policy_of_file(const struct run *r, json_t **out, struct err *e)
 {
 	struct policy *p = NULL;
 	uint8_t *text = NULL;
 	size_t length;
-	json_t *json = NULL, *limits;
-	int rc;
+	int rc = io_read_file(r->policy_file, POLICY_TEXT_MAX, &text, &length, e);
+
+	if (rc != 0)
+		return rc;
+	rc = policy_parse((char *)text, length, r->policy_file, &p, e);
+	free(text);
+	if (rc != 0)
+		return rc;
+	if ((rc = run_dirs_narrow(&r->dirs, p, e)) == 0)
+		*out = policy_to_json(p);
+	policy_free(p);
+	return rc;
+}
+
+/* The policy in the request: the file's, with the limits of the command line in it. *out is NULL when there is none. */
+static int
+make_policy(const struct run *r, json_t **out, struct err *e)
+{
+	json_t *json = NULL;
+	int rc = 0;
 
 	*out = NULL;
-	if (r->policy_file == NULL && json_object_size(r->limits) == 0)
+	if (r->policy_file == NULL && json_object_size(r->limits) == 0 && r->dirs.count == 0)
 		return 0;
-	if (r->policy_file == NULL) {
-		json = policy_of_limits();
-	} else {
-		if ((rc = io_read_file(r->policy_file, POLICY_TEXT_MAX, &text, &length, e)) != 0)
-			return rc;
-		rc = policy_parse((char *)text, length, r->policy_file, &p, e);
-		free(text);
-		if (rc != 0)
-			return rc;
-		json = policy_to_json(p);
-		policy_free(p);
-	}
-	limits = json_object_get(json, "limits");
-	if (json == NULL || json_object_update(limits, r->limits) != 0) {
+	if (r->policy_file != NULL)
+		rc = policy_of_file(r, &json, e);
+	else if ((json = policy_of_limits()) != NULL)
+		rc = run_dirs_grant(&r->dirs, json, e);
+	if (rc == 0 && (json == NULL || json_object_update(json_object_get(json, "limits"), r->limits) != 0))
+		rc = err_set(e, ERR_NOMEM, "out of memory for a policy");
+	if (rc == 0)
+		*out = json;
+	else
 		json_decref(json);
-		return err_set(e, ERR_NOMEM, "out of memory for a policy");
-	}
-	*out = json;
-	return 0;
+	return rc;
 }
 
 static json_t *
@@ -305,16 +325,18 @@ module_json(const struct run *r)
 static int
 make_params(const struct run *r, json_t **out, struct err *e)
 {
-	json_t *args = args_json(r), *policy = NULL, *params = NULL;
+	json_t *args = args_json(r), *policy = NULL, *params = NULL, *dirs = run_dirs_json(&r->dirs, r->stored ? 0 : 1);
 	int rc = args == NULL ? err_set(e, ERR_INVAL, "an argument is not UTF-8, and cannot be sent") : 0;
 
 	if (rc == 0 && (rc = make_policy(r, &policy, e)) == 0) {
-		params = json_pack("{s:o, s:s, s:O, s:O, s:o, s:O*, s:b}", "module", module_json(r), "name",
-		    program_name(r), "args", args, "env", r->env, "stdin", stdin_json(r), "policy", policy, "stream", !r->json);
+		params = json_pack("{s:o, s:s, s:O, s:O, s:o, s:O, s:O*, s:b}", "module", module_json(r), "name",
+		    program_name(r), "args", args, "env", r->env, "stdin", stdin_json(r), "dirs", dirs, "policy", policy, "stream",
+		    !r->json);
 		if (params == NULL)
 			rc = err_set(e, ERR_INVAL, "the request cannot be written: is the name of the file UTF-8?");
 	}
 	json_decref(args);
+	json_decref(dirs);
 	json_decref(policy);
 	if (rc == 0)
 		*out = params;
@@ -342,8 +364,11 @@ finish(const struct run *r, const json_t *result, int interrupted)
 	if (r->json && cmd_print_json(VERB, result) != CMD_OK)
 		return RUN_EXIT_FAILED;
 	code = run_report(result, r->limits);
-	if (r->usage)
+	run_dirs_report(&r->dirs, result);
+	if (r->usage) {
 		run_report_usage(result);
+		run_dirs_usage(&r->dirs);
+	}
 	return code == RUN_EXIT_CANCELLED && interrupted != 0 ? 128 + interrupted : code;
 }
 
@@ -360,6 +385,22 @@ refuse(const struct run *r, const char *server, json_t *answer, const struct bri
 	return printed == CMD_OK ? code : RUN_EXIT_FAILED;
 }
 
+/* The descriptors that go with the request: the module's, unless it is stored, which is then the caller's; directories'. */
+static int
+make_descriptors(struct run *r, int fds[BRIG_FDS_MAX], int *nfds, struct err *e)
+{
+	int module;
+
+	*nfds = 0;
+	if (!r->stored) {
+		if ((module = module_file_memfd(&r->module, e)) < 0)
+			return module;
+		fds[(*nfds)++] = module;
+	}
+	*nfds += run_dirs_fds(&r->dirs, fds + *nfds);
+	return 0;
+}
+
 static int
 run_it(struct run *r)
 {
@@ -367,18 +408,16 @@ run_it(struct run *r)
 	struct brig *b = NULL;
 	json_t *params = NULL, *result = NULL;
 	struct err e = {0};
-	int module = -1, interrupted = 0, rc;
+	int fds[BRIG_FDS_MAX], nfds = 0, interrupted = 0, rc;
 	int code = RUN_EXIT_FAILED;
 
 	if (!r->stored && (rc = module_file_load(r->file, !r->no_sign, &r->module, &e)) != 0)
 		goto out;
-	if ((rc = make_params(r, &params, &e)) != 0 || (rc = connect_server(r, &b, &e)) != 0)
+	if ((rc = make_params(r, &params, &e)) != 0 || (rc = run_dirs_serve(&r->dirs, &e)) != 0)
 		goto out;
-	if (!r->stored && (module = module_file_memfd(&r->module, &e)) < 0) {
-		rc = module;
+	if ((rc = connect_server(r, &b, &e)) != 0 || (rc = make_descriptors(r, fds, &nfds, &e)) != 0)
 		goto out;
-	}
-	rc = run_stream(b, params, module, !r->no_stdin, &result, &error, &interrupted, &e);
+	rc = run_stream(b, params, fds, nfds, !r->no_stdin, &result, &error, &interrupted, &e);
 	params = NULL;
 	if (rc == 0)
 		code = finish(r, result, interrupted);
@@ -389,8 +428,8 @@ out:
 		cmd_fail(VERB, &e);
 	json_decref(params);
 	json_decref(result);
-	if (module >= 0)
-		close(module);
+	if (!r->stored && nfds > 0)
+		close(fds[0]);
 	brig_close(b);
 	return code;
 }
@@ -405,6 +444,7 @@ cmd_run(int argc, char **argv)
 		code = run_it(&r);
 	json_decref(r.env);
 	json_decref(r.limits);
+	run_dirs_clear(&r.dirs);
 	module_file_clear(&r.module);
 	return code;
 }

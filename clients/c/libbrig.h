@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 
-#define BRIG_FDS_MAX  4                   /* descriptors beside one message */
+#define BRIG_FDS_MAX  9                   /* descriptors beside one message: a module, eight directories */
 #define BRIG_LINE_MAX (256 * 1024 * 1024) /* bytes of one line from the server */
 #define BRIG_PATH_MAX 108                 /* bytes of a socket's path, with the NUL: the kernel's limit */
 

@@ -217,8 +217,8 @@ turn(struct stream *s, struct err *e)
 }
 
 int
-run_stream(struct brig *b, json_t *params, int module, bool feed, json_t **result, struct brig_error *error,
-    int *interrupted, struct err *e)
+run_stream(struct brig *b, json_t *params, const int *fds, int nfds, bool feed, json_t **result,
+    struct brig_error *error, int *interrupted, struct err *e)
 {
 	struct stream s = {.b = b, .feed = feed, .error = error};
 	int rc;
@@ -228,7 +228,7 @@ run_stream(struct brig *b, json_t *params, int module, bool feed, json_t **resul
 		json_decref(params);
 		return rc;
 	}
-	rc = brig_request(b, "run", params, &module, module >= 0 ? 1 : 0, &s.id, e);
+	rc = brig_request(b, "run", params, fds, nfds, &s.id, e);
 	if (rc == 0 && (rc = brig_flush(b, e)) == ERR_AGAIN)
 		rc = 0;
 	while (rc == 0)

@@ -10,7 +10,7 @@
 #include "clients/c/libbrig.h"
 
 /*
- * run_stream - send `run` with `params` (taken) and the module's descriptor, and see it through.
+ * run_stream - send `run` with `params` (taken) and its descriptors (borrowed), and see it through.
  *
  * While it runs: what it prints is written to standard output and error as it comes; with `feed`, what standard input
  * gives is sent to it. SIGINT or SIGTERM asks the server to cancel the run, a second one ends this process at once.
@@ -18,7 +18,7 @@
  * Returns 0 with *result owned by the caller; ERR_DENIED with *error filled when the server answered with an error, and
  * *result that error as it came; with *result NULL ERR_EOF, ERR_IO, ERR_PROTOCOL, ERR_NOMEM otherwise. *interrupted is the signal that asked for the cancel, or 0.
  */
-int run_stream(struct brig *b, json_t *params, int module, bool feed, json_t **result, struct brig_error *error,
-    int *interrupted, struct err *e);
+int run_stream(struct brig *b, json_t *params, const int *fds, int nfds, bool feed, json_t **result,
+    struct brig_error *error, int *interrupted, struct err *e);
 
 #endif

@@ -35,7 +35,7 @@ be_client(int sock, bool feed)
 	json_t *result = NULL;
 	struct err e;
 	int interrupted = 0;
-	int rc = run_stream(b, json_object(), -1, feed, &result, &error, &interrupted, &e);
+	int rc = run_stream(b, json_object(), NULL, 0, feed, &result, &error, &interrupted, &e);
 
 	if (rc == 0)
 		_exit(CHILD_RESULT + (int)json_integer_value(json_object_get(result, "exit_code")) + interrupted);
