@@ -207,13 +207,14 @@ belongs_to(const struct policy *p, const struct policy_fs *f)
 	return mount != NULL && mount->kind == f->kind ? mount : NULL;
 }
 
+/* `of`: the mount with which each entry is stated, or NULL. */
 static json_t *
-entry_json(const struct policy *p, const struct policy_fs *mount)
+entry_json(const struct policy *p, const struct policy_fs *mount, const struct policy_fs *const *of)
 {
 	json_t *paths = json_object();
 
 	for (size_t i = 0; i < p->fs_count; i++)
-		if (belongs_to(p, &p->fs[i]) == mount)
+		if (of[i] == mount)
 			json_object_set_new(paths, inside(mount, p->fs[i].path), policy_rights_json(p->fs[i].rights));
 	return json_pack("{s:s, s:s, s:o, s:o}", mount->mount ? "mount" : "under", mount->path, "kind",
 	    policy_fs_kind_words[mount->kind], "rights", policy_rights_json(mount->rights), "paths", paths);
@@ -222,13 +223,17 @@ entry_json(const struct policy *p, const struct policy_fs *mount)
 json_t *
 policy_fs_json(const struct policy *p)
 {
-	json_t *list = json_array();
+	const struct policy_fs **of = calloc(p->fs_count + 1, sizeof(*of)); /* found once: it takes time */
+	json_t *list = of == NULL ? NULL : json_array();
 
-	for (size_t i = 0; i < p->fs_count; i++) {
-		if (belongs_to(p, &p->fs[i]) == NULL && json_array_append_new(list, entry_json(p, &p->fs[i])) != 0) {
+	for (size_t i = 0; list != NULL && i < p->fs_count; i++)
+		of[i] = belongs_to(p, &p->fs[i]);
+	for (size_t i = 0; list != NULL && i < p->fs_count; i++) {
+		if (of[i] == NULL && json_array_append_new(list, entry_json(p, &p->fs[i], of)) != 0) {
 			json_decref(list);
-			return NULL;
+			list = NULL;
 		}
 	}
+	free(of);
 	return list;
 }
