@@ -383,14 +383,21 @@ grant_random(const struct policy *p, const struct policy *before, const struct p
 	return grant;
 }
 
+struct policy_inquiry {
+	struct policy_stated *layers;
+	struct policy **upto; /* what each layer and those before it grant together */
+	size_t count;
+	struct policy *run;   /* what the run gets */
+};
+
 /* What is known of an answer while it is made. */
 struct answer {
 	const struct policy_stated *layers;
 	size_t count;
 	const struct policy_question *q;
-	size_t decider;      /* the layer that withholds it; `count` for none */
-	struct policy *before; /* what the layers before that one grant; NULL for nothing before */
-	struct policy *run;  /* what the run gets; NULL when a layer withholds it */
+	size_t decider;              /* the layer that withholds it; `count` for none */
+	const struct policy *before; /* what the layers before that one grant; NULL for nothing before */
+	const struct policy *run;    /* what the run gets; NULL when a layer withholds it */
 	bool allowed;
 };
 
@@ -428,32 +435,73 @@ make_grant(const struct answer *a, const struct policy_stated *layer)
 
 /* --- the answer --------------------------------------------------------------------------------------------------- */
 
-/* Finds the first layer with which it is no longer granted, or that a run does not have it though all grant it. */
-static int
-decide(struct answer *a, struct err *e)
+void
+policy_inquiry_free(struct policy_inquiry *x)
 {
-	struct policy_layer *layers = calloc(a->count, sizeof(*layers));
-	struct policy *next = NULL;
-	int rc = layers == NULL ? err_set(e, ERR_NOMEM, "out of memory for an answer") : 0;
+	if (x == NULL)
+		return;
+	for (size_t i = 0; x->upto != NULL && i < x->count; i++)
+		policy_free(x->upto[i]);
+	policy_free(x->run);
+	free(x->upto);
+	free(x->layers);
+	free(x);
+}
 
-	for (a->decider = 0; rc == 0 && a->decider < a->count; a->decider++) {
-		const struct policy *p = a->layers[a->decider].document->policy;
+/* Fills in what the layers grant together, and what the run gets. */
+static int
+combine(struct policy_inquiry *x, struct policy_layer *layers, struct err *e)
+{
+	int rc;
 
-		layers[a->decider] = (struct policy_layer){a->layers[a->decider].kind, p};
-		if ((rc = policy_meet(a->before == NULL ? p : a->before, p, &next, e)) != 0)
-			goto out;
-		if (!is_within(next, a->q)) {
-			policy_free(next);
-			goto out;
-		}
-		policy_free(a->before);
-		a->before = next;
+	for (size_t i = 0; i < x->count; i++) {
+		const struct policy *p = x->layers[i].document->policy;
+
+		layers[i] = (struct policy_layer){x->layers[i].kind, p};
+		if ((rc = policy_meet(i == 0 ? p : x->upto[i - 1], p, &x->upto[i], e)) != 0)
+			return rc;
 	}
-	if (rc == 0 && (rc = policy_effective(layers, a->count, &a->run, e)) == 0)
-		a->allowed = is_had(a->run, a->q);
+	return policy_effective(layers, x->count, &x->run, e);
+}
+
+int
+policy_inquiry_new(const struct policy_stated *layers, size_t count, struct policy_inquiry **out, struct err *e)
+{
+	struct policy_inquiry *x = calloc(1, sizeof(*x));
+	struct policy_layer *plain = calloc(count + 1, sizeof(*plain));
+	int rc;
+
+	if (x == NULL || plain == NULL || (x->layers = calloc(count + 1, sizeof(*x->layers))) == NULL ||
+	    (x->upto = calloc(count + 1, sizeof(struct policy *))) == NULL) {
+		rc = err_set(e, ERR_NOMEM, "out of memory for an answer");
+		goto out;
+	}
+	x->count = count;
+	for (size_t i = 0; i < count; i++)
+		x->layers[i] = layers[i];
+	if ((rc = combine(x, plain, e)) == 0) {
+		*out = x;
+		x = NULL;
+	}
 out:
-	free(layers);
+	policy_inquiry_free(x);
+	free(plain);
 	return rc;
+}
+
+/* Finds the first layer with which it is no longer granted, or that a run does not have it though all grant it. */
+static struct answer
+decide(const struct policy_inquiry *x, const struct policy_question *q)
+{
+	struct answer a = {.layers = x->layers, .count = x->count, .q = q};
+
+	while (a.decider < x->count && is_within(x->upto[a.decider], q))
+		a.before = x->upto[a.decider++];
+	if (a.decider == x->count) {
+		a.run = x->run;
+		a.allowed = is_had(x->run, q);
+	}
+	return a;
 }
 
 /* The layer whose document is to be changed: the one that withholds it, or the request's. */
@@ -537,23 +585,14 @@ answer_json(const struct answer *a)
 }
 
 int
-policy_answer(const struct policy_stated *layers, size_t count, const struct policy_question *q, json_t **out,
-    bool *allowed, struct err *e)
+policy_answer(const struct policy_inquiry *x, const struct policy_question *q, json_t **out, bool *allowed, struct err *e)
 {
-	struct answer a = {.layers = layers, .count = count, .q = q};
-	json_t *json = NULL;
-	int rc;
+	struct answer a = decide(x, q);
+	json_t *json = answer_json(&a);
 
-	if (count == 0)
-		return err_set(e, ERR_INVAL, "no layer has a policy: a run needs at least the operator's ceiling");
-	rc = decide(&a, e);
-	if (rc == 0 && (json = answer_json(&a)) == NULL)
-		rc = err_set(e, ERR_NOMEM, "out of memory for an answer");
-	if (rc == 0) {
-		*out = json;
-		*allowed = a.allowed;
-	}
-	policy_free(a.before);
-	policy_free(a.run);
-	return rc;
+	if (json == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory for an answer");
+	*out = json;
+	*allowed = a.allowed;
+	return 0;
 }

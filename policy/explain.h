@@ -55,8 +55,16 @@ int policy_document_of(const struct policy *p, struct policy_document **out, str
 int policy_document_builtin(struct policy_document **out, struct err *e);
 
 /*
- * policy_answer - whether a run under these layers is granted what is asked, as policy_effective and the worker decide, and
- * why. *out, which the caller frees, is
+ * policy_inquiry_new - make ready to answer questions about a run under these layers, so that many cost little more than
+ * one. The documents stay the caller's, and as they are. Returns 0, ERR_INVAL when there is no layer, ERR_NOMEM.
+ * policy_inquiry_free - NULL is fine.
+ */
+struct policy_inquiry;
+int policy_inquiry_new(const struct policy_stated *layers, size_t count, struct policy_inquiry **out, struct err *e);
+void policy_inquiry_free(struct policy_inquiry *x);
+
+/*
+ * policy_answer - whether the run is granted what is asked, as policy_effective and the worker decide, and why. *out, which the caller frees, is
  *
  *   { "question", "answer": "allow" or "deny", "message",
  *     "rule": what decided: { "layer", "path", "stated", "value", "file", "line", "column" },
@@ -71,9 +79,9 @@ int policy_document_builtin(struct policy_document **out, struct err *e);
  * `env` and `tools` are added; what an entry of `fs` says of a path takes the place of what the document says of that
  * path, be it an entry or a member of `paths`.
  *
- * Returns 0, ERR_INVAL when there is no layer, ERR_NOMEM.
+ * Returns 0 or ERR_NOMEM.
  */
-int policy_answer(const struct policy_stated *layers, size_t count, const struct policy_question *q, json_t **out,
-    bool *allowed, struct err *e);
+int policy_answer(const struct policy_inquiry *x, const struct policy_question *q, json_t **out, bool *allowed,
+    struct err *e);
 
 #endif

@@ -176,22 +176,24 @@ print_answer(const json_t *answer)
 static int
 answer_all(const struct explain *x, int argc, char **argv, json_t *answers, bool *allowed, struct err *e)
 {
+	struct policy_inquiry *inquiry = NULL;
 	struct policy_question q;
 	bool yes;
-	int rc;
+	int rc = policy_inquiry_new(x->layers, x->count, &inquiry, e);
 
 	*allowed = true;
-	for (size_t used; argc > 0; argc -= (int)used, argv += used) {
+	for (size_t used; rc == 0 && argc > 0; argc -= (int)used, argv += used) {
 		json_t *answer;
 
 		if ((rc = policy_question_parse((const char *const *)argv, (size_t)argc, &used, &q, e)) != 0 ||
-		    (rc = policy_answer(x->layers, x->count, &q, &answer, &yes, e)) != 0)
-			return rc;
+		    (rc = policy_answer(inquiry, &q, &answer, &yes, e)) != 0)
+			break;
 		*allowed &= yes;
 		if (json_array_append_new(answers, answer) != 0)
-			return err_set(e, ERR_NOMEM, "out of memory for an answer");
+			rc = err_set(e, ERR_NOMEM, "out of memory for an answer");
 	}
-	return 0;
+	policy_inquiry_free(inquiry);
+	return rc;
 }
 
 int

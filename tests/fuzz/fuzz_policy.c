@@ -252,7 +252,7 @@ is_had(const struct policy *run, const struct policy_question *q)
 }
 
 static void
-must_answer(const struct policy_stated *stated, const struct policy *run, const char *text)
+must_answer(const struct policy_inquiry *x, const struct policy *run, const char *text)
 {
 	static struct policy_question q;
 	struct err e = {0};
@@ -264,7 +264,7 @@ must_answer(const struct policy_stated *stated, const struct policy *run, const 
 		MUST(e.msg[0] != '\0');
 		return;
 	}
-	MUST(used == 1 && policy_answer(stated, DOCUMENTS, &q, &answer, &allowed, NULL) == 0);
+	MUST(used == 1 && policy_answer(x, &q, &answer, &allowed, NULL) == 0);
 	MUST(allowed == is_had(run, &q));
 	MUST(json_array_size(json_object_get(answer, "layers")) == DOCUMENTS);
 	MUST(!allowed || json_is_null(json_object_get(answer, "grant")));
@@ -280,11 +280,13 @@ must_answer_all(struct policy_document *const d[DOCUMENTS], struct input *in)
 	const struct policy_layer layers[DOCUMENTS] = {{POLICY_LAYER_CEILING, d[0]->policy},
 	    {POLICY_LAYER_SIGNER, d[1]->policy}, {POLICY_LAYER_REQUEST, d[2]->policy}};
 	char *questions = input_string(in), *rest = questions, *line;
+	struct policy_inquiry *x = NULL;
 	struct policy *run = NULL;
 
-	MUST(policy_effective(layers, DOCUMENTS, &run, NULL) == 0);
+	MUST(policy_effective(layers, DOCUMENTS, &run, NULL) == 0 && policy_inquiry_new(stated, DOCUMENTS, &x, NULL) == 0);
 	for (int n = 0; n < 20 && (line = strsep(&rest, "\n")) != NULL; n++)
-		must_answer(stated, run, line);
+		must_answer(x, run, line);
+	policy_inquiry_free(x);
 	policy_free(run);
 	free(questions);
 }

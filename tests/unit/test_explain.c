@@ -46,10 +46,13 @@ static json_t *
 answer(const struct policy_stated *layers, size_t count, const char *text, bool *allowed)
 {
 	struct policy_question q = question(text);
+	struct policy_inquiry *x = NULL;
 	json_t *json = NULL;
 	struct err e = {0};
 
-	assert_int_equal(policy_answer(layers, count, &q, &json, allowed, &e), 0);
+	assert_int_equal(policy_inquiry_new(layers, count, &x, &e), 0);
+	assert_int_equal(policy_answer(x, &q, &json, allowed, &e), 0);
+	policy_inquiry_free(x);
 	assert_string_equal(json_string_value(json_object_get(json, "answer")), *allowed ? "allow" : "deny");
 	return json;
 }
@@ -209,13 +212,13 @@ the_built_in_ceiling_has_rules_but_no_lines(void **state)
 {
 	struct policy_document *builtin = NULL;
 	struct policy_stated layer = {POLICY_LAYER_CEILING, NULL};
-	struct policy_question q = question("fs read /a/b");
+	struct policy_inquiry *x = NULL;
 	json_t *json, *rule;
 	bool allowed;
 	struct err e;
 
 	(void)state;
-	assert_int_equal(policy_answer(&layer, 0, &q, &json, &allowed, &e), ERR_INVAL);
+	assert_int_equal(policy_inquiry_new(&layer, 0, &x, &e), ERR_INVAL);
 	assert_int_equal(policy_document_builtin(&builtin, &e), 0);
 	layer.document = builtin;
 	json = answer(&layer, 1, "env HOME", &allowed);
@@ -446,7 +449,7 @@ answers_are_what_is_decided(void **state)
 
 	(void)state;
 	roll_start(UINT64_C(0x6578706c61696e));
-	for (int round = 0; round < 1000; round++) {
+	for (int round = 0; round < 600; round++) {
 		struct world w = generated_world();
 
 		for (int i = 0; i < 5; i++) {
@@ -466,7 +469,7 @@ answers_are_what_is_decided(void **state)
 		}
 		end_world(&w);
 	}
-	assert_in_range(allowed_count, 250, 4750);
+	assert_in_range(allowed_count, 150, 2850);
 }
 
 /* --- grants, put into documents as policy/explain.h says -------------------------------------------------------------- */
@@ -608,7 +611,7 @@ what_is_denied_is_allowed_once_the_grants_are_put_in(void **state)
 
 	(void)state;
 	roll_start(UINT64_C(0x6772616e74));
-	for (int round = 0; round < 2000; round++) {
+	for (int round = 0; round < 1500; round++) {
 		struct world w = generated_world();
 		char text[200];
 		struct policy_question q = question(generated_question(text));
@@ -619,7 +622,7 @@ what_is_denied_is_allowed_once_the_grants_are_put_in(void **state)
 		followed += steps > 0;
 		end_world(&w);
 	}
-	assert_true(followed > 500);
+	assert_true(followed > 350);
 }
 
 /* --- diff --------------------------------------------------------------------------------------------------------- */
@@ -693,7 +696,7 @@ differences_are_there_exactly_when_one_allows_more(void **state)
 
 	(void)state;
 	roll_start(UINT64_C(0x64696666));
-	for (int round = 0; round < 2000; round++) {
+	for (int round = 0; round < 1500; round++) {
 		json_t *one = policies_generate(roll(16)), *other = roll(3) ? policies_generate(roll(16)) : json_deep_copy(one), *list;
 		struct policy_document *a = written(one), *b = written(other);
 		struct policy *m = NULL;
@@ -715,7 +718,7 @@ differences_are_there_exactly_when_one_allows_more(void **state)
 		policy_document_free(a);
 		policy_document_free(b);
 	}
-	assert_true(same > 150);
+	assert_true(same > 100);
 }
 
 int
