@@ -118,7 +118,7 @@ apply(json_t *result, const struct apply_request *r, const struct apply_guard *g
 	int rc = apply_set_parse(result, r->mounts, r->mount_count, &set, problems, e);
 
 	if (rc == 0 && set.elsewhere > 0)
-		cmd_error(r->verb, "%zu changes are outside of the directories named, and are left out", set.elsewhere);
+		cmd_error(r->verb, "left out, as in none of the directories named: %zu", set.elsewhere);
 	if (rc == 0 && problems->count == 0)
 		rc = apply_check(&set, r->mounts, r->mount_count, guard, j->path, &tree, problems, e);
 	if (rc == 0 && problems->count > 0) {

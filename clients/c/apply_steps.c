@@ -343,7 +343,8 @@ undo(struct apply_tree *t, struct apply_journal *j, struct problems *problems, s
 	if (rc == 0 && (rc = apply_tree_sync(t, &first)) == 0)
 		rc = apply_journal_remove(j, &first);
 	if (rc != 0)
-		return err_set(e, rc, "%s; not all changes are taken back: `brig apply` tries again", first.msg);
+		return err_set(e, rc, "%s; not all changes are taken back: `brig apply` tries again, and with --forget leaves it so",
+		    first.msg);
 	return 0;
 }
 
