@@ -77,6 +77,9 @@ fi
 if newer "$out/copy.wasm" tests/guests/c/copy.c; then
 	step "guest: C, a copy" clang --target=wasm32-wasi -O1 -o "$out/copy.wasm" tests/guests/c/copy.c
 fi
+if newer "$out/edit.wasm" tests/guests/c/edit.c; then
+	step "guest: C, changes files" clang --target=wasm32-wasi -O1 -o "$out/edit.wasm" tests/guests/c/edit.c
+fi
 if newer "$out/asks.wasm" tests/guests/c/asks.c; then
 	step "guest: C, asks for what it is told" clang --target=wasm32-wasi -O1 -o "$out/asks.wasm" tests/guests/c/asks.c
 fi

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -60,6 +61,26 @@ apply_recover(const char *verb, bool forget)
 	return rc == 0 ? CMD_OK : cmd_fail(verb, &e);
 }
 
+int
+apply_request_allow(struct apply_request *r, const char *pattern, struct err *e)
+{
+	const char **larger = reallocarray(r->allow, r->allow_count + 1, sizeof(larger[0]));
+
+	if (larger == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	r->allow = larger;
+	r->allow[r->allow_count++] = pattern;
+	return 0;
+}
+
+void
+apply_request_clear(struct apply_request *r)
+{
+	free(r->allow);
+	r->allow = NULL;
+	r->allow_count = 0;
+}
+
 /* Whether the person at the terminal, if there is one, wants it. What was typed before is no answer. */
 static bool
 is_wanted(void)
@@ -92,69 +113,76 @@ load_guard(const struct apply_request *r, struct apply_guard **out, struct err *
 	return rc;
 }
 
+/* One set of changes, on its way. */
+struct work {
+	const struct apply_request *r;
+	const struct apply_mount *mounts;
+	size_t mount_count;
+	struct apply_journal j;
+	struct apply_guard *guard;
+	struct apply_set set;
+	struct apply_tree tree;
+	struct problems problems;
+};
+
 /* Of a set that is good: shows it, asks, and makes the changes. */
 static int
-make_changes(const struct apply_request *r, const struct apply_set *set, struct apply_tree *t, struct apply_journal *j,
-    struct problems *problems, struct err *e)
+make_changes(struct work *w, struct err *e)
 {
-	if (apply_show(stderr, set, r->mounts, t, cmd_is_coloured()) != 0)
+	const struct apply_request *r = w->r;
+
+	if (apply_show(stderr, &w->set, w->mounts, &w->tree, cmd_is_coloured()) != 0)
 		return err_set(e, ERR_NOMEM, "out of memory to show the changes");
-	if (t->step_count == 0)
+	if (w->tree.step_count == 0)
 		cmd_error(r->verb, "there is nothing to change");
-	if (r->dry_run || t->step_count == 0)
+	if (r->dry_run || w->tree.step_count == 0)
 		return 0;
 	if (!r->yes && !is_wanted())
 		return err_set(e, ERR_DENIED, "nothing was changed");
-	return apply_steps_make(t, j, problems, e);
+	return apply_steps_make(&w->tree, &w->j, &w->problems, e);
 }
 
 /* Checks the set, and makes the changes when nothing is wrong with it. */
 static int
-apply(json_t *result, const struct apply_request *r, const struct apply_guard *guard, struct apply_journal *j,
-    struct problems *problems, struct err *e)
+apply(struct work *w, json_t *result, struct err *e)
 {
-	struct apply_set set = {.json = NULL};
-	struct apply_tree tree = {.roots = NULL};
-	int rc = apply_set_parse(result, r->mounts, r->mount_count, &set, problems, e);
+	const char *verb = w->r->verb;
+	int rc = apply_set_parse(result, w->mounts, w->mount_count, &w->set, &w->problems, e);
 
-	if (rc == 0 && set.elsewhere > 0)
-		cmd_error(r->verb, "left out, as in none of the directories named: %zu", set.elsewhere);
-	if (rc == 0 && problems->count == 0)
-		rc = apply_check(&set, r->mounts, r->mount_count, guard, j->path, &tree, problems, e);
-	if (rc == 0 && problems->count > 0) {
-		tell(r->verb, problems, "nothing is changed, as not all of it can be:");
-		rc = ERR_DENIED;
-	} else if (rc == 0 && (rc = make_changes(r, &set, &tree, j, problems, e)) != 0) {
-		cmd_fail(r->verb, e);
-		tell(r->verb, problems, "but for what was changed by others since:");
-	} else if (rc == 0) {
-		tell(r->verb, problems, "the changes are made, but:");
-	} else {
-		cmd_fail(r->verb, e);
+	if (rc == 0 && w->set.elsewhere > 0)
+		cmd_error(verb, "left out, as in none of the directories named: %zu", w->set.elsewhere);
+	if (rc == 0 && w->problems.count == 0)
+		rc = apply_check(&w->set, w->mounts, w->mount_count, w->guard, w->j.path, &w->tree, &w->problems, e);
+	if (rc == 0 && w->problems.count > 0) {
+		tell(verb, &w->problems, "nothing is changed, as not all of it can be:");
+		return ERR_DENIED;
 	}
-	apply_tree_clear(&tree);
-	apply_set_clear(&set);
+	if (rc == 0)
+		rc = make_changes(w, e);
+	if (rc != 0)
+		cmd_fail(verb, e);
+	tell(verb, &w->problems, rc == 0 ? "the changes are made, but:" : "but for what was changed by others since:");
 	return rc;
 }
 
 int
-apply_result(json_t *result, const struct apply_request *r)
+apply_result(json_t *result, const struct apply_mount *mounts, size_t mount_count, const struct apply_request *r)
 {
-	struct problems problems = {.lines = NULL};
-	struct apply_guard *guard = NULL;
-	struct apply_journal j;
+	struct work w = {.r = r, .mounts = mounts, .mount_count = mount_count};
 	struct err e = {0};
 	bool found;
 	int rc;
 
-	if ((rc = apply_journal_open(&j, &e)) != 0)
+	if ((rc = apply_journal_open(&w.j, &e)) != 0)
 		return cmd_fail(r->verb, &e);
-	if ((rc = recover(r->verb, &j, &found, &e)) != 0 || (rc = load_guard(r, &guard, &e)) != 0)
+	if ((rc = recover(r->verb, &w.j, &found, &e)) != 0 || (rc = load_guard(r, &w.guard, &e)) != 0)
 		cmd_fail(r->verb, &e);
 	else
-		rc = apply(result, r, guard, &j, &problems, &e);
-	problems_clear(&problems);
-	apply_guard_free(guard);
-	apply_journal_close(&j);
+		rc = apply(&w, result, &e);
+	apply_tree_clear(&w.tree);
+	apply_set_clear(&w.set);
+	problems_clear(&w.problems);
+	apply_guard_free(w.guard);
+	apply_journal_close(&w.j);
 	return rc == 0 ? CMD_OK : CMD_FAILED;
 }

@@ -72,24 +72,6 @@ path_problem(const char *path, size_t length)
 	}
 }
 
-int
-apply_mount_parse(char *text, struct apply_mount *out, struct err *e)
-{
-	char *colons = strstr(text, "::"), *guest = colons == NULL ? text : colons + 2;
-	size_t n = strlen(guest);
-
-	if (guest[0] != '/')
-		return err_set(e, ERR_INVAL, "--dir %.200s: say where the program had it, by a path that starts with /: HOST::GUEST", text);
-	while (n > 1 && guest[n - 1] == '/')
-		guest[--n] = '\0';
-	if (colons != NULL)
-		*colons = '\0';
-	if (n > 1 && path_problem(guest + 1, n - 1) != NULL)
-		return err_set(e, ERR_INVAL, "--dir %.200s: the program cannot have had a directory at %.200s", text, guest);
-	*out = (struct apply_mount){.host = text, .guest = guest};
-	return 0;
-}
-
 /* The part of a guest's path that is below the mount, or NULL. */
 static const char *
 below(const struct apply_mount *m, const char *path)

@@ -25,12 +25,6 @@ struct apply_mount {
 	const char *guest; /* absolute, no component empty, "." or "..", no slash at its end but that of "/" */
 };
 
-/*
- * apply_mount_parse - take HOST[::GUEST] apart, in place: GUEST is HOST's own spelling by default. A slash at the end
- * of GUEST does not count. ERR_INVAL when GUEST is no absolute path without "." and "..".
- */
-int apply_mount_parse(char *text, struct apply_mount *out, struct err *e);
-
 enum apply_what { APPLY_CREATED, APPLY_MODIFIED, APPLY_DELETED };
 enum apply_kind { APPLY_FILE, APPLY_DIRECTORY, APPLY_LINK };
 

@@ -9,9 +9,9 @@
 #include "base/io.h"
 #include "clients/c/apply.h"
 #include "clients/c/cmd.h"
+#include "clients/c/run_dirs.h"
 
 #define VERB       "apply"
-#define DIRS_MAX   8
 #define RESULT_MAX ((size_t)1024 * 1024 * 1024)
 
 static const char help[] =
@@ -23,7 +23,7 @@ static const char help[] =
     "What was changed here since the program read it is not overwritten: then nothing is changed. Paths through which\n"
     "programs are run later (.git, Makefile, ...) have to be named; docs/apply.md has the list.\n"
     "\n"
-    "  -d, --dir HOST[::GUEST]   the directory, and where the program had it: otherwise HOST, as written (repeatable)\n"
+    "  -d, --dir HOST[::GUEST]   the directory, as for brig run (repeatable)\n"
     "      --allow-path PATTERN  change what matches, though the list has it; * is any part of a name (repeatable)\n"
     "  -n, --dry-run             show the changes and what is wrong with them, and change nothing\n"
     "  -y, --yes                 do not ask\n"
@@ -48,41 +48,19 @@ static const struct option long_options[] = {
 
 /* One `brig apply`, from its command line on. */
 struct line {
-	struct apply_mount mounts[DIRS_MAX];
-	char *specs[DIRS_MAX]; /* own what is in mounts */
-	const char **allow;
+	struct run_dirs dirs;
 	struct apply_request request;
 	bool forget;
 };
-
-/* HOST[::GUEST], cut in two in place. */
-static int
-add_dir(struct line *l, const char *text, struct err *e)
-{
-	size_t n = l->request.mount_count;
-	int rc;
-
-	if (n == DIRS_MAX)
-		return err_set(e, ERR_LIMIT, "--dir: at most %d directories", DIRS_MAX);
-	if ((l->specs[n] = strdup(text)) == NULL)
-		return err_set(e, ERR_NOMEM, "out of memory");
-	if ((rc = apply_mount_parse(l->specs[n], &l->mounts[n], e)) != 0) {
-		free(l->specs[n]);
-		return rc;
-	}
-	l->request.mount_count++;
-	return 0;
-}
 
 static int
 take_option(struct line *l, int option, const char *value, struct err *e)
 {
 	switch (option) {
 	case 'd':
-		return add_dir(l, value, e);
+		return run_dirs_add(&l->dirs, value, e);
 	case OPT_ALLOW:
-		l->allow[l->request.allow_count++] = value;
-		return 0;
+		return apply_request_allow(&l->request, value, e);
 	case 'n':
 		l->request.dry_run = true;
 		return 0;
@@ -125,9 +103,9 @@ take_command_line(struct line *l, int argc, char **argv, int *exit_code)
 		cmd_usage(VERB, "one result at a time: what is \"%s\"?", argv[optind + 1]);
 	else if (optind < argc && l->forget)
 		cmd_usage(VERB, "--forget goes without a result");
-	else if (optind < argc && l->request.mount_count == 0)
+	else if (optind < argc && l->dirs.count == 0)
 		cmd_usage(VERB, "which directory? --dir HOST[::GUEST] is missing");
-	else if (optind == argc && (l->request.mount_count > 0 || l->request.allow_count > 0))
+	else if (optind == argc && (l->dirs.count > 0 || l->request.allow_count > 0))
 		cmd_usage(VERB, "which result? RESULT.json is missing");
 	else
 		return 0;
@@ -161,7 +139,7 @@ apply_file(const char *path, const struct line *l)
 
 	if (read_result(path, &result, &e) != 0)
 		return cmd_fail(VERB, &e);
-	code = apply_result(result, &l->request);
+	code = run_dirs_apply(&l->dirs, result, &l->request);
 	json_decref(result);
 	return code;
 }
@@ -169,18 +147,12 @@ apply_file(const char *path, const struct line *l)
 int
 cmd_apply(int argc, char **argv)
 {
-	struct line l = {.allow = calloc((size_t)argc, sizeof(char *))};
-	int code = CMD_FAILED;
+	struct line l = {.request = {.verb = VERB}};
+	int code;
 
-	l.request.verb = VERB;
-	l.request.mounts = l.mounts;
-	l.request.allow = l.allow;
-	if (l.allow == NULL)
-		cmd_error(VERB, "out of memory");
-	else if (take_command_line(&l, argc, argv, &code) == 0)
+	if (take_command_line(&l, argc, argv, &code) == 0)
 		code = optind < argc ? apply_file(argv[optind], &l) : apply_recover(VERB, l.forget);
-	for (size_t i = 0; i < l.request.mount_count; i++)
-		free(l.specs[i]);
-	free(l.allow);
+	apply_request_clear(&l.request);
+	run_dirs_clear(&l.dirs);
 	return code;
 }

@@ -40,6 +40,11 @@ static const char help[] =
     "  -d, --dir HOST[::GUEST][:ro]\n"
     "                          show it that directory, as GUEST, or by HOST's own absolute path (repeatable). What it\n"
     "                          changes there is in the result; HOST stays as it is. With :ro it can only read\n"
+    "      --apply             when it exits with 0, show what it changed there, and change HOST so: all or nothing, and\n"
+    "                          nothing that was changed since. On a terminal you are asked first (brig apply --help)\n"
+    "      --allow-path PATTERN\n"
+    "                          with --apply: change what matches, though programs are run through it later (repeatable)\n"
+    "  -y, --yes               with --apply: do not ask\n"
     "      --stdin none        give it an empty standard input, and leave ours alone\n"
     "      --json              print the whole result, or {\"error\": ...}, as JSON on standard output, nothing else\n"
     "  -u, --usage             print what the run used on standard error, at the end\n"
@@ -49,7 +54,7 @@ static const char help[] =
     "Exit code: the program's own; 124 stopped at a limit, 125 brig failed, 126 not allowed, 130 cancelled (Ctrl-C),\n"
     "134 trapped.\n";
 
-enum { OPT_STDIN = 256, OPT_JSON, OPT_NO_SIGN, OPT_SOCKET, OPT_HELP };
+enum { OPT_APPLY = 256, OPT_ALLOW, OPT_STDIN, OPT_JSON, OPT_NO_SIGN, OPT_SOCKET, OPT_HELP };
 
 static const struct option long_options[] = {
     {"env", required_argument, NULL, 'e'},
@@ -58,6 +63,9 @@ static const struct option long_options[] = {
     {"timeout", required_argument, NULL, 't'},
     {"policy", required_argument, NULL, 'p'},
     {"dir", required_argument, NULL, 'd'},
+    {"apply", no_argument, NULL, OPT_APPLY},
+    {"allow-path", required_argument, NULL, OPT_ALLOW},
+    {"yes", no_argument, NULL, 'y'},
     {"stdin", required_argument, NULL, OPT_STDIN},
     {"json", no_argument, NULL, OPT_JSON},
     {"usage", no_argument, NULL, 'u'},
@@ -78,6 +86,8 @@ struct run {
 	const char *socket;
 	bool no_stdin, json, usage, no_sign;
 	struct run_dirs dirs;
+	struct apply_request apply;
+	bool applies;
 	bool stored; /* `file` is the digest of a module that the server keeps */
 
 	struct module_file module;
@@ -161,6 +171,14 @@ take_option(struct run *r, int option, const char *value, struct err *e)
 		return 0;
 	case 'd':
 		return run_dirs_add(&r->dirs, value, e);
+	case 'y':
+		r->apply.yes = true;
+		return 0;
+	case OPT_APPLY:
+		r->applies = true;
+		return 0;
+	case OPT_ALLOW:
+		return apply_request_allow(&r->apply, value, e);
 	case 'u':
 		r->usage = true;
 		return 0;
@@ -192,7 +210,7 @@ take_command_line(struct run *r, int argc, char **argv, int *exit_code)
 	int option;
 
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "+:d:e:l:m:t:p:u", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:d:e:l:m:t:p:uy", long_options, NULL)) != -1) {
 		if (option == OPT_HELP) {
 			fputs(help, stdout);
 			*exit_code = CMD_OK;
@@ -207,6 +225,14 @@ take_command_line(struct run *r, int argc, char **argv, int *exit_code)
 			*exit_code = usage_error(e.msg);
 			return -1;
 		}
+	}
+	if (!r->applies && (r->apply.yes || r->apply.allow_count > 0)) {
+		*exit_code = usage_error("--yes and --allow-path go with --apply");
+		return -1;
+	}
+	if (r->applies && r->dirs.count == 0) {
+		*exit_code = usage_error("--apply: which directory? --dir HOST is missing");
+		return -1;
 	}
 	if (optind == argc || argv[optind][0] == '\0') {
 		*exit_code = usage_error("which program? FILE.wasm is missing");
@@ -356,15 +382,28 @@ connect_server(const struct run *r, struct brig **b, struct err *e)
 	return rc;
 }
 
+/* --apply, of a run that ended with `code`. Returns the code to end with. */
 static int
-finish(const struct run *r, const json_t *result, int interrupted)
+apply(const struct run *r, json_t *result, int code)
+{
+	if (code == 0)
+		return run_dirs_apply(&r->dirs, result, &r->apply) == CMD_OK ? 0 : RUN_EXIT_FAILED;
+	run_dirs_report(&r->dirs, result);
+	return code;
+}
+
+static int
+finish(const struct run *r, json_t *result, int interrupted)
 {
 	int code;
 
 	if (r->json && cmd_print_json(VERB, result) != CMD_OK)
 		return RUN_EXIT_FAILED;
 	code = run_report(result, r->limits);
-	run_dirs_report(&r->dirs, result);
+	if (r->applies)
+		code = apply(r, result, code);
+	else
+		run_dirs_report(&r->dirs, result);
 	if (r->usage) {
 		run_report_usage(result);
 		run_dirs_usage(&r->dirs);
@@ -437,13 +476,14 @@ out:
 int
 cmd_run(int argc, char **argv)
 {
-	struct run r = {.env = json_object(), .limits = json_object()};
+	struct run r = {.env = json_object(), .limits = json_object(), .apply = {.verb = VERB}};
 	int code;
 
 	if (take_command_line(&r, argc, argv, &code) == 0)
 		code = run_it(&r);
 	json_decref(r.env);
 	json_decref(r.limits);
+	apply_request_clear(&r.apply);
 	run_dirs_clear(&r.dirs);
 	module_file_clear(&r.module);
 	return code;

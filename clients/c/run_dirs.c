@@ -225,6 +225,18 @@ run_dirs_report(const struct run_dirs *d, const json_t *result)
 			cmd_error(VERB, "%zu change%s to %s, not applied", counts[i], counts[i] == 1 ? "" : "s", d->list[i].host);
 }
 
+int
+run_dirs_apply(const struct run_dirs *d, json_t *result, const struct apply_request *how)
+{
+	struct apply_mount mounts[PROTO_DIRS_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < d->count; i++)
+		if (!d->list[i].read_only)
+			mounts[count++] = (struct apply_mount){d->list[i].host, d->list[i].guest};
+	return apply_result(result, mounts, count, how);
+}
+
 void
 run_dirs_usage(const struct run_dirs *d)
 {

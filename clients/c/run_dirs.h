@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/proto.h"
+#include "clients/c/apply.h"
 #include "clients/c/libbrig.h"
 #include "policy/policy.h"
 
@@ -50,6 +51,12 @@ int run_dirs_fds(const struct run_dirs *d, int fds[PROTO_DIRS_MAX]);
 
 /* run_dirs_report - a line on standard error for each directory in which the result has changes. */
 void run_dirs_report(const struct run_dirs *d, const json_t *result);
+
+/*
+ * run_dirs_apply - make the changes of the result in them, but for those that are read-only (clients/c/apply.h). Returns
+ * what apply_result() does.
+ */
+int run_dirs_apply(const struct run_dirs *d, json_t *result, const struct apply_request *how);
 
 /* run_dirs_usage - a line for each: where it is seen, and which layers of the jail brig-files is missing, if any. */
 void run_dirs_usage(const struct run_dirs *d);
