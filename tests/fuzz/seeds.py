@@ -363,6 +363,20 @@ def base64():
         yield bytes([3, ord("A"), byte]) + b"AA"
 
 
+def files():
+    def ask(how, path, offset=0, length=100):
+        return struct.pack("<BBHB", how, offset, length, len(path)) + path
+
+    yield ask(1, b"") + ask(1, b"d") + ask(2, b"f") + ask(2, b"l") + ask(3, b"d/f") + ask(4, b"f") + ask(3, b"f", 2, 1)
+    yield ask(3, b"l") + ask(3, b"u/secret") + ask(3, b"p") + ask(4, b"p") + ask(1, b"f") + ask(0x83, b"f") + ask(2, b"x")
+    for path in (b"/", b".", b"..", b"../secret", b"d/..", b"d//f", b"d/", b"f\0", b"./f"):
+        yield ask(2, b"f") + ask(3, path)
+    yield ask(0, b"f")
+    yield ask(5, b"f")
+    yield ask(0xe2, b"f")
+    yield ask(0xf2, b"f")
+
+
 def apply():
     def change(kinds, base, content, *path):
         return bytes([kinds, base, content, len(path) - 1, *path])
@@ -395,7 +409,7 @@ def text():
 
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TARGETS = (apply, base64, chain, client, config, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, position,
+TARGETS = (apply, base64, chain, client, config, files, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, position,
            signature, store, text, worker)
 
 
