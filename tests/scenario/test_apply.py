@@ -61,7 +61,7 @@ def snapshot(top):
 
 
 class Apply(unittest.TestCase):
-    place = None  # where its home directory is made; None: among temporary files
+    place = MEMORY  # where its home directory is made; None: among temporary files
 
     def setUp(self):
         self.home = tempfile.mkdtemp(prefix="brig-apply-", dir=self.place)
@@ -150,6 +150,15 @@ EXPECTED = {path: text.encode() if isinstance(text, str) and path not in ("ln2",
             for path, text in AFTER.items()}
 
 
+class Disk(Apply):
+    place = None
+
+    def test_every_kind_of_change_is_made_on_a_disk(self):
+        self.fill(BEFORE)
+        self.assert_applied(CHANGES)
+        self.assertEqual(plain(snapshot(self.host)), EXPECTED)
+
+
 class Making(Apply):
     def test_every_kind_of_change_is_made(self):
         self.fill(BEFORE)
@@ -203,10 +212,6 @@ class Making(Apply):
                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
         self.assertEqual((done.returncode, snapshot(self.host)), (1, before))
         self.assertIn(b"ulimit -n", done.stderr)
-
-
-class Many(Apply):
-    place = MEMORY
 
     def test_4096_changes_in_as_many_directories_as_can_be(self):
         self.fill({"d%d/f" % n: "x" for n in range(512)})
@@ -396,8 +401,6 @@ class Guarding(Apply):
 class Journal(Apply):
     """Each call that changes a file, in turn: the program is killed there, the call fails, the disk is full from there."""
 
-    place = MEMORY
-
     @classmethod
     def setUpClass(cls):
         cls.library = os.path.join(harness.BUILD, "tests", "scenario", "stop.so")
@@ -530,7 +533,6 @@ class Journal(Apply):
 
 
 class Races(Apply):
-    place = MEMORY
     ROUNDS = 30
 
     def test_a_directory_that_becomes_a_link_leads_nowhere(self):
@@ -716,23 +718,27 @@ created   new, 21 bytes
 class Running(Apply):
     """brig run --apply: a program in the jail, with a brigd of the user's own."""
 
-    def setUp(self):
-        super().setUp()
-        runtime = os.path.join(self.home, "run")
-        os.mkdir(runtime, 0o700)
-        self.env["XDG_RUNTIME_DIR"] = runtime
-        self.env["BRIG_SOCKET"] = ""
-        self.addCleanup(self.end_brigd)
-        self.edit = os.path.join(self.home, "edit.wasm")
-        with open(self.edit, "wb") as f:
+    @classmethod
+    def setUpClass(cls):
+        cls.user = tempfile.mkdtemp(prefix="brig-home-")
+        cls.addClassCleanup(shutil.rmtree, cls.user)
+        os.mkdir(os.path.join(cls.user, "run"), 0o700)
+        cls.edit = os.path.join(cls.user, "edit.wasm")
+        with open(cls.edit, "wb") as f:
             f.write(harness.guest("edit"))
 
-    def end_brigd(self):
+    @classmethod
+    def tearDownClass(cls):
         for pid, name in harness.descendants(os.getpid()).items():
             if name == "brigd":
                 os.kill(pid, signal.SIGTERM)
         left = harness.wait_for_orphans()
-        self.assertFalse(left, "left running")
+        assert not left, "left running: %s" % left
+
+    def setUp(self):
+        super().setUp()
+        self.env = {"HOME": self.user, "XDG_RUNTIME_DIR": os.path.join(self.user, "run"), "XDG_CONFIG_HOME": "",
+                    "XDG_STATE_HOME": "", "BRIG_SOCKET": ""}
 
     def run_edit(self, *words, options=("--apply",), dirs=None):
         dirs = dirs or [self.host + "::/w"]
@@ -747,7 +753,6 @@ class Running(Apply):
         self.assertTrue(done.stderr.decode().endswith(
             "in %s (/w in the program)\ncreated   d/\ncreated   d/new, 5 bytes\n@@ -0,0 +1,1 @@\n+text\n" % self.host))
         self.assertEqual(plain(snapshot(self.host)), {"old": b"old", "d": None, "d/new": b"text\n"})
-        self.assert_tidy()
 
     def test_nothing_is_made_without_it_or_when_the_program_fails(self):
         for options, words, code in (((), [], 0), (("--apply",), ["exit", "3"], 3)):
