@@ -152,7 +152,7 @@ apply(struct work *w, json_t *result, struct err *e)
 	if (rc == 0 && w->set.elsewhere > 0)
 		cmd_error(verb, "left out, as in none of the directories named: %zu", w->set.elsewhere);
 	if (rc == 0 && w->problems.count == 0)
-		rc = apply_check(&w->set, w->mounts, w->mount_count, w->guard, w->j.path, &w->tree, &w->problems, e);
+		rc = apply_check(&w->set, w->mounts, w->mount_count, w->guard, w->j.dir, &w->tree, &w->problems, e);
 	if (rc == 0 && w->problems.count > 0) {
 		tell(verb, &w->problems, "nothing is changed, as not all of it can be:");
 		return ERR_DENIED;

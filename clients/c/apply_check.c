@@ -18,7 +18,7 @@
 struct check {
 	const struct apply_set *set;
 	const struct apply_guard *guard;
-	const char *state;
+	struct stat state;          /* of the directory of the journal */
 	struct apply_tree *tree;
 	struct apply_tree removals; /* its steps only: what goes, in the order of paths */
 	struct problems *problems;
@@ -48,16 +48,13 @@ problem(struct check *k, const struct apply_change *c, const char *fmt, ...)
 
 /* --- what is never changed --------------------------------------------------------------------------------------- */
 
-/* Whether the path is brig's own state, or in it. */
+/* Whether the directory that a change is in is brig's own state, by whatever path. */
 static bool
-is_state(const struct check *k, const struct apply_change *c)
+is_state(const struct check *k, int fd)
 {
-	const char *root = k->tree->roots[c->mount].path;
-	char path[PATH_MAX + APPLY_PATH_MAX + 2];
-	size_t n = strlen(k->state);
+	struct stat st;
 
-	snprintf(path, sizeof(path), "%s/%s", strcmp(root, "/") == 0 ? "" : root, c->path);
-	return strncmp(path, k->state, n) == 0 && (path[n] == '/' || path[n] == '\0');
+	return fd >= 0 && (fstat(fd, &st) != 0 || (st.st_dev == k->state.st_dev && st.st_ino == k->state.st_ino));
 }
 
 static void
@@ -65,9 +62,7 @@ check_guard(struct check *k, const struct apply_change *c)
 {
 	const struct apply_guard_rule *rule = c->kind == APPLY_DIRECTORY ? NULL : apply_guard_find(k->guard, c->path);
 
-	if (is_state(k, c))
-		problem(k, c, "brig keeps its own state there");
-	else if (rule != NULL)
+	if (rule != NULL)
 		problem(k, c, "refused, as it matches \"%s\": %s; to change it, name it: --allow-path '%s'", rule->pattern,
 		    rule->reason, c->path);
 }
@@ -383,6 +378,10 @@ check_change(struct check *k, const struct apply_change *c, struct err *e)
 		return (int)dir;
 	p.dir = (size_t)dir;
 	p.fd = k->tree->dirs[dir].fd;
+	if (is_state(k, p.fd)) {
+		problem(k, c, "brig keeps its own state there");
+		return 0;
+	}
 	return look(k, &p) ? checks[c->what](k, &p, e) : 0;
 }
 
@@ -430,13 +429,14 @@ open_root(struct apply_tree *t, const char *path, struct err *e)
 
 int
 apply_check(const struct apply_set *set, const struct apply_mount *mounts, size_t mount_count,
-    const struct apply_guard *guard, const char *state, struct apply_tree *out, struct problems *problems,
-    struct err *e)
+    const struct apply_guard *guard, int state, struct apply_tree *out, struct problems *problems, struct err *e)
 {
 	struct apply_tree tree = {.roots = NULL};
-	struct check k = {.set = set, .guard = guard, .state = state, .tree = &tree, .problems = problems};
+	struct check k = {.set = set, .guard = guard, .tree = &tree, .problems = problems};
 	int rc = 0;
 
+	if (fstat(state, &k.state) != 0)
+		return err_sys(e, ERR_IO, "the state directory");
 	raise_open_files();
 	apply_tree_begin(&tree);
 	for (size_t i = 0; i < mount_count && rc == 0; i++)

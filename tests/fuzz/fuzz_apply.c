@@ -196,7 +196,7 @@ apply(json_t *result, const char *host)
 	MUST(apply_guard_allow(guard, "sub/Makefile", &e) == 0);
 	MUST(apply_steps_recover(&j, &finished, &problems, &e) == ERR_NOTFOUND);
 	if (apply_set_parse(result, &mount, 1, &set, &problems, &e) == 0 && problems.count == 0) {
-		MUST(apply_check(&set, &mount, 1, guard, j.path, &tree, &problems, &e) == 0);
+		MUST(apply_check(&set, &mount, 1, guard, j.dir, &tree, &problems, &e) == 0);
 		if (problems.count == 0) {
 			MUST(apply_show(f, &set, &mount, &tree, false) == 0);
 			made = apply_steps_make(&tree, &j, &problems, &e) == 0;
