@@ -15,10 +15,12 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/monotonic.h"
 #include "broker/host_dir.h"
 
 #define READ_CHUNK      (64 * 1024)
-#define READS_PER_EVENT 4
+#define TURN_MS         1    /* how long a connection is served before others get their turn; at least one line */
+#define WORK_MS         3    /* how long connections are served before the loop looks what else there is */
 #define LONG_LINE       (32 * 1024) /* from here on, with its descriptors' files, a line is taken in by the thread */
 #define LONG_ANSWER     (256 * 1024) /* from here on an answer is made into text by the thread */
 #define KEPT_FDS        (CONN_FDS_MAX + 1) /* of one line: one too many says that there were too many */
@@ -49,6 +51,8 @@ struct long_answer {
 
 struct conn {
 	struct conn *next, **link; /* connections of one owner */
+	struct turn turn;        /* in `ready`, while `waits` */
+	bool waits;
 	struct conn_owner *owner;
 	int sock;
 	struct conn_peer peer;
@@ -111,6 +115,8 @@ conn_free(struct conn *c)
 {
 	struct long_answer *a;
 
+	if (c->waits)
+		turns_remove(&c->owner->ready, &c->turn);
 	intake_abandon(c);
 	while ((a = LIST_FIRST(&c->long_answers)) != NULL) {
 		LIST_REMOVE(a, link);
@@ -191,6 +197,9 @@ conn_close_all(struct conn_owner *owner)
 {
 	while (owner->conns != NULL)
 		conn_close(owner->conns);
+	if (owner->work != NULL)
+		event_free(owner->work);
+	owner->work = NULL;
 }
 
 size_t
@@ -766,10 +775,20 @@ prune_fds(struct conn *c)
 		close_fds(&c->fds[--c->nfds].fd, 1);
 }
 
-static void
+/* Whether a connection can be read from and served. */
+static bool
+is_served(const struct conn *c)
+{
+	return !c->dead && !c->eof && !c->lost && c->intake == NULL;
+}
+
+/* Handles what lines there are, while its turn lasts. Returns whether there may be more. */
+static bool
 handle_lines(struct conn *c)
 {
-	while (!c->dead && !c->eof && !c->lost && c->intake == NULL) {
+	int64_t until = monotonic_ms() + TURN_MS;
+
+	while (is_served(c)) {
 		struct evbuffer_ptr start, eol;
 		size_t length = evbuffer_get_length(c->in);
 
@@ -782,14 +801,17 @@ handle_lines(struct conn *c)
 				refuse(c, RPC_request_too_large, "the line is longer than the limit", c->owner->request_bytes);
 			else
 				refuse_largest(c);
-			return;
+			return false;
 		}
 		if ((size_t)eol.pos > c->owner->request_bytes) {
 			refuse(c, RPC_request_too_large, "the line is longer than the limit", c->owner->request_bytes);
-			return;
+			return false;
 		}
 		handle_line(c, (size_t)eol.pos, (size_t)eol.pos + 1);
+		if (monotonic_ms() >= until)
+			return is_served(c) && evbuffer_get_length(c->in) > 0;
 	}
+	return false;
 }
 
 /* Notes the descriptors that came with bytes up to stream offset `last`. More than a line may have are closed. */
@@ -886,34 +908,74 @@ leave(struct conn *c, bool broken)
 		close_if_done(c);
 }
 
+/* Gives a connection its turn among those of its user, when that of its user comes. */
 static void
-on_readable(evutil_socket_t sock, short what, void *arg)
+await_turn(struct conn *c)
 {
-	struct conn *c = arg;
-	ssize_t n = -1;
+	struct conn_owner *owner = c->owner;
 
-	(void)sock;
-	(void)what;
-	if (c->lost || (c->eof && hung_up(c))) {
-		conn_close(c);
+	if (c->waits)
 		return;
-	}
-	if (c->eof)
-		return;
+	if (owner->ready.count == 0 && !owner->at_work)
+		event_active(owner->work, EV_TIMEOUT, 0);
+	c->waits = true;
+	turns_add(&owner->ready, &c->turn, c->peer.uid, c);
+}
+
+/* One turn of a connection: the lines that are there, or else what can be read now. */
+static void
+serve(struct conn *c)
+{
+	ssize_t n = -1;
+	bool more;
+
 	c->busy = true;
-	for (int i = 0; i < READS_PER_EVENT && !c->dead && !c->eof && !c->lost && c->intake == NULL; i++) {
-		n = read_some(c);
-		if (n <= 0)
-			break;
-		handle_lines(c);
-	}
+	more = evbuffer_get_length(c->in) > 0 && handle_lines(c);
+	if (!more && is_served(c) && (n = read_some(c)) > 0)
+		more = handle_lines(c);
 	if (!c->dead && !c->eof && n == 0) {
 		if (hung_up(c))
 			n = -2;
 		else
 			half_closed(c);
 	}
+	if (more)
+		await_turn(c);
 	leave(c, n == -2);
+}
+
+/* Serves whose turn it is. The rest wait until the loop has looked what else there is: who is new may come before them. */
+static void
+on_work(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval soon = {0};
+	struct conn_owner *owner = arg;
+	int64_t until = monotonic_ms() + WORK_MS;
+	struct conn *c;
+
+	(void)fd;
+	(void)what;
+	owner->at_work = true;
+	while (monotonic_ms() < until && (c = turns_take(&owner->ready)) != NULL) {
+		c->waits = false;
+		serve(c);
+	}
+	owner->at_work = false;
+	if (owner->ready.count > 0)
+		event_add(owner->work, &soon);
+}
+
+static void
+on_readable(evutil_socket_t sock, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)sock;
+	(void)what;
+	if (c->lost || (c->eof && hung_up(c)))
+		conn_close(c);
+	else if (!c->eof)
+		await_turn(c);
 }
 
 /* A line has been taken in: acts on it, and reads on. */
@@ -933,9 +995,10 @@ taken_in(struct offload_job *job)
 	c->busy = true;
 	act(c, it);
 	intake_free(it);
-	handle_lines(c);
-	if (!c->dead && !c->eof && !c->lost && c->intake == NULL && event_add(c->read_event, NULL) != 0)
+	if (is_served(c) && event_add(c->read_event, NULL) != 0)
 		c->lost = true;
+	else if (is_served(c) && evbuffer_get_length(c->in) > 0)
+		await_turn(c);
 	leave(c, false);
 }
 
@@ -975,6 +1038,11 @@ conn_new(struct conn_owner *owner, int sock, struct err *e)
 	}
 	if (io_set_nonblock(sock, true, e) != 0)
 		goto fail;
+	if (owner->work == NULL) {
+		turns_init(&owner->ready);
+		if ((owner->work = evtimer_new(owner->base, on_work, owner)) == NULL)
+			goto nomem;
+	}
 	if ((c = calloc(1, sizeof(*c))) == NULL)
 		goto nomem;
 	c->owner = owner;

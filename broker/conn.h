@@ -14,6 +14,7 @@
 #include "broker/closer.h"
 #include "broker/intake.h"
 #include "broker/jsonrpc.h"
+#include "broker/turns.h"
 
 #define CONN_FDS_MAX INTAKE_FDS_MAX /* more are an error of their line */
 
@@ -56,7 +57,11 @@ struct conn_owner {
 	void (*request)(void *arg, struct rpc_call *call, const struct jsonrpc_request *request);
 	void (*closed)(void *arg, struct conn *c); /* before it is freed */
 	void *arg;
-	struct conn *conns;    /* all that are open; kept by this module */
+	/* Kept by this module, and free when no connection is left: */
+	struct conn *conns;    /* all that are open */
+	struct turns ready;    /* those with something to read: users take turns, however many connections each has */
+	struct event *work;    /* serves them */
+	bool at_work;
 };
 
 /*

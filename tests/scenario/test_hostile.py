@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import signal
+import threading
 import time
 import unittest
 
@@ -199,7 +200,7 @@ class Owners(harness.Scenario):
         return health["queued"] + health["compiling"] > 0
 
     def test_runs_of_one_do_not_keep_out_another(self):
-        params = self.params("loop", limits={"wall_ms": 100})
+        params = self.params("loop", limits={"wall_ms": 1000})
         self.assertTrue(self.overtakes([params] * 50, self.params("hello")))
 
     def test_connections_of_one_do_not_keep_out_another(self):
@@ -214,6 +215,46 @@ class Owners(harness.Scenario):
         for client in clients:
             client.close()
         harness.wait_until(lambda: self.client.call("server.health")["connections"] == 1, "they are gone")
+
+    def test_requests_on_many_connections_of_one_do_not_keep_another_waiting(self):
+        """All are sent while brigd stands still. In which order it takes them, is in the audit log: each is refused."""
+        line = json.dumps({"jsonrpc": "2.0", "method": "run"}).encode() + b"\n"
+        mine = [self.brigd.client() for _ in range(8)]
+        for client in mine:
+            client.call("server.health")
+        before = len(self.brigd.audit_log())
+        self.brigd.process.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.brigd.process.send_signal, signal.SIGCONT)
+        requests = []
+        for client in mine:
+            client.send_bytes(line * 500)
+            requests.append(client.start("server.health"))
+        sent, end = os.pipe()
+
+        def go_on():
+            os.read(sent, 1)
+            self.brigd.process.send_signal(signal.SIGCONT)
+        thread = threading.Thread(target=go_on)
+        thread.start()
+
+        def other():
+            with self.brigd.client() as client:
+                client.send_bytes(line)
+                request = client.start("server.health")
+                os.write(end, b"x")
+                return client.finish(request)
+        self.as_user(12345, other)
+        thread.join()
+        for client, request in zip(mine, requests):
+            client.finish(request)
+            client.close()
+        self.assert_exited(self.run_guest("hello"))  # on record, as is all that was said before
+        order = [int(r["actor"]["process"]["user"]["uid"]) for r in self.brigd.audit_log()[before:]
+                 if "invalid_params" in str(r)]
+        self.assertEqual(len(order), 8 * 500 + 1)
+        self.assertLess(order.index(12345), len(order) // 2)
+        os.close(sent)
+        os.close(end)
 
     def test_compilations_of_one_do_not_keep_out_another(self):
         many = [self.params(wasm=slow_to_compile(b"%d" % i)) for i in range(12)]
