@@ -368,6 +368,7 @@ connect_parts(struct brigd *d, struct err *e)
 {
 	const struct config *c = d->broker.config;
 	struct broker *b = &d->broker;
+	unsigned patience_s = (unsigned)c->service_s;
 	struct artifacts_limits al = {
 	    .cache_bytes = (size_t)c->artifact_cache_bytes,
 	    .cache_entries = 256,
@@ -389,9 +390,9 @@ connect_parts(struct brigd *d, struct err *e)
 	if (strcmp(c->profile, "container") == 0) /* the operator's choice: what containers do not have is not asked for */
 		pl.layers &= ~(uint32_t)(PROTO_LAYER_user_ns | PROTO_LAYER_mount_ns | PROTO_LAYER_pid_ns |
 		    PROTO_LAYER_net_ns | PROTO_LAYER_ipc_ns);
-	b->launcher = child_launcher_new(b->base, d->services.launcher, on_launcher_lost, d);
-	b->store = service_client_new(b->base, d->services.store, "store", on_store_ready, on_store_lost, d);
-	b->logger = service_client_new(b->base, d->services.logger, "logger", on_logger_ready, on_logger_lost, d);
+	b->launcher = child_launcher_new(b->base, d->services.launcher, patience_s, on_launcher_lost, d);
+	b->store = service_client_new(b->base, d->services.store, "store", patience_s, on_store_ready, on_store_lost, d);
+	b->logger = service_client_new(b->base, d->services.logger, "logger", patience_s, on_logger_ready, on_logger_lost, d);
 	d->services.launcher = d->services.store = d->services.logger = -1;
 	b->runs = runs_new(b);
 	if (b->launcher == NULL || b->store == NULL || b->logger == NULL || b->runs == NULL)

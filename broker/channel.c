@@ -105,6 +105,24 @@ channel_close(struct channel *c, const struct err *why)
 	c->closed(c->arg, why);
 }
 
+/* Ends a series of deliveries. Returns whether the channel is still there. */
+static bool
+leave(struct channel *c)
+{
+	if (--c->delivering > 0 || !c->dead)
+		return true;
+	release(c);
+	return false;
+}
+
+void
+channel_fail(struct channel *c, const struct err *why)
+{
+	c->delivering++;
+	channel_close(c, why);
+	leave(c);
+}
+
 /* Receives and delivers one message. Returns false when there is nothing more to do. */
 static bool
 deliver_one(struct channel *c, bool tell_eof)
@@ -126,16 +144,6 @@ deliver_one(struct channel *c, bool tell_eof)
 	if (rc != 0)
 		channel_close(c, &e);
 	return !c->closing;
-}
-
-/* Ends a series of deliveries. Returns whether the channel is still there. */
-static bool
-leave(struct channel *c)
-{
-	if (--c->delivering > 0 || !c->dead)
-		return true;
-	release(c);
-	return false;
 }
 
 void

@@ -46,6 +46,9 @@ int channel_send(struct channel *c, uint32_t type, uint64_t run, const void *pay
  */
 void channel_insist(struct channel *c, uint32_t type, uint64_t run);
 
+/* channel_fail - give the peer up: the owner is told by `closed`, as when it broke the protocol. */
+void channel_fail(struct channel *c, const struct err *why);
+
 /* channel_drain - deliver every message that has already arrived, as the event loop would. */
 void channel_drain(struct channel *c);
 

@@ -16,7 +16,9 @@ struct child {
 	const struct child_events *events;
 	void *arg;
 	uint64_t token;
-	pid_t pid;
+	bool spawned;
+	bool killed;    /* the launcher was told to kill it */
+	bool seen;      /* and that was so at the last tick already */
 	struct err why; /* why its channel closed, when it did before the process was reaped */
 };
 
@@ -25,6 +27,9 @@ struct launcher {
 	struct channel *channel;
 	LIST_HEAD(, child) children;
 	uint64_t last_token;
+	bool is_ready;
+	struct event *tick; /* every patience_s */
+	unsigned patience_s;
 	void (*lost)(void *arg, const struct err *why);
 	void *arg;
 };
@@ -59,35 +64,48 @@ text_to_err(const struct imsg *m, struct err *e)
 }
 
 static int
+no_such_child(const struct imsg *m, struct err *e)
+{
+	return err_set(e, ERR_PROTOCOL, "the launcher sent message %u about a child that is none, or was spoken of before",
+	    m->hdr.type);
+}
+
+static int
 launcher_message(void *arg, struct imsg *m, struct err *e)
 {
 	struct launcher *l = arg;
 	struct child *c = child_by_token(l, m->hdr.run);
-	struct proto_spawned spawned;
 	struct proto_exited exited;
 	struct err why = {0};
 
+	if (m->nfds != 0)
+		return err_set(e, ERR_PROTOCOL, "the launcher sent a descriptor beside message %u", m->hdr.type);
 	switch (m->hdr.type) {
-	case PROTO_READY:
-		return 0; /* what it was asked for before waits in its socket */
-	case PROTO_SPAWNED:
-		if (m->hdr.length != sizeof(spawned))
+	case PROTO_READY: /* what it was asked for before waits in its socket */
+		if (l->is_ready || m->hdr.length != sizeof(struct proto_ready))
 			break;
-		memcpy(&spawned, m->payload, sizeof(spawned));
-		if (c != NULL)
-			c->pid = spawned.pid;
+		l->is_ready = true;
+		return 0;
+	case PROTO_SPAWNED:
+		if (m->hdr.length != sizeof(struct proto_spawned))
+			break;
+		if (c == NULL || c->spawned)
+			return no_such_child(m, e);
+		c->spawned = true;
 		return 0;
 	case PROTO_SPAWN_FAILED:
+		if (c == NULL || c->spawned)
+			return no_such_child(m, e);
 		text_to_err(m, &why);
-		if (c != NULL)
-			child_end(c, NULL, &why);
+		child_end(c, NULL, &why);
 		return 0;
 	case PROTO_CHILD_EXITED:
 		if (m->hdr.length != sizeof(exited))
 			break;
+		if (c == NULL || !c->spawned)
+			return no_such_child(m, e);
 		memcpy(&exited, m->payload, sizeof(exited));
-		if (c != NULL)
-			child_end(c, &exited, &why);
+		child_end(c, &exited, &why);
 		return 0;
 	case PROTO_FAILED:
 		text_to_err(m, e);
@@ -109,9 +127,31 @@ launcher_closed(void *arg, const struct err *why)
 		child_end(c, NULL, why); /* the kernel ends them all with their launcher */
 }
 
-struct launcher *
-child_launcher_new(struct event_base *base, int sock, void (*lost)(void *arg, const struct err *why), void *arg)
+/* Gives up a launcher that was told to kill a child before the last tick, and has not said that it is gone. */
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
 {
+	struct launcher *l = arg;
+	struct child *c;
+	struct err e = {0};
+
+	(void)fd;
+	(void)what;
+	LIST_FOREACH(c, &l->children, link) {
+		if (c->seen) {
+			err_set(&e, ERR_IO, "the launcher was told to end a child, and has not done so for %u s", l->patience_s);
+			channel_fail(l->channel, &e);
+			return;
+		}
+		c->seen = c->killed;
+	}
+}
+
+struct launcher *
+child_launcher_new(struct event_base *base, int sock, unsigned patience_s, void (*lost)(void *arg, const struct err *why),
+    void *arg)
+{
+	struct timeval patience = {.tv_sec = patience_s};
 	struct launcher *l = calloc(1, sizeof(*l));
 
 	if (l == NULL) {
@@ -119,11 +159,16 @@ child_launcher_new(struct event_base *base, int sock, void (*lost)(void *arg, co
 		return NULL;
 	}
 	l->base = base;
+	l->patience_s = patience_s;
 	l->lost = lost;
 	l->arg = arg;
 	LIST_INIT(&l->children);
 	l->channel = channel_new(base, sock, QUEUE_MAX, launcher_message, launcher_closed, l);
-	if (l->channel == NULL) {
+	l->tick = event_new(base, -1, EV_PERSIST, on_tick, l);
+	if (l->channel == NULL || l->tick == NULL || event_add(l->tick, &patience) != 0) {
+		channel_free(l->channel);
+		if (l->tick != NULL)
+			event_free(l->tick);
 		free(l);
 		return NULL;
 	}
@@ -140,6 +185,7 @@ child_launcher_free(struct launcher *l)
 		return;
 	while ((c = LIST_FIRST(&l->children)) != NULL)
 		child_end(c, NULL, &why);
+	event_free(l->tick);
 	channel_free(l->channel);
 	free(l);
 }
@@ -209,11 +255,6 @@ child_send(struct child *c, uint32_t type, uint64_t run, const void *payload, si
 void
 child_kill(struct child *c)
 {
+	c->killed = true;
 	channel_insist(c->launcher->channel, PROTO_KILL, c->token);
-}
-
-pid_t
-child_pid(const struct child *c)
-{
-	return c->pid;
 }

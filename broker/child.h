@@ -24,11 +24,12 @@ struct child_events {
 };
 
 /*
- * child_launcher_new - talk to the launcher over `sock` (taken). `lost` is called when it is gone: nothing can be started
- * any more, and everything that it started is being killed.
+ * child_launcher_new - talk to the launcher over `sock` (taken). `lost` is called when it is gone, has broken the protocol,
+ * or has not ended a child within `patience_s`, or twice that, of being told to: nothing can be started any more, and
+ * everything that it started is being killed.
  */
-struct launcher *child_launcher_new(struct event_base *base, int sock, void (*lost)(void *arg, const struct err *why),
-    void *arg);
+struct launcher *child_launcher_new(struct event_base *base, int sock, unsigned patience_s,
+    void (*lost)(void *arg, const struct err *why), void *arg);
 void child_launcher_free(struct launcher *l);
 
 /*
@@ -44,8 +45,5 @@ int child_send(struct child *c, uint32_t type, uint64_t run, const void *payload
 
 /* child_kill - SIGKILL, by the launcher; `ended` follows. */
 void child_kill(struct child *c);
-
-/* child_pid - in brigd's pid namespace; 0 until the launcher has said it. */
-pid_t child_pid(const struct child *c);
 
 #endif

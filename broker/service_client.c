@@ -13,9 +13,28 @@
 
 #define QUEUE_MAX (64 * 1024 * 1024) /* bytes of questions that may wait */
 
+/* What may be answered: nothing else is, and nothing longer, shorter or with other descriptors. */
+static const struct answer {
+	uint32_t question, type;
+	size_t least, unit; /* bytes: so many, and any number of times so many more */
+	int nfds;
+} answers[] = {
+    {PROTO_STORE_PUT, PROTO_STORE_DONE, sizeof(struct proto_store_done), 0, 0},
+    {PROTO_STORE_REMOVE, PROTO_STORE_DONE, sizeof(struct proto_store_done), 0, 0},
+    {PROTO_STORE_GET, PROTO_STORE_DATA, sizeof(struct proto_store_done), 1, 1},
+    {PROTO_STORE_LIST, PROTO_STORE_LISTED, 0, sizeof(struct proto_store_entry), 0},
+    {PROTO_STORE_PUT, PROTO_STORE_FAILED, sizeof(struct proto_store_done), 1, 0},
+    {PROTO_STORE_REMOVE, PROTO_STORE_FAILED, sizeof(struct proto_store_done), 1, 0},
+    {PROTO_STORE_GET, PROTO_STORE_FAILED, sizeof(struct proto_store_done), 1, 0},
+    {PROTO_STORE_LIST, PROTO_STORE_FAILED, sizeof(struct proto_store_done), 1, 0},
+    {PROTO_LOG_APPEND, PROTO_LOG_DONE, sizeof(struct proto_log_done), 0, 0},
+    {PROTO_LOG_APPEND, PROTO_LOG_FAILED, 0, 1, 0},
+};
+
 struct question {
 	STAILQ_ENTRY(question) link;
 	uint64_t token;
+	uint32_t type;
 	service_answer_fn *answer;
 	void *arg;
 };
@@ -25,6 +44,9 @@ struct service_client {
 	const char *name;
 	STAILQ_HEAD(, question) questions;
 	uint64_t last_token;
+	struct event *tick;   /* every patience_s */
+	unsigned patience_s;
+	uint64_t seen;        /* at the last tick, the oldest question; 0: none */
 	bool is_ready;
 	void (*ready)(void *arg);
 	void (*lost)(void *arg, const struct err *why);
@@ -43,6 +65,18 @@ answer_first(struct service_client *s, struct imsg *m, const struct err *why)
 	free(q);
 }
 
+static bool
+is_answer(const struct question *q, const struct imsg *m)
+{
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		const struct answer *a = &answers[i];
+
+		if (a->question == q->type && a->type == m->hdr.type && a->nfds == m->nfds && m->hdr.length >= a->least)
+			return a->unit == 0 ? m->hdr.length == a->least : (m->hdr.length - a->least) % a->unit == 0;
+	}
+	return false;
+}
+
 static int
 service_message(void *arg, struct imsg *m, struct err *e)
 {
@@ -56,7 +90,7 @@ service_message(void *arg, struct imsg *m, struct err *e)
 		    quote((const char *)m->payload, m->hdr.length, what, sizeof(what)));
 		return 0;
 	}
-	if (m->hdr.type == PROTO_READY && !s->is_ready) {
+	if (m->hdr.type == PROTO_READY && !s->is_ready && m->hdr.length == sizeof(struct proto_ready)) {
 		s->is_ready = true;
 		s->ready(s->arg);
 		return 0;
@@ -65,6 +99,9 @@ service_message(void *arg, struct imsg *m, struct err *e)
 		return err_set(e, ERR_IO, "%.*s", (int)m->hdr.length, (const char *)m->payload);
 	if (q == NULL || q->token != m->hdr.run)
 		return err_set(e, ERR_PROTOCOL, "the %s answered what nobody asked (message %u)", s->name, m->hdr.type);
+	if (!is_answer(q, m))
+		return err_set(e, ERR_PROTOCOL, "the %s answered question %u by message %u of %u bytes with %d descriptors", s->name,
+		    q->type, m->hdr.type, m->hdr.length, m->nfds);
 	answer_first(s, m, NULL);
 	return 0;
 }
@@ -79,10 +116,29 @@ service_closed(void *arg, const struct err *why)
 	s->lost(s->arg, why);
 }
 
+/* Gives up a service whose oldest question was there at the last tick too. What it sent meanwhile has been read. */
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct service_client *s = arg;
+	const struct question *q = STAILQ_FIRST(&s->questions);
+	struct err e = {0};
+
+	(void)fd;
+	(void)what;
+	if (q != NULL && q->token == s->seen) {
+		err_set(&e, ERR_IO, "the %s did not answer for %u s", s->name, s->patience_s);
+		channel_fail(s->channel, &e);
+		return;
+	}
+	s->seen = q != NULL ? q->token : 0;
+}
+
 struct service_client *
-service_client_new(struct event_base *base, int sock, const char *name, void (*ready)(void *arg),
+service_client_new(struct event_base *base, int sock, const char *name, unsigned patience_s, void (*ready)(void *arg),
     void (*lost)(void *arg, const struct err *why), void *arg)
 {
+	struct timeval patience = {.tv_sec = patience_s};
 	struct service_client *s = calloc(1, sizeof(*s));
 
 	if (s == NULL) {
@@ -90,12 +146,17 @@ service_client_new(struct event_base *base, int sock, const char *name, void (*r
 		return NULL;
 	}
 	s->name = name;
+	s->patience_s = patience_s;
 	s->ready = ready;
 	s->lost = lost;
 	s->arg = arg;
 	STAILQ_INIT(&s->questions);
 	s->channel = channel_new(base, sock, QUEUE_MAX, service_message, service_closed, s);
-	if (s->channel == NULL) {
+	s->tick = event_new(base, -1, EV_PERSIST, on_tick, s);
+	if (s->channel == NULL || s->tick == NULL || event_add(s->tick, &patience) != 0) {
+		channel_free(s->channel);
+		if (s->tick != NULL)
+			event_free(s->tick);
 		free(s);
 		return NULL;
 	}
@@ -111,6 +172,7 @@ service_client_free(struct service_client *s)
 		return;
 	while (!STAILQ_EMPTY(&s->questions))
 		answer_first(s, NULL, &why);
+	event_free(s->tick);
 	channel_free(s->channel);
 	free(s);
 }
@@ -125,6 +187,7 @@ service_ask(struct service_client *s, uint32_t type, const void *payload, size_t
 	if (q == NULL)
 		return err_set(e, ERR_NOMEM, "a question to the %s", s->name);
 	q->token = ++s->last_token;
+	q->type = type;
 	q->answer = answer;
 	q->arg = arg;
 	rc = channel_send(s->channel, type, q->token, payload, length, &fd, fd >= 0 ? 1 : 0, e);

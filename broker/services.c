@@ -403,8 +403,8 @@ services_stop(const struct config *c, struct services *s)
 		struct timespec pause = {.tv_nsec = 1000000};
 
 		while (s->pids[i] > 0 && waitpid(s->pids[i], NULL, WNOHANG) == 0) {
-			if (monotonic_ms() >= deadline)
-				kill(s->pids[i], SIGKILL);
+			if (monotonic_ms() >= deadline && kill(s->pids[i], SIGKILL) != 0)
+				break; /* not ours to kill, since we are root no more */
 			nanosleep(&pause, NULL);
 		}
 	}

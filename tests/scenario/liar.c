@@ -1,10 +1,14 @@
 /*
- * tests/scenario/liar: stands in for brig-worker, or for brig-compiler, and lies to brigd as the test tells it to.
+ * tests/scenario/liar: stands in for one of brigd's processes, and lies to brigd as the test tells it to.
+ *
+ * As launcher, store or logger it starts the real one (its own path, and ".real"), passes on what it and brigd say to
+ * each other, and says something else where the file "lies", beside it, has it so. Test only.
  *
  * It does what a zygote does (READY, fork for each RUN, RUN_EXITED), without jail or engine. Its "guests" do what the
  * arguments of the job say, one after the other, as the tables below have it; test_liar.py writes them. Test only.
  */
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -12,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,6 +101,22 @@ do_cut(const struct scene *s, const char *rest)
 		_exit(99);
 }
 
+/* SIZE SEALED TYPE HEX: a message with a memory file of so many bytes. */
+static void
+do_memfd(const struct scene *s, const char *rest)
+{
+	unsigned type;
+	int sealed, fd, at = 0;
+	size_t size, n;
+
+	if (sscanf(rest, "%zu %d %u %n", &size, &sealed, &type, &at) < 3 || (fd = memfd_new("lie", NULL)) < 0 ||
+	    ftruncate(fd, (off_t)size) != 0 || (sealed && memfd_seal(fd, NULL) != 0))
+		_exit(99);
+	n = from_hex(rest + at);
+	imsg_send(s->sock, type, s->run, bytes, n, &fd, 1, NULL);
+	close(fd);
+}
+
 /* HEX: a packet of just these bytes. */
 static void
 do_raw(const struct scene *s, const char *rest)
@@ -113,6 +134,17 @@ do_pause(const struct scene *s, const char *rest)
 	(void)rest;
 	for (;;)
 		poll(NULL, 0, -1); /* the launcher's filter allows it, and not pause(2) */
+}
+
+/* Says nothing more, until the other side is gone. */
+static void
+do_silent(const struct scene *s, const char *rest)
+{
+	struct pollfd p = {.fd = s->sock};
+
+	(void)rest;
+	poll(&p, 1, -1);
+	_exit(0);
 }
 
 static void
@@ -234,8 +266,10 @@ static const struct {
     {"say ", do_say},
     {"flood ", do_flood},
     {"cut ", do_cut},
+    {"memfd ", do_memfd},
     {"raw ", do_raw},
     {"pause", do_pause},
+    {"silent", do_silent},
     {"exit ", do_exit},
     {"abort", do_abort},
     {"close", do_close},
@@ -416,6 +450,106 @@ compiler(void)
 	return 0;
 }
 
+/* --- as launcher, store or logger --------------------------------------------------------------------------------- */
+
+/* Starts the real one. Returns the socket that it talks over. */
+static int
+start_real(char **argv)
+{
+	char path[PATH_MAX];
+	int sv[2];
+
+	if (snprintf(path, sizeof(path), "%s.real", argv[0]) >= (int)sizeof(path) || imsg_pair(sv, NULL) != 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		_exit(90);
+	if (fork() == 0) {
+		dup2(sv[1], PROTO_SOCKET_FD);
+		close(sv[0]);
+		argv[0] = path;
+		execv(path, argv);
+		_exit(89);
+	}
+	close(sv[1]);
+	return sv[0];
+}
+
+/*
+ * The lie of the moment, if it is for this program and a message of this type: its first line says so. It is told once.
+ * What follows is what to do, one act a line. Returns NULL when there is none.
+ */
+static char *
+take_lie(const char *program, uint32_t type)
+{
+	static char text[4 * IMSG_PAYLOAD_MAX];
+	char path[PATH_MAX], wanted[64];
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%.*s/lies", (int)(strrchr(program, '/') - program), program);
+	snprintf(wanted, sizeof(wanted), "%s %u\n", strrchr(program, '/') + 1, type);
+	if ((f = fopen(path, "r")) != NULL) {
+		n = fread(text, 1, sizeof(text) - 1, f);
+		fclose(f);
+	}
+	text[n] = '\0';
+	if (strncmp(text, wanted, strlen(wanted)) != 0)
+		return NULL;
+	unlink(path);
+	return text + strlen(wanted);
+}
+
+/* Passes on a message, and closes its descriptors. */
+static void
+pass(int to)
+{
+	imsg_send(to, in.hdr.type, in.hdr.run, in.payload, in.hdr.length, in.fds, in.nfds, NULL);
+	imsg_close_fds(&in);
+}
+
+/* Passes on what the real one says, or does what is to be done in its place; "pass" is what it said. */
+static void
+tell(const char *program, struct scene *s)
+{
+	char *lie = take_lie(program, in.hdr.type);
+	char *line, *rest;
+
+	if (lie == NULL) {
+		pass(s->sock);
+		return;
+	}
+	s->run = in.hdr.run;
+	for (line = strtok_r(lie, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+		if (strcmp(line, "pass") == 0)
+			pass(s->sock);
+		else
+			act(s, line);
+	}
+	imsg_close_fds(&in);
+}
+
+static int
+service(char **argv)
+{
+	const char *program = argv[0];
+	struct scene s = {PROTO_SOCKET_FD, 0};
+	struct pollfd p[2] = {{.fd = PROTO_SOCKET_FD, .events = POLLIN}, {.fd = start_real(argv), .events = POLLIN}};
+
+	for (;;) {
+		if (poll(p, 2, -1) < 0)
+			return 88;
+		if (p[0].revents != 0) {
+			if (imsg_recv(p[0].fd, &in, NULL) != 0)
+				return 0;
+			pass(p[1].fd);
+		}
+		if (p[1].revents != 0) {
+			if (imsg_recv(p[1].fd, &in, NULL) != 0)
+				return 0;
+			tell(program, &s);
+		}
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -424,5 +558,7 @@ main(int argc, char **argv)
 	if (order == MAP_FAILED)
 		return 91;
 	firsts = (volatile int *)(order + 1);
+	if (argv[0][0] == '/')
+		return service(argv);
 	return strcmp(argv[0], "brig-compiler") == 0 ? compiler() : zygote();
 }

@@ -1,4 +1,5 @@
-"""Workers, zygotes and compilers that lie: brigd ends them, says why, and goes on serving. liar.c speaks for them.
+"""Processes that lie: brigd ends workers, zygotes and compilers, says why, and goes on serving; without a launcher, store
+or logger it can believe it stops, says why, and answers everybody. liar.c speaks for them.
 
 Every message that a worker may send, with every field at its extremes; every message that it may not; floods, halves,
 descriptors, silence. BRIG_LIES_SEED replays the random values.
@@ -13,6 +14,8 @@ import wasm
 
 SEED = int(os.environ.get("BRIG_LIES_SEED", "20261121"))
 
+SPAWNED, SPAWN_FAILED, CHILD_EXITED = 2, 3, 5
+STORE_DONE, STORE_DATA, STORE_LISTED, STORE_FAILED, LOG_FAILED = 44, 45, 46, 47, 52
 READY, FAILED, RUN, RUN_EXITED, JOB, OUTPUT, DENIAL, RESULT, COMPILED, LOG_DONE = 10, 11, 12, 14, 20, 22, 23, 24, 31, 51
 CHANGE, CONTENT, CHANGES = 25, 26, 27
 TYPES = (1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 26, 27, 30, 31, 40, 41, 42, 43, 44, 45, 46, 47, 50, 51, 52)
@@ -34,6 +37,10 @@ FIELDS = {
     "change": [("change", "I"), ("kind", "I"), ("size", "Q"), ("has_content", "I"), ("path_length", "I"),
                ("target_length", "I"), ("reserved", "I")],
     "changes": [("omitted", "Q")],
+    "spawned": [("pid", "i"), ("reserved", "I")],
+    "store_done": [("code", "i"), ("existed", "I"), ("size", "Q"), ("stored_at", "Q")],
+    "store_entry": [("digest%d" % i, "Q") for i in range(4)] + [("size", "Q"), ("stored_at", "Q")],
+    "log_done": [("sequence", "Q")] + [("hash%d" % i, "Q") for i in range(4)],
 }
 
 
@@ -584,6 +591,179 @@ class Compilers(Liar):
                     self.assertEqual(told["status"], "failed", told)
                     self.assertTrue(told["reason"], told)
         self.assertEqual(self.client.call("server.health")["compiling"], 0)
+
+
+class Services(harness.Scenario):
+    """Launcher, store and logger are the real ones; what one of them says of a certain type is replaced by a lie.
+
+    A lie that is a breach of the protocol ends brigd: with the reason in its log, an answer to everybody, and no process
+    left. One that could be true is taken for true: then all goes on.
+    """
+
+    # In place of what, said when: each message that brigd's work makes the real one say.
+    MOMENTS = {
+        "launcher": [("run", SPAWNED), ("run", CHILD_EXITED)],
+        "store": [("run", STORE_FAILED), ("put", STORE_DONE), ("get", STORE_DATA), ("list", STORE_LISTED),
+                  ("remove", STORE_DONE)],
+        "logger": [("run", LOG_DONE), ("put", LOG_DONE)],
+    }
+    # Whatever it is, and whatever was asked.
+    BREACHES = {
+        "type that is in no catalogue": [say(999)],
+        "message of a worker": [say(RESULT, result())],
+        "order of brigd's": [say(1, b"\0" * 24)],
+        "ready again": [say(READY, b"\0" * 72)],
+        "short ready": [say(READY, b"\0" * 71)],
+        "found after ready": [say(15, b"x")],
+        "packet shorter than a header": ["raw 2c"],
+        "header without its payload": ["cut 44 60000 "],
+        "length of 2^32-1": ["cut 51 4294967295 "],
+        "half a payload": ["cut 45 100 %s" % ("00" * 50)],
+        "empty packet": ["raw "],
+        "closed socket": ["close"],
+        "exit": ["exit 0"],
+        "crash": ["abort"],
+        "descriptors that nobody asked for": ["pass", say(2, b"\0" * 8, fds=4)],
+        "flood of descriptors": [flood(999, b"x", fds=4)],
+        "flood of an unknown type": [flood(999, b"x" * 1000)],
+        "flood of its own": ["pass", flood(51, b"\0" * 40)],
+        "the truth, and the same again": ["pass", say(2, b"\0" * 8), say(44, b"\0" * 24), say(51, b"\0" * 40)],
+        "for another": [say(5, b"\0" * 48, delta=7)],
+        "for the one before": [say(44, b"\0" * 24, delta=-1)],
+        "for nobody": [say(51, b"\0" * 40, delta=2**40)],
+        "it cannot go on": [say(FAILED, b"I give up")],
+        "it cannot go on, and says so in no language": [say(FAILED, b"\xff\x00\x1b\n" * 400)],
+        "silence": ["silent"],
+    }
+
+    @classmethod
+    def setUpClass(cls):
+        cls.libexec = harness.tempfile.mkdtemp(prefix="brig-liar-")
+        os.chmod(cls.libexec, 0o711)
+        cls.addClassCleanup(harness.shutil.rmtree, cls.libexec)
+        for name in ("launcher", "store", "logger"):
+            program = os.path.join(cls.libexec, "brig-" + name)
+            harness.shutil.copy(os.path.join(harness.BUILD, "tests/scenario/liar"), program)
+            os.symlink(os.path.join(harness.BUILD, "brig-" + name), program + ".real")
+        for name in ("brig-compiler", "brig-worker"):
+            os.symlink(os.path.join(harness.BUILD, name), os.path.join(cls.libexec, name))
+        cls.options = ("--libexec", cls.libexec, "--service-s", "1", "--drain-s", "1")
+        super().setUpClass()
+        cls.directories = 0
+
+    def setUp(self):
+        super().setUp()
+        self.number = 0
+        self.serve()
+
+    def serve(self):
+        """A brigd to lie to, with nothing in its store and no lie told yet."""
+        self.lie("", 0, [])
+        type(self).directories += 1
+        self.mine = harness.Brigd(self.new_directory("mine-%d" % self.directories), self.keys, self.policy, self.options)
+        self.addCleanup(self.mine.stop)
+
+    def lie(self, who, kind, acts):
+        with open(os.path.join(self.libexec, "lies"), "w", encoding="ascii") as f:
+            f.write("".join(line + "\n" for line in ["brig-%s %d" % (who, kind), *acts]))
+
+    def ask(self, what, who="", kind=0, acts=()):
+        """Asks for something that makes every service do something new, and has one lie. Returns the answer, as it came."""
+        self.number += 1
+        data = wasm.module(extra=wasm.custom("n", b"%d" % self.number))
+        name = {"digest": harness.digest(data)}
+        params = {"run": self.params(wasm=data), "put": self.module(data), "get": name, "list": {}, "remove": name}[what]
+        with self.mine.client() as client:
+            if what in ("get", "list", "remove"):
+                client.call("module.put", self.module(data))
+            client.call("module.list")  # the store has answered all that was asked for before
+            self.lie(who, kind, acts)
+            request = client.start(what if what == "run" else "module." + what, params)
+            while request not in client.answers:
+                client.take()
+            return client.answers[request]
+
+    def assert_lost(self, who, what, kind, acts):
+        answer = self.ask(what, who, kind, acts)
+        code = self.mine.process.wait(harness.PATIENCE)
+        log = self.mine.log()
+        self.assertEqual(code, 1, log)
+        self.assertIn("lost service=" + who, log)
+        self.assertNotIn("AddressSanitizer", log)
+        told = answer.get("error", {}).get("message") or answer["result"].get("reason") or answer["result"]
+        self.assertTrue(told, answer)
+        self.mine.stop()  # checks that nothing is left
+        harness.must(harness.brig("audit", "verify", os.path.join(self.mine.state, "audit", "log.jsonl")))
+
+    def assert_goes_on(self):
+        after = self.ask("run")
+        self.assertEqual(after.get("result", after).get("status"), "exited", after)
+
+    def breaches(self, who, lies):
+        moments = self.MOMENTS[who]
+        for i, name in enumerate(lies):
+            acts = self.BREACHES[name]
+            what, kind = moments[i % len(moments)]
+            with self.subTest(lie=name, asked=what, instead=kind):
+                self.assert_lost(who, what, kind, acts)
+            self.mine.stop()
+            self.serve()
+
+    def test_breaches_of_the_launcher(self):
+        self.breaches("launcher", self.BREACHES)
+
+    def test_breaches_of_the_store(self):
+        self.breaches("store", self.BREACHES)
+
+    def test_breaches_of_the_logger(self):
+        self.breaches("logger", list(self.BREACHES)[::4] + ["silence"])  # brigd listens to it as to the store
+
+    # What may be said, with every field at its extremes: (who, when, in place of what, structure, what it is said as).
+    FIELDS_OF = [
+        ("launcher", "run", SPAWNED, "spawned", SPAWNED),
+        ("launcher", "run", CHILD_EXITED, "exited", CHILD_EXITED),
+        ("store", "put", STORE_DONE, "store_done", STORE_DONE),
+        ("store", "remove", STORE_DONE, "store_done", STORE_DONE),
+        ("store", "run", STORE_FAILED, "store_done", STORE_FAILED),
+        ("store", "get", STORE_DATA, "store_done", STORE_FAILED),
+        ("store", "list", STORE_LISTED, "store_entry", STORE_LISTED),
+        ("logger", "run", LOG_DONE, "log_done", LOG_DONE),
+    ]
+
+    def test_every_field_at_its_extremes(self):
+        rng = random.Random(SEED)
+        print("# seed %d" % SEED)
+        for who, what, instead, structure, kind in self.FIELDS_OF:
+            for field, form in FIELDS[structure]:
+                for value in extremes(form, rng):
+                    with self.subTest(who=who, asked=what, field=field, value=value):
+                        answer = self.ask(what, who, instead, [say(kind, pack(structure, **{field: value}))])
+                        self.assertTrue("result" in answer or "error" in answer, answer)
+            self.assert_goes_on()
+
+    def test_what_could_be_true_is_taken_for_true(self):
+        done = pack("store_done", size=1)
+        good = {
+            "store's reason is no text": ("store", "put", STORE_DONE, [say(STORE_FAILED, done + b"\xff\0\n" * 90)]),
+            "logger's reason is no text": ("logger", "run", LOG_DONE, [say(LOG_FAILED, b"\xff\0\n" * 90)]),
+            "logger's reason is none": ("logger", "put", LOG_DONE, [say(LOG_FAILED)]),
+            "another module": ("store", "get", STORE_DATA, ["memfd 8 1 45 " + done.hex()]),
+            "no module": ("store", "get", STORE_DATA, ["memfd 0 1 45 " + done.hex()]),
+            "module that is not sealed": ("store", "get", STORE_DATA, ["memfd 8 0 45 " + done.hex()]),
+            "module of 2^40 bytes": ("store", "get", STORE_DATA, ["memfd 1099511627776 1 45 " + done.hex()]),
+            "signature of zeros": ("store", "get", STORE_DATA, ["memfd 8 1 45 " + done.hex() + "00" * 1000]),
+            "code of zeros": ("store", "run", STORE_FAILED, ["memfd 4096 1 45 " + done.hex()]),
+            "code that is not sealed": ("store", "run", STORE_FAILED, ["memfd 4096 0 45 " + done.hex()]),
+            "code of 2^40 bytes": ("store", "run", STORE_FAILED, ["memfd 1099511627776 1 45 " + done.hex()]),
+            "empty list": ("store", "list", STORE_LISTED, [say(STORE_LISTED)]),
+            "long list": ("store", "list", STORE_LISTED, [say(STORE_LISTED, pack("store_entry", digest0=1) * 20)]),
+            "no compiler": ("launcher", "run", SPAWNED, ["pass"]),
+        }
+        for name, lie in good.items():
+            with self.subTest(lie=name):
+                answer = self.ask(lie[1], lie[0], *lie[2:])
+                self.assertTrue("result" in answer or "error" in answer, answer)
+                self.assert_goes_on()
 
 
 if __name__ == "__main__":

@@ -84,8 +84,8 @@ set_up(void **state)
 	f.store_end = b[1];
 	fcntl(f.launcher_end, F_SETFL, O_NONBLOCK);
 	fcntl(f.store_end, F_SETFL, O_NONBLOCK);
-	f.launcher = child_launcher_new(f.base, a[0], on_lost, &f);
-	f.store = service_client_new(f.base, b[0], "store", on_ready, on_lost, &f);
+	f.launcher = child_launcher_new(f.base, a[0], 600, on_lost, &f);
+	f.store = service_client_new(f.base, b[0], "store", 600, on_ready, on_lost, &f);
 	f.artifacts = artifacts_new(f.base, f.store, f.launcher, &limits);
 	f.module = memfd_from("module", "wasm", 4, NULL);
 	f.compiler = -1;
@@ -175,9 +175,8 @@ store_answers(struct fixture *f, int fd)
 	turn(f);
 }
 
-/* A compiler is asked for and started. */
 static void
-compiler_starts(struct fixture *f)
+compiler_is_asked_for(struct fixture *f)
 {
 	struct proto_spawn spawn;
 
@@ -188,6 +187,15 @@ compiler_starts(struct fixture *f)
 	f->compiler = imsg_take_fd(&f->m, 0);
 	assert_true(f->compiler >= 0);
 	fcntl(f->compiler, F_SETFL, O_NONBLOCK);
+}
+
+static void
+compiler_starts(struct fixture *f)
+{
+	const struct proto_spawned spawned = {.pid = 7};
+
+	compiler_is_asked_for(f);
+	imsg_send(f->launcher_end, PROTO_SPAWNED, f->compiler_token, &spawned, sizeof(spawned), NULL, 0, NULL);
 }
 
 static void
@@ -539,7 +547,7 @@ launcher_that_cannot_start_one_is_told(void **state)
 
 	get(f, &answer);
 	store_answers(f, -1);
-	compiler_starts(f);
+	compiler_is_asked_for(f);
 	imsg_send(f->launcher_end, PROTO_SPAWN_FAILED, f->compiler_token, "no room", 7, NULL, 0, NULL);
 	turn(f);
 	assert_true(answer.count == 1 && answer.error == RPC_internal_error);

@@ -88,7 +88,7 @@ set_up_with(void **state, unsigned ready_ms)
 		return -1;
 	f.launcher_end = a[1];
 	fcntl(f.launcher_end, F_SETFL, O_NONBLOCK);
-	f.launcher = child_launcher_new(f.base, a[0], on_lost, &f);
+	f.launcher = child_launcher_new(f.base, a[0], 600, on_lost, &f);
 	f.pool = pool_new(f.base, f.launcher, &limits, on_ready, &f);
 	f.job = open("/dev/null", O_RDONLY);
 	*state = &f;
@@ -141,10 +141,11 @@ expect_nothing(struct fixture *f, int sock)
 	assert_int_equal(imsg_recv(sock, &f->m, NULL), ERR_AGAIN);
 }
 
-/* A zygote is asked for. */
+/* A zygote is asked for, and started. */
 static struct zygote_end
 zygote_starts(struct fixture *f)
 {
+	const struct proto_spawned spawned = {.pid = 7};
 	struct zygote_end z;
 
 	assert_int_equal(imsg_recv(f->launcher_end, &f->m, NULL), 0);
@@ -152,6 +153,7 @@ zygote_starts(struct fixture *f)
 	z.token = f->m.hdr.run;
 	z.sock = imsg_take_fd(&f->m, 0);
 	fcntl(z.sock, F_SETFL, O_NONBLOCK);
+	imsg_send(f->launcher_end, PROTO_SPAWNED, z.token, &spawned, sizeof(spawned), NULL, 0, NULL);
 	return z;
 }
 
@@ -246,6 +248,7 @@ zygote_that_is_never_ready_is_killed(void **state)
 	struct fixture *f = *state;
 	struct zygote_end z = zygote_starts(f);
 
+	turn(f);
 	event_base_loop(f->base, EVLOOP_ONCE); /* until its time is over */
 	expect(f, f->launcher_end, PROTO_KILL, z.token);
 	zygote_dies(f, &z, true);
