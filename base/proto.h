@@ -37,6 +37,7 @@
 	X(PROTO_CHANGE,        25) /* worker -> brigd      struct proto_change, path, link's target          */ \
 	X(PROTO_CONTENT,       26) /* worker -> brigd      bytes of the last CHANGE's file                   */ \
 	X(PROTO_CHANGES,       27) /* worker -> brigd      struct proto_changes: no more follow              */ \
+	X(PROTO_TROUBLE,       28) /* worker -> brigd      struct proto_trouble, text: the path              */ \
 	X(PROTO_COMPILE,       30) /* brigd -> compiler    struct proto_compile   module, empty memfd        */ \
 	X(PROTO_COMPILED,      31) /* compiler -> brigd    struct proto_compiled (the memfd is now sealed)   */ \
 	X(PROTO_STORE_PUT,     40) /* brigd -> store       struct proto_store, text: signature    memfd      */ \
@@ -209,6 +210,7 @@ struct proto_job {
 	uint64_t files_bytes;    /* in the blob, with all that belongs to them */
 	uint64_t mounts_bytes;
 	uint64_t changes_bytes;  /* of what changed files hold may be sent back */
+	uint64_t dir_bytes;      /* for what the worker keeps of directories of the host */
 };
 
 #define PROTO_MOUNTS_MAX 64
@@ -257,7 +259,10 @@ struct proto_denial {
 
 /* What a run did to a name, and what that names now, or named when it was deleted. */
 enum proto_change_kind { PROTO_CHANGE_CREATED = 0, PROTO_CHANGE_MODIFIED = 1, PROTO_CHANGE_DELETED = 2 };
-enum proto_node_kind { PROTO_NODE_FILE = 0, PROTO_NODE_DIRECTORY = 1, PROTO_NODE_LINK = 2 };
+enum proto_node_kind { PROTO_NODE_FILE = 0, PROTO_NODE_DIRECTORY = 1, PROTO_NODE_LINK = 2, PROTO_NODE_OTHER = 3 };
+
+/* What is known of the contents of a file that is modified or deleted, before the run. */
+enum proto_base { PROTO_BASE_NONE = 0, PROTO_BASE_DIGEST = 1, PROTO_BASE_CHANGED = 2 /* others have changed it since */ };
 
 #define PROTO_CHANGES_MAX   4096      /* of one run; more are only counted */
 #define PROTO_CHANGES_NAMES (1 << 20) /* bytes of their paths and targets; the same */
@@ -270,11 +275,37 @@ struct proto_change {
 	uint32_t has_content;   /* 1: `size` bytes follow as PROTO_CONTENT */
 	uint32_t path_length;
 	uint32_t target_length; /* of a link */
+	uint32_t was;           /* enum proto_node_kind: what was there before, of what is modified or deleted */
+	uint32_t base_state;    /* enum proto_base; of what was a file */
 	uint32_t reserved;
+	struct digest base;     /* with DIGEST */
 };
 
 struct proto_changes {
 	uint64_t omitted; /* changes that were not told */
+};
+
+/* What a run did not get of the host as it should have; names and texts are those in results. */
+#define PROTO_TROUBLES(X)                                                                                      \
+	X(changed, 1, "it changed on the host while the run was using it, so that it could not be read on")    \
+	X(lost, 2, "its server ended, or answered what it must not: nothing more of it could be read")         \
+	X(limit, 3, "there is more in it than dir_bytes lets the run see, or than its server lists")           \
+	X(failed, 4, "the host could not read it")
+
+enum proto_trouble_kind {
+	PROTO_TROUBLE_NONE = 0,
+#define X(name, value, text) PROTO_TROUBLE_##name = value,
+	PROTO_TROUBLES(X)
+#undef X
+};
+
+#define PROTO_TROUBLES_MAX 32 /* of one run */
+
+/* Sent once for each kind and path, which is the guest's. */
+struct proto_trouble {
+	uint32_t kind; /* enum proto_trouble_kind */
+	uint32_t reserved;
+	uint64_t count;
 };
 
 enum proto_status {
@@ -402,12 +433,13 @@ _Static_assert(sizeof(struct proto_spawned) == 8, "wire size");
 _Static_assert(sizeof(struct proto_exited) == 48, "wire size");
 _Static_assert(sizeof(struct proto_ready) == 72, "wire size");
 _Static_assert(sizeof(struct proto_run) == 24, "wire size");
-_Static_assert(sizeof(struct proto_job) == 200, "wire size");
+_Static_assert(sizeof(struct proto_job) == 208, "wire size");
 _Static_assert(sizeof(struct proto_mount) == 16, "wire size");
 _Static_assert(sizeof(struct proto_rule) == 8, "wire size");
 _Static_assert(sizeof(struct proto_file) == 16, "wire size");
-_Static_assert(sizeof(struct proto_change) == 32, "wire size");
+_Static_assert(sizeof(struct proto_change) == 72, "wire size");
 _Static_assert(sizeof(struct proto_changes) == 8, "wire size");
+_Static_assert(sizeof(struct proto_trouble) == 16, "wire size");
 _Static_assert(sizeof(struct proto_output) == 8, "wire size");
 _Static_assert(sizeof(struct proto_denial) == 16, "wire size");
 _Static_assert(sizeof(struct proto_frame) == 16, "wire size");

@@ -84,6 +84,7 @@ struct run {
 	struct proto_result claimed;
 	char *trap_text;
 	json_t *frames, *denials;
+	json_t *warnings;            /* NULL for none */
 	struct run_changes changes;
 	struct proto_exited observed;
 

@@ -21,7 +21,22 @@ static const char *const kind_names[] = {
     [PROTO_NODE_FILE] = "file",
     [PROTO_NODE_DIRECTORY] = "directory",
     [PROTO_NODE_LINK] = "link",
+    [PROTO_NODE_OTHER] = "other",
 };
+
+/* Whether what is said of what was there before goes together with the change. */
+static int
+check_was(const struct proto_change *h, struct err *e)
+{
+	bool created = h->change == PROTO_CHANGE_CREATED;
+
+	if (h->was > PROTO_NODE_OTHER || (created && h->was != 0) || (h->change == PROTO_CHANGE_DELETED && h->was != h->kind))
+		return err_set(e, ERR_PROTOCOL, "a change %u of what was of kind %u", h->change, h->was);
+	if (h->base_state > PROTO_BASE_CHANGED ||
+	    (h->base_state != PROTO_BASE_NONE) != (!created && h->was == PROTO_NODE_FILE))
+		return err_set(e, ERR_PROTOCOL, "a change with a base of kind %u", h->base_state);
+	return 0;
+}
 
 /* Whether the numbers go together. */
 static int
@@ -34,7 +49,8 @@ check_head(const struct run_changes *c, const struct policy *policy, const struc
 		return err_set(e, ERR_PROTOCOL, "a change too many, after %zu", c->count);
 	if (rest > PROTO_CHANGES_NAMES - c->names)
 		return err_set(e, ERR_PROTOCOL, "changes with more than %d bytes of paths", PROTO_CHANGES_NAMES);
-	if (h->change > PROTO_CHANGE_DELETED || h->kind > PROTO_NODE_LINK || h->has_content > 1)
+	if (h->change > PROTO_CHANGE_DELETED || h->kind > PROTO_NODE_OTHER || h->has_content > 1 ||
+	    (h->kind == PROTO_NODE_OTHER && !gone))
 		return err_set(e, ERR_PROTOCOL, "a change %u of kind %u", h->change, h->kind);
 	if (h->path_length == 0 || h->path_length > PROTO_PATH_MAX || h->target_length > PROTO_PATH_MAX ||
 	    (size_t)h->path_length + h->target_length != rest)
@@ -46,7 +62,7 @@ check_head(const struct run_changes *c, const struct policy *policy, const struc
 	if (h->size > FILE_SIZE_MAX ||
 	    (h->has_content != 0 && h->size > policy->limits[POLICY_LIMIT_changes_bytes] - c->bytes))
 		return err_set(e, ERR_PROTOCOL, "a change with more content than the limit");
-	return 0;
+	return check_was(h, e);
 }
 
 /* Text from the worker as a JSON string: UTF-8 without NUL, or NULL. */
@@ -113,6 +129,20 @@ expect_content(struct run_changes *c, uint64_t size, struct err *e)
 	return c->want == 0 ? settle_content(c, e) : 0;
 }
 
+/* Says what was there before, where that is not clear. */
+static void
+add_was(json_t *one, const struct proto_change *h)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	if (h->change == PROTO_CHANGE_MODIFIED && h->was != h->kind)
+		json_object_set_new(one, "was", json_string(kind_names[h->was]));
+	if (h->base_state == PROTO_BASE_DIGEST)
+		json_object_set_new(one, "base", json_string(digest_text(&h->base, text)));
+	if (h->base_state == PROTO_BASE_CHANGED)
+		json_object_set_new(one, "base_changed", json_true());
+}
+
 int
 run_changes_one(struct run_changes *c, const struct policy *policy, const uint8_t *payload, size_t length,
     struct err *e)
@@ -138,6 +168,7 @@ run_changes_one(struct run_changes *c, const struct policy *policy, const uint8_
 	one = json_pack("{s:o, s:s, s:s}", "path", path, "change", change_names[h.change], "kind", kind_names[h.kind]);
 	if (target != NULL)
 		json_object_set_new(one, "target", target);
+	add_was(one, &h);
 	if (h.kind == PROTO_NODE_FILE && h.change != PROTO_CHANGE_DELETED)
 		json_object_set_new(one, "size", json_integer((json_int_t)h.size));
 	if ((rc = append(c, one, e)) != 0)

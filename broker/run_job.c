@@ -15,6 +15,7 @@
 #define JOB_QUEUE_MAX   (16 * 1024 * 1024)        /* bytes of input that may wait for a worker */
 #define BACKLOG_PAUSE   (1024 * 1024)             /* a client this far behind makes its guest wait */
 #define NODE_COST       256                       /* of a file, without what it holds */
+#define DIR_COST        (2 * 1024 * 1024)         /* of a directory of the host, without what it holds */
 #define FD_COST         128                       /* of a descriptor, while the table grows */
 #define FIXED_OVERHEAD  (64 * 1024 * 1024)        /* RLIMIT_DATA beyond what the guest may have */
 #define CLOSED_MS       1000                      /* a worker that has closed its socket is then told to end */
@@ -131,6 +132,37 @@ job_content(struct run *run, const struct imsg *m, struct err *e)
 }
 
 static int
+job_trouble(struct run *run, const struct imsg *m, struct err *e)
+{
+	static const struct {
+		const char *name, *text;
+	} kinds[] = {
+#define X(name, value, text) [PROTO_TROUBLE_##name] = {#name, text},
+	    PROTO_TROUBLES(X)
+#undef X
+	};
+	const char *path = (const char *)m->payload + sizeof(struct proto_trouble);
+	struct proto_trouble t;
+	size_t length;
+	json_t *one;
+
+	if (m->hdr.length <= sizeof(t))
+		return err_set(e, ERR_PROTOCOL, "a trouble of %u bytes", m->hdr.length);
+	memcpy(&t, m->payload, sizeof(t));
+	length = m->hdr.length - sizeof(t);
+	if (run->warnings == NULL && (run->warnings = json_array()) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory for a run's warnings");
+	if (t.kind == PROTO_TROUBLE_NONE || t.kind >= sizeof(kinds) / sizeof(kinds[0]) || length > PROTO_PATH_MAX ||
+	    run->request.ask.dirc == 0 || json_array_size(run->warnings) >= PROTO_TROUBLES_MAX || t.count > INT64_MAX)
+		return err_set(e, ERR_PROTOCOL, "a trouble %u, after %zu others", t.kind, json_array_size(run->warnings));
+	length = utf8_prefix(path, length, length); /* names of the host need not be UTF-8 */
+	one = json_pack("{s:s, s:s%, s:I, s:o}", "kind", kinds[t.kind].name, "path", path, length, "count",
+	    (json_int_t)t.count, "message", json_sprintf("%.*s: %s", (int)length, path, kinds[t.kind].text));
+	return one != NULL && json_array_append_new(run->warnings, one) == 0 ? 0 :
+	    err_set(e, ERR_NOMEM, "out of memory for a run's warnings");
+}
+
+static int
 job_changes(struct run *run, const struct imsg *m, struct err *e)
 {
 	if (run_mounts(run) == 0)
@@ -215,6 +247,7 @@ static const struct {
     {PROTO_CHANGE, job_change},
     {PROTO_CONTENT, job_content},
     {PROTO_CHANGES, job_changes},
+    {PROTO_TROUBLE, job_trouble},
     {PROTO_RESULT, job_result},
     {PROTO_FAILED, job_failed},
 };
@@ -500,6 +533,7 @@ send_job(struct run *run, struct err *e)
 	    .fs_nodes = limits[POLICY_LIMIT_fs_nodes],
 	    .open_files = (uint32_t)limits[POLICY_LIMIT_open_files],
 	    .changes_bytes = limits[POLICY_LIMIT_changes_bytes],
+	    .dir_bytes = limits[POLICY_LIMIT_dir_bytes],
 	};
 	int fds[2 + PROTO_DIRS_MAX] = {run->artifact->fd};
 	size_t length = sizeof(job);
@@ -536,6 +570,9 @@ data_bytes(const struct run *run)
 	if (run_mounts(run) > 0)
 		files = limits[POLICY_LIMIT_fs_bytes] + limits[POLICY_LIMIT_fs_bytes] / 16 +
 		    NODE_COST * limits[POLICY_LIMIT_fs_nodes];
+	if (run->request.ask.dirc > 0)
+		files += limits[POLICY_LIMIT_dir_bytes] + limits[POLICY_LIMIT_dir_bytes] / 8 +
+		    limits[POLICY_LIMIT_changes_bytes] + DIR_COST * run->request.ask.dirc;
 	return limits[POLICY_LIMIT_memory_bytes] + 16 * limits[POLICY_LIMIT_table_elements] + files +
 	    FD_COST * limits[POLICY_LIMIT_open_files] + run->request.blob_length + FIXED_OVERHEAD;
 }

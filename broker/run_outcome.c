@@ -177,6 +177,7 @@ run_record_outcome(struct run *run)
 	f.err = stream_facts(run, 1, run->claimed.stderr_bytes);
 	f.streamed = run->request.stream_output;
 	f.denials = run->denials;
+	f.warnings = run->warnings;
 	if (f.status == RUN_exited || f.status == RUN_trapped)
 		f.changes = run_changes_json(&run->changes, &f.changes_omitted);
 	f.queue_us = run->t_started != 0 ? run->t_started - run->t_queued : 0;

@@ -325,6 +325,8 @@ run_result_json(const struct run_facts *f)
 		bad |= json_object_set_new(result, "limit_value", number(f->limit_value));
 	if (!bad && f->status == RUN_failed)
 		bad |= json_object_set_new(result, "failure", json_string(run_failure_name(f->failure)));
+	if (!bad && f->warnings != NULL)
+		bad |= json_object_set(result, "warnings", (json_t *)(uintptr_t)f->warnings);
 	if (!bad && f->changes != NULL)
 		bad |= json_object_set(result, "changes", (json_t *)(uintptr_t)f->changes);
 	if (!bad && f->changes_omitted > 0)

@@ -60,6 +60,7 @@ struct run_facts {
 	struct run_stream out, err;
 	bool streamed;
 	const json_t *denials;    /* array */
+	const json_t *warnings;   /* array; NULL for none */
 	const json_t *changes;    /* array; NULL when the worker did not tell */
 	uint64_t changes_omitted;
 	json_t *usage;            /* run_usage_json of these facts, once made */

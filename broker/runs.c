@@ -204,7 +204,8 @@ run_shed(struct run *run)
 	run->trap_text = NULL;
 	json_decref(run->frames);
 	json_decref(run->denials);
-	run->frames = run->denials = NULL;
+	json_decref(run->warnings);
+	run->frames = run->denials = run->warnings = NULL;
 }
 
 void

@@ -38,6 +38,8 @@
 	X(fs_bytes, 0, 4294967296, 67108864, POLICY_UNIT_BYTES,                                                    \
 	    "what the guest writes to files, in blocks of 4 KiB, and names")                                       \
 	X(fs_nodes, 0, 1000000, 100000, POLICY_UNIT_COUNT, "files, directories and links, mounts included")        \
+	X(dir_bytes, 0, 4294967296, 134217728, POLICY_UNIT_BYTES,                                                  \
+	    "what is kept of directories of the host that the guest looks into, 300 bytes or so for a name")       \
 	X(open_files, 3, 1000000, 1024, POLICY_UNIT_COUNT, "descriptors, 0 to 2 and mounts included")              \
 	X(changes_bytes, 0, 67108864, 1048576, POLICY_UNIT_BYTES, "contents of changed files in the result")
 

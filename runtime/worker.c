@@ -359,6 +359,7 @@ begin_host(struct worker *w, struct err *e)
 	    .job = &w->job.order,
 	    .blob = w->job.blob,
 	    .blob_length = w->job.blob_length,
+	    .dirs = w->job.dirs,
 	    .socket = w->socket,
 	    .run = w->job.run,
 	    .shared = w->shared,
@@ -417,7 +418,10 @@ prepare(struct worker *w, worker_lock *lock, void *arg)
 	w->shared->phase = PROTO_PHASE_LOCKED;
 	return 0;
 failed:
-	set_failed(w, PROTO_FAILURE_not_started, e.msg);
+	if (wasi_stopped(w->wasi) != 0) /* it waited for a directory of the host */
+		set_limit(w, wasi_stopped(w->wasi));
+	else
+		set_failed(w, PROTO_FAILURE_not_started, e.msg);
 	return rc;
 }
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define CONTENT_MAX 32768 /* bytes in one message */
 
 /* Where it stands. */
@@ -19,12 +21,12 @@ struct report {
 };
 
 _Static_assert((int)PROTO_NODE_FILE == WASI_NODE_FILE && (int)PROTO_NODE_DIRECTORY == WASI_NODE_DIR &&
-    (int)PROTO_NODE_LINK == WASI_NODE_LINK, "the same kinds");
+    (int)PROTO_NODE_LINK == WASI_NODE_LINK && (int)PROTO_NODE_OTHER == WASI_NODE_OTHER, "the same kinds");
 
 /* --- sending --------------------------------------------------------------------------------------------------- */
 
 static enum wasi_stream_status
-send_content(struct report *r, const struct wasi_file *file)
+send_content(struct report *r, const uint8_t *data, uint64_t size)
 {
 	struct {
 		struct imsg_hdr hdr;
@@ -32,9 +34,10 @@ send_content(struct report *r, const struct wasi_file *file)
 	} packet;
 	enum wasi_stream_status s = WASI_STREAM_OK;
 
-	for (uint64_t at = 0; at < file->size && s == WASI_STREAM_OK;) {
-		size_t n = wasi_file_read(file, at, packet.data, sizeof(packet.data));
+	for (uint64_t at = 0; at < size && s == WASI_STREAM_OK;) {
+		size_t n = size - at < sizeof(packet.data) ? (size_t)(size - at) : sizeof(packet.data);
 
+		memcpy(packet.data, data + at, n);
 		packet.hdr = (struct imsg_hdr){PROTO_CONTENT, (uint32_t)n, r->port->run};
 		s = wasi_port_send(r->port, &packet, sizeof(packet.hdr) + n, false);
 		at += n;
@@ -42,53 +45,99 @@ send_content(struct report *r, const struct wasi_file *file)
 	return s;
 }
 
+/* All that a file holds, to be freed; NULL when it is more than can be told, or cannot be had. */
+static uint8_t *
+content_of(struct report *r, const struct wasi_file *file)
+{
+	uint8_t *data = file->size <= r->content_left ? malloc((size_t)file->size + 1) : NULL;
+	enum wasi_errno error = WASI_ESUCCESS;
+	size_t n = 1;
+
+	for (uint64_t at = 0; data != NULL && error == WASI_ESUCCESS && n > 0 && at < file->size; at += n)
+		error = wasi_file_read(file, at, data + at, CONTENT_MAX, &n);
+	if (error == WASI_ESUCCESS)
+		return data;
+	free(data);
+	return NULL;
+}
+
 /* Whether the change can be told; else it is counted. */
 static bool
-fits(struct report *r, size_t target_length)
+fits(struct report *r, const char *target, size_t target_length)
 {
-	if (r->sent < PROTO_CHANGES_MAX && r->path.start > 0 && r->path.length + target_length <= r->names_left)
+	const char *path = r->path.text + r->path.start;
+
+	if (r->sent < PROTO_CHANGES_MAX && r->path.start > 0 && r->path.length + target_length <= r->names_left &&
+	    utf8_prefix(path, r->path.length, r->path.length) == r->path.length &&
+	    utf8_prefix(target, target_length, target_length) == target_length)
 		return true;
 	r->omitted++;
 	return false;
 }
 
-/* Sends one change, about the path in hand. */
+/* What a file held before the run, as far as that can still be said. */
+static void
+set_base(struct proto_change *c, const struct wasi_original *was)
+{
+	c->was = was->kind;
+	if (was->kind != WASI_NODE_FILE)
+		return;
+	c->base_state = PROTO_BASE_DIGEST;
+	if (was->origin == NULL)
+		c->base = digest_of(was->data, (size_t)was->size);
+	else if (wasi_lower_digest(was->origin, &c->base) != WASI_ESUCCESS)
+		c->base_state = PROTO_BASE_CHANGED;
+}
+
+/* Sends one change, about the path in hand: what is there now, or NULL; what was there before, or NULL. */
 static enum wasi_stream_status
-send_change(struct report *r, enum proto_change_kind change, const struct wasi_node *n)
+send_change(struct report *r, struct wasi_node *n, const struct wasi_original *was)
 {
 	struct {
 		struct imsg_hdr hdr;
 		struct proto_change head;
 		char text[2 * PROTO_PATH_MAX];
-	} packet;
-	bool link = n->kind == WASI_NODE_LINK && change != PROTO_CHANGE_DELETED;
-	bool file = n->kind == WASI_NODE_FILE && change != PROTO_CHANGE_DELETED;
+	} packet = {.head = {.change = n == NULL ? PROTO_CHANGE_DELETED : was != NULL ? PROTO_CHANGE_MODIFIED : PROTO_CHANGE_CREATED}};
+	bool known = n != NULL && wasi_node_know(&r->fs->tree, n) == WASI_ESUCCESS;
+	struct wasi_target link = {NULL, 0};
+	uint8_t *content = NULL;
 	enum wasi_stream_status s;
 
-	if (!fits(r, link ? n->link.length : 0))
+	if (known && n->kind == WASI_NODE_LINK)
+		link = n->link;
+	if (n != NULL && n->kind == WASI_NODE_LINK && !known) {
+		r->omitted++; /* where it leads cannot be said */
 		return WASI_STREAM_OK;
-	packet.head = (struct proto_change){
-		.change = change,
-		.kind = n->kind,
-		.size = file ? n->file.size : 0,
-		.has_content = file && n->file.size <= r->content_left,
-		.path_length = (uint32_t)r->path.length,
-		.target_length = link ? n->link.length : 0,
-	};
+	}
+	if (!fits(r, link.text, link.length))
+		return WASI_STREAM_OK;
+	packet.head.kind = n == NULL ? was->kind : n->kind;
+	packet.head.path_length = (uint32_t)r->path.length;
+	packet.head.target_length = link.length;
+	if (was != NULL)
+		set_base(&packet.head, was);
+	if (known && n->kind == WASI_NODE_FILE) {
+		packet.head.size = n->file.size;
+		content = content_of(r, &n->file);
+		packet.head.has_content = content != NULL;
+	}
 	memcpy(packet.text, r->path.text + r->path.start, r->path.length);
-	if (link)
-		memcpy(packet.text + r->path.length, n->link.text, n->link.length);
-	packet.hdr = (struct imsg_hdr){PROTO_CHANGE,
-	    (uint32_t)sizeof(packet.head) + packet.head.path_length + packet.head.target_length, r->port->run};
-	s = wasi_port_send(r->port, &packet, sizeof(packet.hdr) + packet.hdr.length, false);
-	if (s != WASI_STREAM_OK)
-		return s;
-	r->sent++;
-	r->names_left -= packet.head.path_length + packet.head.target_length;
-	if (packet.head.has_content == 0)
-		return WASI_STREAM_OK;
-	r->content_left -= n->file.size;
-	return send_content(r, &n->file);
+	if (link.length > 0)
+		memcpy(packet.text + r->path.length, link.text, link.length);
+	packet.hdr = (struct imsg_hdr){PROTO_CHANGE, (uint32_t)(sizeof(packet.head) + r->path.length + link.length),
+	    r->port->run};
+	s = *r->port->stop != 0 ? WASI_STREAM_STOPPED :
+	    wasi_port_send(r->port, &packet, sizeof(packet.hdr) + packet.hdr.length, false);
+	if (s == WASI_STREAM_OK) {
+		r->sent++;
+		r->names_left -= r->path.length + link.length;
+	}
+	if (s == WASI_STREAM_OK && content != NULL) {
+		r->content_left -= packet.head.size;
+		s = send_content(r, content, packet.head.size);
+	}
+	free(content);
+	return s;
 }
 
 /* --- comparing ------------------------------------------------------------------------------------------------- */
@@ -147,27 +196,54 @@ is_mount(const struct report *r)
 	return false;
 }
 
+/* The path in hand becomes that of an entry; false for a mount, which has its own turn. */
+static bool
+take_path(struct report *r, const struct wasi_node *dir, const struct wasi_entry *e)
+{
+	wasi_fs_path(r->fs, dir, e->name, e->length, &r->path);
+	if (r->fs->mount_count > 1 && is_mount(r)) {
+		r->path.start = 0; /* nor is it looked into */
+		return false;
+	}
+	return true;
+}
+
+/* Whether a name stands for what was there before, unwritten. */
+static bool
+is_original(const struct wasi_original *was, const struct wasi_node *n)
+{
+	if (n->kind == WASI_NODE_DIR && was->kind == WASI_NODE_DIR)
+		return true; /* there still is one; what was in it is told by itself */
+	if (n->kind == WASI_NODE_FILE && n->file.written)
+		return false;
+	return was->origin != NULL ? was->origin == n->origin : was->node == n;
+}
+
 /* Sends what became of one name that is there. */
 static enum wasi_stream_status
 report_entry(struct report *r, const struct wasi_mount *m, const struct wasi_node *dir, const struct wasi_entry *e)
 {
 	size_t top = m->length == 1 ? 1 : m->length + 1;
-	const struct wasi_original *o;
+	const struct wasi_original here = {.origin = e->node->origin, .kind = e->node->kind}, *was;
 
-	wasi_fs_path(r->fs, dir, e->name, e->length, &r->path);
-	if (r->fs->mount_count > 1 && is_mount(r)) {
-		r->path.start = 0; /* nor is it looked into */
+	if (e->is_host && e->node->kind != WASI_NODE_DIR && is_original(&here, e->node))
+		return WASI_STREAM_OK; /* without looking where it is: there may be many */
+	if (!take_path(r, dir, e))
 		return WASI_STREAM_OK;
-	}
-	o = r->path.start == 0 ? NULL : original_at(r->fs, m, r->path.text + r->path.start + top, r->path.length - top);
-	if (o == NULL)
-		return send_change(r, PROTO_CHANGE_CREATED, e->node);
-	if (o->node != e->node || (e->node->kind == WASI_NODE_FILE && e->node->file.written))
-		return send_change(r, PROTO_CHANGE_MODIFIED, e->node);
-	return WASI_STREAM_OK;
+	if (e->is_host)
+		was = &here;
+	else
+		was = r->path.start == 0 ? NULL :
+		    original_at(r->fs, m, r->path.text + r->path.start + top, r->path.length - top);
+	if (was != NULL && is_original(was, e->node))
+		return WASI_STREAM_OK;
+	return send_change(r, e->node, was);
 }
 
-/* All names of a mount, without recursion: down to a directory's first entry, on to the next, and up by the parents. */
+/*
+ * All names of a mount, without recursion: down to a directory's first entry, on to the next, and up by the parents. In a
+ * directory of the host that nobody has looked into, nothing has changed.
+ */
 static enum wasi_stream_status
 report_mount(struct report *r, const struct wasi_mount *m)
 {
@@ -208,12 +284,34 @@ report_deleted(struct report *r)
 		const struct wasi_original *o = &r->fs->originals[i];
 		struct wasi_place place;
 
-		if (wasi_walk(o->mount->top, o->path, o->length, WASI_WALK_NAME, &place) == WASI_ESUCCESS && place.node != NULL)
+		if (wasi_walk(&r->fs->tree, o->mount->top, o->path, o->length, WASI_WALK_NAME, &place) == WASI_ESUCCESS &&
+		    place.node != NULL)
 			continue;
 		wasi_fs_path(r->fs, o->mount->top, o->path, o->length, &r->path);
-		s = send_change(r, PROTO_CHANGE_DELETED, o->node);
+		s = send_change(r, NULL, o);
 	}
 	return s;
+}
+
+/* Adds what the host has under names that are gone, or stand for something else, to the originals. */
+static enum wasi_stream_status
+add_removed(struct wasi_fs *fs, const struct wasi_mount *m)
+{
+	char path[FILES_PATH_MAX], *copy;
+	struct wasi_original *o;
+
+	for (struct wasi_origin *at = m->lower == NULL ? NULL : m->lower->removed; at != NULL; at = at->removed) {
+		size_t length = wasi_origin_path(at, path);
+
+		if (length == 0)
+			continue; /* no path led there */
+		if ((o = wasi_fs_original(fs)) == NULL || (copy = malloc(length)) == NULL)
+			return WASI_STREAM_BROKEN;
+		memcpy(copy, path, length);
+		*o = (struct wasi_original){.origin = at, .mount = m, .path = copy, .length = length, .kind = wasi_origin_kind(at)};
+		fs->original_count++;
+	}
+	return WASI_STREAM_OK;
 }
 
 enum wasi_stream_status
@@ -224,8 +322,12 @@ wasi_changes_send(struct wasi_fs *fs, const struct wasi_port *port, uint64_t con
 		struct imsg_hdr hdr;
 		struct proto_changes changes;
 	} packet = {.hdr = {PROTO_CHANGES, sizeof(packet.changes), port->run}};
-	enum wasi_stream_status s;
+	enum wasi_stream_status s = WASI_STREAM_OK;
 
+	for (uint32_t i = 0; i < fs->mount_count && s == WASI_STREAM_OK; i++)
+		s = add_removed(fs, &fs->mounts[i]);
+	if (s != WASI_STREAM_OK)
+		return s;
 	if (fs->original_count > 1)
 		qsort(fs->originals, fs->original_count, sizeof(*fs->originals), by_path);
 	s = report_deleted(&r);

@@ -6,6 +6,7 @@
 /* From the `errno` type of wasi_snapshot_preview1; each means what its POSIX namesake means. */
 enum wasi_errno {
 	WASI_ESUCCESS = 0,
+	WASI_EACCES = 2,
 	WASI_EAGAIN = 6,
 	WASI_EBADF = 8,
 	WASI_EBUSY = 10,
@@ -27,6 +28,7 @@ enum wasi_errno {
 	WASI_ENOTEMPTY = 55,
 	WASI_ENOTSOCK = 57,
 	WASI_ENOTSUP = 58,
+	WASI_ENXIO = 60,
 	WASI_EOVERFLOW = 61,
 	WASI_EPERM = 63,
 	WASI_ESPIPE = 70,

@@ -59,6 +59,12 @@ wasi_file_begin(struct wasi_file *f, const uint8_t *lower, uint64_t size)
 	*f = (struct wasi_file){.size = size, .lower = lower, .lower_size = lower == NULL ? 0 : size};
 }
 
+void
+wasi_file_begin_host(struct wasi_file *f, const struct wasi_origin *origin)
+{
+	*f = (struct wasi_file){.size = origin->version.size, .origin = origin, .lower_size = origin->version.size};
+}
+
 /* --- the radix tree -------------------------------------------------------------------------------------------- */
 
 /* Whether a tree of this height has a place for block `index`. */
@@ -116,23 +122,49 @@ lower_part(const struct wasi_file *f, uint64_t index)
 	return f->lower_size - start < WASI_FILE_BLOCK ? (size_t)(f->lower_size - start) : WASI_FILE_BLOCK;
 }
 
-/* Block `index`, made when it is not there yet; NULL when there is no room. */
-static uint8_t *
-make_block(struct wasi_file *f, struct wasi_room *room, uint64_t index)
+/* Reads what is below, where nothing was written; past its end that is zero. */
+static enum wasi_errno
+read_lower(const struct wasi_file *f, uint64_t at, uint8_t *data, size_t length)
 {
-	void **at = &f->root;
-	size_t lower;
+	size_t there = at >= f->lower_size ? 0 : length;
+	enum wasi_errno error = WASI_ESUCCESS;
 
+	if (there > 0 && there > f->lower_size - at)
+		there = (size_t)(f->lower_size - at);
+	if (there > 0 && f->origin != NULL)
+		error = wasi_lower_read(f->origin, at, data, there);
+	else if (there > 0)
+		memcpy(data, f->lower + at, there);
+	memset(data + there, 0, length - there);
+	return error;
+}
+
+/* Block `index`, made when it is not there yet, with what is below in it, unless `whole` of it will be written. */
+static enum wasi_errno
+make_block(struct wasi_file *f, struct wasi_room *room, uint64_t index, bool whole, uint8_t **block)
+{
+	uint8_t bytes[WASI_FILE_BLOCK];
+	size_t lower = whole ? 0 : lower_part(f, index);
+	enum wasi_errno error;
+	void **at = &f->root;
+
+	if ((*block = find_block(f, index)) != NULL)
+		return WASI_ESUCCESS;
+	if (lower > 0 && (error = read_lower(f, index * WASI_FILE_BLOCK, bytes, lower)) != WASI_ESUCCESS)
+		return error;
 	if (!heighten(f, room, index))
-		return NULL;
+		return WASI_ENOSPC;
 	for (unsigned level = f->height; level > 0; level--) {
 		if (*at == NULL && (*at = take_block(room)) == NULL)
-			return NULL;
+			return WASI_ENOSPC;
 		at = &((struct inner *)*at)->child[child_of(index, level)];
 	}
-	if (*at == NULL && (*at = take_block(room)) != NULL && (lower = lower_part(f, index)) > 0)
-		memcpy(*at, f->lower + index * WASI_FILE_BLOCK, lower);
-	return *at;
+	if ((*at = take_block(room)) == NULL)
+		return WASI_ENOSPC;
+	if (lower > 0)
+		memcpy(*at, bytes, lower);
+	*block = *at;
+	return WASI_ESUCCESS;
 }
 
 /* Whether giving back is to end. Blocks can be millions, and a run must not overstay its limits meanwhile. */
@@ -183,50 +215,53 @@ in_block(uint64_t at, size_t length)
 	return n < length ? n : length;
 }
 
-/* Reads where nothing was written. */
-static void
-read_lower(const struct wasi_file *f, uint64_t at, uint8_t *data, size_t length)
+/* How much from `at` on was not written to, of length bytes. */
+static size_t
+unwritten(const struct wasi_file *f, uint64_t at, size_t length)
 {
-	size_t there = at >= f->lower_size ? 0 : length;
+	size_t n = 0;
 
-	if (there > 0 && there > f->lower_size - at)
-		there = (size_t)(f->lower_size - at);
-	if (there > 0)
-		memcpy(data, f->lower + at, there);
-	memset(data + there, 0, length - there);
+	if (f->root == NULL)
+		return length;
+	while (n < length && find_block(f, (at + n) / WASI_FILE_BLOCK) == NULL)
+		n += in_block(at + n, length - n);
+	return n;
 }
 
-size_t
-wasi_file_read(const struct wasi_file *f, uint64_t at, uint8_t *data, size_t length)
+enum wasi_errno
+wasi_file_read(const struct wasi_file *f, uint64_t at, uint8_t *data, size_t length, size_t *done)
 {
-	size_t done = 0;
+	enum wasi_errno error = WASI_ESUCCESS;
+	size_t n;
 
+	*done = 0;
 	if (at >= f->size)
-		return 0;
+		return WASI_ESUCCESS;
 	if (length > f->size - at)
 		length = (size_t)(f->size - at);
-	if (f->root == NULL && length > 0) {
-		read_lower(f, at, data, length);
-		return length;
-	}
-	while (done < length) {
-		size_t n = in_block(at + done, length - done);
-		const uint8_t *block = find_block(f, (at + done) / WASI_FILE_BLOCK);
+	for (size_t i = 0; i < length; i += n) {
+		const uint8_t *block;
 
-		if (block != NULL)
-			memcpy(data + done, block + (at + done) % WASI_FILE_BLOCK, n);
-		else
-			read_lower(f, at + done, data + done, n);
-		done += n;
+		if ((n = unwritten(f, at + i, length - i)) > 0) {
+			if ((error = read_lower(f, at + i, data + i, n)) != WASI_ESUCCESS)
+				return error;
+			continue;
+		}
+		n = in_block(at + i, length - i);
+		block = find_block(f, (at + i) / WASI_FILE_BLOCK);
+		memcpy(data + i, block + (at + i) % WASI_FILE_BLOCK, n);
 	}
-	return done;
+	*done = length;
+	return WASI_ESUCCESS;
 }
 
 enum wasi_errno
 wasi_file_write(struct wasi_file *f, struct wasi_room *room, uint64_t at, const uint8_t *data, size_t length,
     size_t *done)
 {
+	enum wasi_errno error = WASI_ESUCCESS;
 	size_t n, written = 0;
+	uint8_t *block;
 
 	*done = 0;
 	if (length == 0)
@@ -236,15 +271,14 @@ wasi_file_write(struct wasi_file *f, struct wasi_room *room, uint64_t at, const 
 	if (length > WASI_FILE_SIZE_MAX - at)
 		length = (size_t)(WASI_FILE_SIZE_MAX - at);
 	for (; written < length; written += n) {
-		uint8_t *block = make_block(f, room, (at + written) / WASI_FILE_BLOCK);
-
-		if (block == NULL)
-			break;
 		n = in_block(at + written, length - written);
+		error = make_block(f, room, (at + written) / WASI_FILE_BLOCK, n == WASI_FILE_BLOCK, &block);
+		if (error != WASI_ESUCCESS)
+			break;
 		memcpy(block + (at + written) % WASI_FILE_BLOCK, data + written, n);
 	}
 	if (written == 0)
-		return WASI_ENOSPC;
+		return error;
 	f->written = true;
 	if (at + written > f->size)
 		f->size = at + written;
@@ -277,12 +311,14 @@ wasi_file_resize(struct wasi_file *f, struct wasi_room *room, uint64_t size)
 enum wasi_errno
 wasi_file_allocate(struct wasi_file *f, struct wasi_room *room, uint64_t from, uint64_t to)
 {
+	enum wasi_errno error = WASI_ESUCCESS;
+	uint8_t *block;
+
 	if (to > WASI_FILE_SIZE_MAX)
 		return WASI_EFBIG;
-	for (uint64_t i = from / WASI_FILE_BLOCK; i * WASI_FILE_BLOCK < to; i++)
-		if (make_block(f, room, i) == NULL)
-			return WASI_ENOSPC;
-	return WASI_ESUCCESS;
+	for (uint64_t i = from / WASI_FILE_BLOCK; i * WASI_FILE_BLOCK < to && error == WASI_ESUCCESS; i++)
+		error = make_block(f, room, i, false, &block);
+	return error;
 }
 
 void

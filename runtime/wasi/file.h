@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "runtime/wasi/errno.h"
+#include "runtime/wasi/lower.h"
 
 #define WASI_FILE_BLOCK    4096u
 #define WASI_FILE_SIZE_MAX (UINT64_C(1) << 40) /* bytes; one more is EFBIG */
@@ -27,11 +28,13 @@ void wasi_room_give(struct wasi_room *r, uint64_t bytes);
 /*
  * The bytes of a file. Blocks that were written are in a radix tree, whose blocks and inner nodes are charged, so that
  * a file costs what it holds, wherever in it that lies. What was not written is zero; or, below lower_size, what
- * `lower` has there: bytes that somebody else keeps and nobody changes, copied block by block when they are written to.
+ * is there below: bytes that somebody else keeps and nobody changes, in memory or on the host; they are copied block by
+ * block when they are written to.
  */
 struct wasi_file {
 	uint64_t size;
-	const uint8_t *lower; /* borrowed */
+	const uint8_t *lower; /* borrowed; or */
+	const struct wasi_origin *origin; /* the file of the host; borrowed */
 	uint64_t lower_size;
 	void *root;           /* a block when height is 0, else an inner node; NULL: nothing written */
 	unsigned height;
@@ -41,14 +44,20 @@ struct wasi_file {
 /* wasi_file_begin - a file that has the bytes of `lower`, borrowed as long as the file is there; may be NULL and 0. */
 void wasi_file_begin(struct wasi_file *f, const uint8_t *lower, uint64_t size);
 
-/* wasi_file_read - copy what lies at `at` into data[0..length]; returns how many bytes: fewer only at the end. */
-size_t wasi_file_read(const struct wasi_file *f, uint64_t at, uint8_t *data, size_t length);
+/* wasi_file_begin_host - a file that has the bytes of one of the host, whose version is known; borrowed likewise. */
+void wasi_file_begin_host(struct wasi_file *f, const struct wasi_origin *origin);
+
+/*
+ * wasi_file_read - copy what lies at `at` into data[0..length]; *done: how many bytes, fewer only at the end. What
+ * wasi_lower_read says when the host does not give them: some of data may have been written then.
+ */
+enum wasi_errno wasi_file_read(const struct wasi_file *f, uint64_t at, uint8_t *data, size_t length, size_t *done);
 
 /*
  * wasi_file_write - put data[0..length] at `at`, which may be past the end; *done: how many bytes.
  *
  * Where not all fits, what fits is written, as POSIX says; only when nothing does it is an error: EFBIG past
- * WASI_FILE_SIZE_MAX, ENOSPC when there is no room.
+ * WASI_FILE_SIZE_MAX, ENOSPC when there is no room, as wasi_file_read when what is around it cannot be copied.
  */
 enum wasi_errno wasi_file_write(struct wasi_file *f, struct wasi_room *room, uint64_t at, const uint8_t *data,
     size_t length, size_t *done);
@@ -58,7 +67,7 @@ enum wasi_errno wasi_file_resize(struct wasi_file *f, struct wasi_room *room, ui
 
 /*
  * wasi_file_allocate - make sure that writing to from..to cannot fail for want of room; the size stays.
- * EFBIG; ENOSPC, some blocks then being there already: wasi_file_trim gives back those past the end.
+ * EFBIG; ENOSPC, or as wasi_file_read, some blocks then being there already: wasi_file_trim gives back those past the end.
  */
 enum wasi_errno wasi_file_allocate(struct wasi_file *f, struct wasi_room *room, uint64_t from, uint64_t to);
 void wasi_file_trim(struct wasi_file *f, struct wasi_room *room);

@@ -21,8 +21,14 @@ void
 wasi_fs_end(struct wasi_fs *fs)
 {
 	wasi_tree_end(&fs->tree);
-	while (fs->original_count > 0)
-		wasi_node_close(&fs->tree, fs->originals[--fs->original_count].node);
+	while (fs->original_count > 0) {
+		struct wasi_original *o = &fs->originals[--fs->original_count];
+
+		if (o->node != NULL)
+			wasi_node_close(&fs->tree, o->node);
+		else
+			free((char *)(uintptr_t)o->path);
+	}
 	free(fs->originals);
 	fs->originals = NULL;
 	for (uint32_t i = 0; i < fs->mount_count; i++)
@@ -32,6 +38,7 @@ wasi_fs_end(struct wasi_fs *fs)
 
 		top->names = 0;
 		wasi_node_close(&fs->tree, top);
+		wasi_lower_free(fs->mounts[fs->mount_count].lower);
 	}
 }
 
@@ -41,8 +48,13 @@ wasi_fs_mount(struct wasi_fs *fs, const struct wasi_mount *mount)
 	struct wasi_mount *m = &fs->mounts[fs->mount_count];
 	struct wasi_node *top;
 
-	if (fs->mount_count == WASI_MOUNTS_MAX ||
-	    (top = wasi_node_new(&fs->tree, WASI_NODE_DIR, (uint16_t)fs->mount_count)) == NULL)
+	if (fs->mount_count == WASI_MOUNTS_MAX)
+		return WASI_ENOSPC;
+	if (mount->lower != NULL)
+		top = wasi_node_show(&fs->tree, &mount->lower->top, (uint16_t)fs->mount_count);
+	else
+		top = wasi_node_new(&fs->tree, WASI_NODE_DIR, (uint16_t)fs->mount_count);
+	if (top == NULL)
 		return WASI_ENOSPC;
 	top->names = 1;
 	*m = *mount;
@@ -270,14 +282,29 @@ must_be_there(const struct wasi_place *place)
 	return place->slash && place->node->kind != WASI_NODE_DIR ? WASI_ENOTDIR : WASI_ESUCCESS;
 }
 
+struct wasi_original *
+wasi_fs_original(struct wasi_fs *fs)
+{
+	size_t room = fs->original_room * 2 + 16;
+	struct wasi_original *larger;
+
+	if (fs->original_count < fs->original_room)
+		return &fs->originals[fs->original_count];
+	if ((larger = reallocarray(fs->originals, room, sizeof(*larger))) == NULL)
+		return NULL;
+	fs->originals = larger;
+	fs->original_room = room;
+	return &fs->originals[fs->original_count];
+}
+
 /* Makes an original; a directory may be there already. */
 static enum wasi_errno
 put(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t length, enum wasi_node_kind kind,
     struct wasi_node **node)
 {
-	struct wasi_original *larger;
+	struct wasi_original *fresh;
 	struct wasi_place place;
-	enum wasi_errno error = wasi_walk(mount->top, path, length, WASI_WALK_NAME, &place);
+	enum wasi_errno error = wasi_walk(&fs->tree, mount->top, path, length, WASI_WALK_NAME, &place);
 
 	if (error == WASI_ESUCCESS && place.node != NULL && kind == WASI_NODE_DIR)
 		return WASI_ESUCCESS;
@@ -285,16 +312,12 @@ put(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t
 		error = must_be_free(&place);
 	if (error != WASI_ESUCCESS)
 		return error;
-	if (fs->original_count == fs->original_room) {
-		size_t room = fs->original_room * 2 + 16;
-
-		if ((larger = reallocarray(fs->originals, room, sizeof(*larger))) == NULL)
-			return WASI_ENOSPC;
-		fs->originals = larger;
-		fs->original_room = room;
+	if ((fresh = wasi_fs_original(fs)) == NULL)
+		return WASI_ENOSPC;
+	if ((error = make(fs, &place, kind, node)) == WASI_ESUCCESS) {
+		*fresh = (struct wasi_original){.node = *node, .mount = mount, .path = path, .length = length, .kind = kind};
+		fs->original_count++;
 	}
-	if ((error = make(fs, &place, kind, node)) == WASI_ESUCCESS)
-		fs->originals[fs->original_count++] = (struct wasi_original){*node, mount, path, length};
 	return error;
 }
 
@@ -320,8 +343,11 @@ wasi_fs_put(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path
 
 	if (error == WASI_ESUCCESS)
 		error = put(fs, mount, path, length, WASI_NODE_FILE, &node);
-	if (error == WASI_ESUCCESS)
+	if (error == WASI_ESUCCESS) {
 		wasi_file_begin(&node->file, data, size);
+		fs->originals[fs->original_count - 1].data = data;
+		fs->originals[fs->original_count - 1].size = size;
+	}
 	return error;
 }
 
@@ -333,7 +359,12 @@ wasi_fs_nest(struct wasi_fs *fs, const struct wasi_mount *outer, const char *pat
 	enum wasi_errno error = put_way(fs, outer, path, length);
 
 	if (error == WASI_ESUCCESS)
-		error = wasi_walk(outer->top, path, length, WASI_WALK_NAME, &place);
+		error = wasi_walk(&fs->tree, outer->top, path, length, WASI_WALK_NAME, &place);
+	if (error == WASI_ESUCCESS && place.entry != NULL && place.entry->is_host && place.node->kind == WASI_NODE_DIR) {
+		place.entry->is_host = false; /* it is covered, not gone */
+		wasi_dir_replace(&fs->tree, place.dir, place.entry, inner->top);
+		return WASI_ESUCCESS;
+	}
 	if (error == WASI_ESUCCESS)
 		error = must_be_free(&place);
 	if (error == WASI_ESUCCESS)
@@ -346,12 +377,14 @@ wasi_fs_find(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_
     struct wasi_node **node)
 {
 	struct wasi_place place;
-	enum wasi_errno error = wasi_walk(base, path, length, follow ? WASI_WALK_FOLLOW : WASI_WALK_LINK, &place);
+	enum wasi_errno error = wasi_walk(&fs->tree, base, path, length, follow ? WASI_WALK_FOLLOW : WASI_WALK_LINK, &place);
 
 	if (error == WASI_ESUCCESS)
 		error = must_be_there(&place);
 	if (error == WASI_ESUCCESS && needs != 0)
 		error = need(fs, &place, needs);
+	if (error == WASI_ESUCCESS)
+		error = wasi_node_know(&fs->tree, place.node);
 	if (error == WASI_ESUCCESS)
 		*node = place.node;
 	return error;
@@ -389,10 +422,27 @@ check_kind(const struct wasi_place *place, uint32_t flags)
 		return WASI_ENOTDIR;
 	if (place->node->kind == WASI_NODE_LINK)
 		return WASI_ELOOP;
+	if (place->node->kind == WASI_NODE_OTHER)
+		return WASI_ENXIO;
 	if (place->node->kind == WASI_NODE_DIR &&
 	    (flags & (WASI_OPEN_CREATE | WASI_OPEN_TRUNCATE | WASI_OPEN_WRITE)) != 0)
 		return WASI_EISDIR;
 	return WASI_ESUCCESS;
+}
+
+/* What is on the host must let itself be opened: its state is known then, and its names or bytes can be had. */
+static enum wasi_errno
+open_host(struct wasi_fs *fs, struct wasi_node *n, uint32_t flags)
+{
+	enum wasi_errno error = wasi_node_know(&fs->tree, n);
+
+	if (error != WASI_ESUCCESS || (flags & (WASI_OPEN_READ | WASI_OPEN_WRITE)) == 0)
+		return error;
+	if (n->kind == WASI_NODE_DIR)
+		return wasi_dir_look(&fs->tree, n);
+	if (n->file.origin == NULL || (flags & WASI_OPEN_TRUNCATE) != 0 || n->file.written)
+		return WASI_ESUCCESS;
+	return wasi_lower_probe(n->file.origin);
 }
 
 static enum wasi_errno
@@ -407,6 +457,8 @@ open_old(struct wasi_fs *fs, const struct wasi_place *place, uint32_t flags, str
 		needs |= WASI_FS_WRITE;
 	if (error == WASI_ESUCCESS)
 		error = need(fs, place, needs);
+	if (error == WASI_ESUCCESS && place->node->origin != NULL)
+		error = open_host(fs, place->node, flags);
 	if (error != WASI_ESUCCESS)
 		return error;
 	if ((flags & WASI_OPEN_TRUNCATE) != 0) {
@@ -431,7 +483,7 @@ wasi_fs_open(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_
 		end = WASI_WALK_NAME;
 	if ((flags & WASI_OPEN_CREATE) != 0 && (flags & WASI_OPEN_DIRECTORY) != 0)
 		return WASI_EINVAL;
-	error = wasi_walk(base, path, length, end, &place);
+	error = wasi_walk(&fs->tree, base, path, length, end, &place);
 	if (error != WASI_ESUCCESS)
 		return error;
 	return place.node == NULL ? open_new(fs, &place, flags, node, rights) : open_old(fs, &place, flags, node, rights);
@@ -444,7 +496,7 @@ wasi_fs_mkdir(struct wasi_fs *fs, struct wasi_node *base, const char *path, size
 {
 	struct wasi_place place;
 	struct wasi_node *node;
-	enum wasi_errno error = wasi_walk(base, path, length, WASI_WALK_NAME, &place);
+	enum wasi_errno error = wasi_walk(&fs->tree, base, path, length, WASI_WALK_NAME, &place);
 
 	if (error == WASI_ESUCCESS && place.node != NULL)
 		error = WASI_EEXIST;
@@ -461,7 +513,7 @@ enum wasi_errno
 wasi_fs_unlink(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length)
 {
 	struct wasi_place place;
-	enum wasi_errno error = wasi_walk(base, path, length, WASI_WALK_NAME, &place);
+	enum wasi_errno error = wasi_walk(&fs->tree, base, path, length, WASI_WALK_NAME, &place);
 
 	if (error == WASI_ESUCCESS)
 		error = must_be_there(&place);
@@ -478,7 +530,7 @@ enum wasi_errno
 wasi_fs_rmdir(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length)
 {
 	struct wasi_place place;
-	enum wasi_errno error = wasi_walk(base, path, length, WASI_WALK_NAME, &place);
+	enum wasi_errno error = wasi_walk(&fs->tree, base, path, length, WASI_WALK_NAME, &place);
 
 	if (error == WASI_ESUCCESS && place.dir == NULL)
 		error = place.dots ? WASI_ENOTEMPTY : WASI_EINVAL;
@@ -488,6 +540,8 @@ wasi_fs_rmdir(struct wasi_fs *fs, struct wasi_node *base, const char *path, size
 		error = WASI_ENOTDIR;
 	if (error == WASI_ESUCCESS && is_top(fs, place.node))
 		error = WASI_EBUSY;
+	if (error == WASI_ESUCCESS)
+		error = wasi_dir_look(&fs->tree, place.node);
 	if (error == WASI_ESUCCESS && place.node->dir.live > 0)
 		error = WASI_ENOTEMPTY;
 	if (error == WASI_ESUCCESS)
@@ -505,7 +559,7 @@ wasi_fs_symlink(struct wasi_fs *fs, const char *target, size_t target_length, st
 	enum wasi_errno error = wasi_path_check(target, target_length);
 
 	if (error == WASI_ESUCCESS)
-		error = wasi_walk(base, path, length, WASI_WALK_NAME, &place);
+		error = wasi_walk(&fs->tree, base, path, length, WASI_WALK_NAME, &place);
 	if (error == WASI_ESUCCESS)
 		error = must_be_free(&place);
 	if (error == WASI_ESUCCESS && wasi_dir_removed(place.dir))
@@ -519,23 +573,32 @@ wasi_fs_symlink(struct wasi_fs *fs, const char *target, size_t target_length, st
 	return error;
 }
 
+/* Whether it can only be where the host has it: a directory, all of which would change its place, or no file at all. */
+static bool
+is_fixed(const struct wasi_node *n)
+{
+	return n->origin != NULL && (n->kind == WASI_NODE_DIR || n->kind == WASI_NODE_OTHER);
+}
+
 enum wasi_errno
 wasi_fs_link(struct wasi_fs *fs, const struct wasi_from *old, bool follow, const struct wasi_from *new)
 {
 	struct wasi_place from, to;
 	enum wasi_errno error;
 
-	error = wasi_walk(old->base, old->path, old->length, follow ? WASI_WALK_FOLLOW : WASI_WALK_LINK, &from);
+	error = wasi_walk(&fs->tree, old->base, old->path, old->length, follow ? WASI_WALK_FOLLOW : WASI_WALK_LINK, &from);
 	if (error == WASI_ESUCCESS)
 		error = must_be_there(&from);
 	if (error == WASI_ESUCCESS)
-		error = wasi_walk(new->base, new->path, new->length, WASI_WALK_NAME, &to);
+		error = wasi_walk(&fs->tree, new->base, new->path, new->length, WASI_WALK_NAME, &to);
 	if (error == WASI_ESUCCESS)
 		error = must_be_free(&to);
 	if (error == WASI_ESUCCESS && from.node->mount != to.dir->mount)
 		error = WASI_EXDEV;
 	if (error == WASI_ESUCCESS && from.node->kind == WASI_NODE_DIR)
 		error = WASI_EPERM;
+	if (error == WASI_ESUCCESS && is_fixed(from.node))
+		error = WASI_EXDEV;
 	if (error == WASI_ESUCCESS && wasi_dir_removed(to.dir))
 		error = WASI_ENOENT;
 	if (error == WASI_ESUCCESS)
@@ -570,9 +633,10 @@ holds_mount(const struct wasi_fs *fs, const struct wasi_node *dir)
 
 /* Whether what is at `from` may take the place of what is at `to`, by their kinds. */
 static enum wasi_errno
-check_replace(const struct wasi_fs *fs, const struct wasi_place *from, const struct wasi_place *to)
+check_replace(struct wasi_fs *fs, const struct wasi_place *from, const struct wasi_place *to)
 {
 	bool directory = from->node->kind == WASI_NODE_DIR;
+	enum wasi_errno error;
 
 	if (!directory && (from->slash || to->slash))
 		return WASI_ENOTDIR;
@@ -588,6 +652,8 @@ check_replace(const struct wasi_fs *fs, const struct wasi_place *from, const str
 		return WASI_EISDIR;
 	if (directory && is_top(fs, to->node))
 		return WASI_EBUSY;
+	if (directory && (error = wasi_dir_look(&fs->tree, to->node)) != WASI_ESUCCESS)
+		return error;
 	return directory && to->node->dir.live > 0 ? WASI_ENOTEMPTY : WASI_ESUCCESS;
 }
 
@@ -624,10 +690,10 @@ enum wasi_errno
 wasi_fs_rename(struct wasi_fs *fs, const struct wasi_from *old, const struct wasi_from *new)
 {
 	struct wasi_place from, to;
-	enum wasi_errno error = wasi_walk(old->base, old->path, old->length, WASI_WALK_NAME, &from);
+	enum wasi_errno error = wasi_walk(&fs->tree, old->base, old->path, old->length, WASI_WALK_NAME, &from);
 
 	if (error == WASI_ESUCCESS)
-		error = wasi_walk(new->base, new->path, new->length, WASI_WALK_NAME, &to);
+		error = wasi_walk(&fs->tree, new->base, new->path, new->length, WASI_WALK_NAME, &to);
 	if (error != WASI_ESUCCESS)
 		return error;
 	if (from.dir == NULL || to.dir == NULL)
@@ -641,6 +707,8 @@ wasi_fs_rename(struct wasi_fs *fs, const struct wasi_from *old, const struct was
 	if (from.node == to.node)
 		return WASI_ESUCCESS; /* two names of one file, or one name: POSIX wants nothing done */
 	error = check_replace(fs, &from, &to);
+	if (error == WASI_ESUCCESS && is_fixed(from.node))
+		error = WASI_EXDEV;
 	if (error == WASI_ESUCCESS)
 		error = need_rename(fs, &from, &to);
 	if (error == WASI_ESUCCESS)

@@ -27,6 +27,7 @@ struct wasi_mount {
 	uint32_t rights;
 	const struct wasi_rule *rules; /* borrowed */
 	uint32_t rule_count;
+	struct wasi_lower *lower; /* the directory of the host that it shows; NULL: it is empty at first */
 	struct wasi_node *top;
 };
 
@@ -38,12 +39,16 @@ struct wasi_path {
 	size_t start, length; /* text + start, `length` bytes, not NUL-terminated */
 };
 
-/* What was put there before the run began, held open. */
+/* What was there before the run began. */
 struct wasi_original {
-	struct wasi_node *node;
+	struct wasi_node *node;       /* held open; or */
+	struct wasi_origin *origin;   /* what the host has there */
 	const struct wasi_mount *mount;
-	const char *path; /* in the mount; borrowed */
+	const char *path; /* in the mount; borrowed, or with `origin` owned */
 	size_t length;
+	enum wasi_node_kind kind;
+	const uint8_t *data; /* of a file of the request; borrowed */
+	uint64_t size;
 };
 
 /* All that a run can reach by paths. */
@@ -63,7 +68,10 @@ struct wasi_fs {
 void wasi_fs_begin(struct wasi_fs *fs, uint64_t bytes_max, uint64_t nodes_max, const struct wasi_clock *clock);
 void wasi_fs_end(struct wasi_fs *fs);
 
-/* wasi_fs_mount - add an empty mount as mount->path says; sets its top. ENOSPC when there are too many. */
+/*
+ * wasi_fs_mount - add a mount as mount->path says, and set its top. Takes mount->lower, if it succeeds. ENOSPC when there
+ * are too many, or not enough room.
+ */
 enum wasi_errno wasi_fs_mount(struct wasi_fs *fs, const struct wasi_mount *mount);
 
 /*
@@ -81,6 +89,9 @@ enum wasi_errno wasi_fs_nest(struct wasi_fs *fs, const struct wasi_mount *outer,
 enum wasi_errno wasi_fs_put(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t length,
     const uint8_t *data, uint64_t size);
 
+/* wasi_fs_original - where the next original goes: fill it, and count it in original_count. NULL without memory. */
+struct wasi_original *wasi_fs_original(struct wasi_fs *fs);
+
 /* wasi_fs_path - the guest's path of a name in a directory; of `dir` itself when `length` is 0. */
 void wasi_fs_path(const struct wasi_fs *fs, const struct wasi_node *dir, const char *name, size_t length,
     struct wasi_path *path);
@@ -96,6 +107,8 @@ uint32_t wasi_fs_rights(const struct wasi_fs *fs, const struct wasi_node *dir);
  * Facts come before policy: what is missing is ENOENT and what exists EEXIST, whatever is granted. Where the operation
  * would be possible but is not granted it is ENOTCAPABLE, and fs->refused says what was missing. Nothing has then
  * changed; nor has it on any other error.
+ *
+ * Directories of the host stay where they are, and so do fifos, sockets and devices: EXDEV. These cannot be opened (ENXIO).
  *
  * A name never moves to where policy grants more, neither by rename nor by link. A directory does not move when rules
  * are about it or what is inside, nor to where they would be: ENOTCAPABLE, without anything missing.

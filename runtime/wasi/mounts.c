@@ -82,7 +82,7 @@ read_rule(struct cursor *c, struct wasi_rule *rule)
 
 /* Reads one mount; its rules go to `rules`, of which `room` may be used. */
 static bool
-read_mount(struct cursor *c, struct wasi_mount *m, struct wasi_rule *rules, uint64_t room)
+read_mount(struct cursor *c, struct wasi_mount *m, struct wasi_rule *rules, uint64_t room, uint32_t *dir)
 {
 	struct proto_mount head;
 
@@ -91,6 +91,7 @@ read_mount(struct cursor *c, struct wasi_mount *m, struct wasi_rule *rules, uint
 		return false;
 	m->length = head.path_length;
 	m->rights = head.rights;
+	*dir = head.dir;
 	m->rules = rules;
 	m->rule_count = head.rule_count;
 	for (uint32_t i = 0; i < head.rule_count; i++)
@@ -107,22 +108,46 @@ no_room(enum wasi_errno error, const char *what, const char *path, size_t length
 	return err_set(e, ERR_PROTOCOL, "the %s %.*s cannot be made: error %d", what, (int)length, path, (int)error);
 }
 
+/* Makes the mount; number `dir` - 1 of the host's directories shows in it, unless that is 0. Each of them once. */
 static int
-read_mounts(const struct wasi_mounts_blob *blob, struct wasi_fs *fs, struct wasi_rule *rules, uint64_t room,
-    struct err *e)
+add_mount(const struct wasi_mounts_blob *blob, const volatile sig_atomic_t *stop, struct wasi_fs *fs,
+    struct wasi_mount *m, uint32_t dir, struct err *e)
+{
+	enum wasi_errno error;
+
+	if (dir > blob->dir_count)
+		return err_set(e, ERR_PROTOCOL, "the mount %.*s shows directory %u of %u", (int)m->length, m->path, dir,
+		    blob->dir_count);
+	if (dir > 0) {
+		for (uint32_t i = 0; i < fs->mount_count; i++)
+			if (fs->mounts[i].lower != NULL && fs->mounts[i].lower->port.socket == blob->dirs[dir - 1])
+				return err_set(e, ERR_PROTOCOL, "two mounts show directory %u", dir);
+		if ((m->lower = wasi_lower_new(blob->dirs[dir - 1], stop, m->path, m->length)) == NULL)
+			return err_set(e, ERR_NOMEM, "a directory of the host");
+	}
+	if ((error = wasi_fs_mount(fs, m)) == WASI_ESUCCESS)
+		return 0;
+	wasi_lower_free(m->lower);
+	return no_room(error, "mount", m->path, m->length, e);
+}
+
+static int
+read_mounts(const struct wasi_mounts_blob *blob, const volatile sig_atomic_t *stop, struct wasi_fs *fs,
+    struct wasi_rule *rules, uint64_t room, struct err *e)
 {
 	struct cursor c = {blob->mounts, blob->mounts_bytes};
 
 	for (uint32_t i = 0; i < blob->mount_count; i++) {
 		struct wasi_mount m = {.path = NULL};
-		enum wasi_errno error;
+		uint32_t dir;
+		int rc;
 
-		if (!read_mount(&c, &m, rules, room))
+		if (!read_mount(&c, &m, rules, room, &dir))
 			return err_set(e, ERR_PROTOCOL, "mount %u of %u is malformed", i, blob->mount_count);
 		rules += m.rule_count;
 		room -= m.rule_count;
-		if ((error = wasi_fs_mount(fs, &m)) != WASI_ESUCCESS)
-			return no_room(error, "mount", m.path, m.length, e);
+		if ((rc = add_mount(blob, stop, fs, &m, dir, e)) != 0)
+			return rc;
 	}
 	if (c.left != 0)
 		return err_set(e, ERR_PROTOCOL, "%ju bytes too many behind the mounts", (uintmax_t)c.left);
@@ -193,7 +218,8 @@ read_files(const struct wasi_mounts_blob *blob, struct wasi_fs *fs, struct err *
 }
 
 int
-wasi_mounts_read(const struct wasi_mounts_blob *blob, struct wasi_fs *fs, struct wasi_rule **rules, struct err *e)
+wasi_mounts_read(const struct wasi_mounts_blob *blob, const volatile sig_atomic_t *stop, struct wasi_fs *fs,
+    struct wasi_rule **rules, struct err *e)
 {
 	uint64_t room = blob->mounts_bytes / sizeof(struct proto_rule); /* more rules than that do not fit */
 	int rc;
@@ -202,7 +228,7 @@ wasi_mounts_read(const struct wasi_mounts_blob *blob, struct wasi_fs *fs, struct
 		return err_set(e, ERR_PROTOCOL, "%u mounts are too many", blob->mount_count);
 	if ((*rules = calloc(room + 1, sizeof(**rules))) == NULL)
 		return err_set(e, ERR_NOMEM, "the rules of %ju bytes of mounts", (uintmax_t)blob->mounts_bytes);
-	if ((rc = read_mounts(blob, fs, *rules, room, e)) != 0)
+	if ((rc = read_mounts(blob, stop, fs, *rules, room, e)) != 0)
 		return rc;
 	if ((rc = nest_mounts(fs, e)) != 0)
 		return rc;

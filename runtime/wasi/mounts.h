@@ -12,14 +12,18 @@ struct wasi_mounts_blob {
 	const uint8_t *mounts, *files;
 	uint64_t mounts_bytes, files_bytes;
 	uint32_t mount_count, file_count;
+	const int *dirs; /* sockets of directories of the host */
+	uint32_t dir_count;
 };
 
 /*
- * wasi_mounts_read - put all into `fs`, which has been begun and is empty; *rules must be freed after it.
+ * wasi_mounts_read - put all into `fs`, which has been begun and is empty; *rules must be freed after it. `stop` is for
+ * directories of the host (runtime/wasi/lower.h); nothing is asked of these yet.
  *
  * Returns 0; ERR_PROTOCOL when the blob is not what it should be, ERR_LIMIT when fs_nodes or fs_bytes do not suffice
  * for the files' names, ERR_NOMEM. `fs` must be ended in any case.
  */
-int wasi_mounts_read(const struct wasi_mounts_blob *blob, struct wasi_fs *fs, struct wasi_rule **rules, struct err *e);
+int wasi_mounts_read(const struct wasi_mounts_blob *blob, const volatile sig_atomic_t *stop, struct wasi_fs *fs,
+    struct wasi_rule **rules, struct err *e);
 
 #endif

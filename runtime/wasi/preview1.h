@@ -96,13 +96,21 @@ enum wasi_errno wasi_settle(struct wasi *w, enum wasi_stream_status status);
 #define WASI_CHUNK 65536 /* bytes of work between two looks at `stop` */
 
 /* Preview 1's file types. */
-enum { FILETYPE_UNKNOWN = 0, FILETYPE_DIRECTORY = 3, FILETYPE_REGULAR_FILE = 4, FILETYPE_SYMBOLIC_LINK = 7 };
+enum {
+	FILETYPE_UNKNOWN = 0,
+	FILETYPE_BLOCK_DEVICE = 1,
+	FILETYPE_CHARACTER_DEVICE = 2,
+	FILETYPE_DIRECTORY = 3,
+	FILETYPE_REGULAR_FILE = 4,
+	FILETYPE_SOCKET_STREAM = 6,
+	FILETYPE_SYMBOLIC_LINK = 7,
+};
 
 /* preview1_filetype - that of a node. */
 uint8_t preview1_filetype(const struct wasi_node *n);
 
-/* preview1_put_filestat - write a node's `filestat` to `at`, or EFAULT. */
-enum wasi_errno preview1_put_filestat(struct wasi *w, const struct wasi_node *n, uint64_t at);
+/* preview1_put_filestat - write a node's `filestat` to `at`: EFAULT, or as wasi_node_know. */
+enum wasi_errno preview1_put_filestat(struct wasi *w, struct wasi_node *n, uint64_t at);
 
 /* Atim, mtim and fstflags as the functions that set times have them. */
 struct preview1_times {

@@ -128,6 +128,8 @@ preview1_fd_readdir(struct wasi *w, const uint64_t *a)
 		return error;
 	if (!wasi_memory_slice(&w->memory, a[1], l.size, &l.buffer) || !wasi_memory_fits(&w->memory, a[4], 4))
 		return WASI_EFAULT;
+	if ((error = wasi_dir_look(&w->fs.tree, f->node)) != WASI_ESUCCESS)
+		return error;
 	if (!wasi_dir_removed(f->node) && l.size > 0)
 		list_from(w, &l, f->node, a[3]);
 	f->node->accessed = wasi_tree_now(&w->fs.tree);

@@ -87,8 +87,7 @@ read_stream(struct transfer *t, uint8_t *data, size_t length, size_t *moved)
 static enum wasi_errno
 read_file(struct transfer *t, uint8_t *data, size_t length, size_t *moved)
 {
-	*moved = wasi_file_read(&t->f->node->file, t->at + t->done, data, length);
-	return WASI_ESUCCESS;
+	return wasi_file_read(&t->f->node->file, t->at + t->done, data, length, moved);
 }
 
 static enum wasi_errno
@@ -423,6 +422,22 @@ preview1_fd_datasync(struct wasi *w, const uint64_t *a)
 
 /* --- state ----------------------------------------------------------------------------------------------------- */
 
+/* Preview 1 has no type for a fifo. */
+static uint8_t
+filetype_on_host(enum files_kind kind)
+{
+	switch (kind) {
+	case FILES_KIND_CHAR:
+		return FILETYPE_CHARACTER_DEVICE;
+	case FILES_KIND_BLOCK:
+		return FILETYPE_BLOCK_DEVICE;
+	case FILES_KIND_SOCKET:
+		return FILETYPE_SOCKET_STREAM;
+	default:
+		return FILETYPE_UNKNOWN;
+	}
+}
+
 uint8_t
 preview1_filetype(const struct wasi_node *n)
 {
@@ -432,7 +447,9 @@ preview1_filetype(const struct wasi_node *n)
 		[WASI_NODE_LINK] = FILETYPE_SYMBOLIC_LINK,
 	};
 
-	return n == NULL ? FILETYPE_UNKNOWN : types[n->kind];
+	if (n == NULL)
+		return FILETYPE_UNKNOWN;
+	return n->kind == WASI_NODE_OTHER ? filetype_on_host(n->origin->kind) : types[n->kind];
 }
 
 enum wasi_errno
@@ -481,11 +498,14 @@ preview1_fd_fdstat_set_rights(struct wasi *w, const uint64_t *a)
 }
 
 enum wasi_errno
-preview1_put_filestat(struct wasi *w, const struct wasi_node *n, uint64_t at)
+preview1_put_filestat(struct wasi *w, struct wasi_node *n, uint64_t at)
 {
+	enum wasi_errno error = wasi_node_know(&w->fs.tree, n);
 	uint64_t size = 0;
 	struct filestat stat;
 
+	if (error != WASI_ESUCCESS)
+		return error;
 	if (n->kind == WASI_NODE_FILE)
 		size = n->file.size;
 	else if (n->kind == WASI_NODE_LINK)

@@ -50,15 +50,22 @@ wasi_node_new(struct wasi_tree *t, enum wasi_node_kind kind, uint16_t mount)
 	return n;
 }
 
+/* Where what belongs to a node itself is charged; a file's blocks are not. */
+static struct wasi_room *
+room_of(struct wasi_tree *t, const struct wasi_node *n)
+{
+	return n->origin != NULL ? &t->host_room : &t->room;
+}
+
 enum wasi_errno
 wasi_node_aim(struct wasi_tree *t, struct wasi_node *link, const char *text, size_t length)
 {
 	char *copy;
 
-	if (!wasi_room_take(&t->room, length))
+	if (!wasi_room_take(room_of(t, link), length))
 		return WASI_ENOSPC;
 	if ((copy = malloc(length)) == NULL) {
-		wasi_room_give(&t->room, length);
+		wasi_room_give(room_of(t, link), length);
 		return WASI_ENOSPC;
 	}
 	memcpy(copy, text, length);
@@ -81,12 +88,17 @@ free_node(struct wasi_tree *t, struct wasi_node *n)
 		free(n->dir.buckets);
 		break;
 	case WASI_NODE_LINK:
-		wasi_room_give(&t->room, n->link.length);
+		wasi_room_give(room_of(t, n), n->link.length);
 		free(n->link.text);
 		break;
+	case WASI_NODE_OTHER:
+		break;
 	}
+	if (n->origin != NULL)
+		wasi_room_give(&t->host_room, sizeof(*n));
+	else
+		t->nodes--;
 	free(n);
-	t->nodes--;
 }
 
 void
@@ -118,6 +130,8 @@ wasi_node_close(struct wasi_tree *t, struct wasi_node *n)
 uint64_t
 wasi_node_links(const struct wasi_node *n)
 {
+	if (n->kind == WASI_NODE_DIR && n->dir.unlisted)
+		return 1;
 	return n->kind == WASI_NODE_DIR && n->names > 0 ? UINT64_C(2) + n->dir.inside : n->names;
 }
 
@@ -263,16 +277,17 @@ shrink(struct wasi_dir *d)
 }
 
 static struct wasi_entry *
-new_entry(struct wasi_tree *t, const char *name, size_t length)
+new_entry(struct wasi_room *room, const char *name, size_t length)
 {
 	struct wasi_entry *e;
 
-	if (!wasi_room_take(&t->room, ENTRY_COST(length)))
+	if (!wasi_room_take(room, ENTRY_COST(length)))
 		return NULL;
 	if ((e = malloc(sizeof(*e) + length)) == NULL) {
-		wasi_room_give(&t->room, ENTRY_COST(length));
+		wasi_room_give(room, ENTRY_COST(length));
 		return NULL;
 	}
+	e->from_host = e->is_host = false;
 	e->hash = hash_of(name, length);
 	e->length = (uint8_t)length;
 	memcpy(e->name, name, length);
@@ -310,17 +325,17 @@ detach(struct wasi_tree *t, struct wasi_node *dir, struct wasi_entry *e)
 		free_node(t, node);
 }
 
-enum wasi_errno
-wasi_dir_add(struct wasi_tree *t, struct wasi_node *dir, const char *name, size_t length, struct wasi_node *node)
+/* Gives `node` the name, charged to `room`. NULL without. */
+static struct wasi_entry *
+add_entry(struct wasi_tree *t, struct wasi_room *room, struct wasi_node *dir, const char *name, size_t length,
+    struct wasi_node *node)
 {
 	struct wasi_dir *d = &dir->dir;
 	struct wasi_entry *e, **bucket;
 
-	if (node->names == UINT32_MAX)
-		return WASI_EMLINK;
 	if (!grow_slots(d) || (d->live >= d->bucket_count && !rehash(d, d->slot_room)) ||
-	    (e = new_entry(t, name, length)) == NULL)
-		return WASI_ENOSPC;
+	    (e = new_entry(room, name, length)) == NULL)
+		return NULL;
 	e->cookie = t->next_cookie++;
 	bucket = &d->buckets[e->hash & (d->bucket_count - 1)];
 	e->next = *bucket;
@@ -328,8 +343,27 @@ wasi_dir_add(struct wasi_tree *t, struct wasi_node *dir, const char *name, size_
 	d->slots[d->slot_count++] = (struct wasi_dir_slot){e->cookie, e};
 	d->live++;
 	attach(dir, e, node);
+	return e;
+}
+
+enum wasi_errno
+wasi_dir_add(struct wasi_tree *t, struct wasi_node *dir, const char *name, size_t length, struct wasi_node *node)
+{
+	if (node->names == UINT32_MAX)
+		return WASI_EMLINK;
+	if (add_entry(t, &t->room, dir, name, length, node) == NULL)
+		return WASI_ENOSPC;
 	mark_changed(t, dir, node);
 	return WASI_ESUCCESS;
+}
+
+/* The name does not stand for what the host has there any more. */
+static void
+leave_host(struct wasi_entry *e)
+{
+	if (e->is_host)
+		wasi_origin_removed(e->node->origin);
+	e->is_host = false;
 }
 
 void
@@ -341,11 +375,12 @@ wasi_dir_remove(struct wasi_tree *t, struct wasi_node *dir, struct wasi_entry *e
 	while (*at != e)
 		at = &(*at)->next;
 	*at = e->next;
+	leave_host(e);
 	d->slots[slots_up_to(d, e->cookie) - 1].entry = NULL;
 	d->live--;
 	mark_changed(t, dir, e->node);
 	detach(t, dir, e);
-	wasi_room_give(&t->room, ENTRY_COST(e->length));
+	wasi_room_give(e->from_host ? &t->host_room : &t->room, ENTRY_COST(e->length));
 	free(e);
 	shrink(d);
 }
@@ -353,6 +388,7 @@ wasi_dir_remove(struct wasi_tree *t, struct wasi_node *dir, struct wasi_entry *e
 void
 wasi_dir_replace(struct wasi_tree *t, struct wasi_node *dir, struct wasi_entry *e, struct wasi_node *node)
 {
+	leave_host(e);
 	mark_changed(t, dir, e->node);
 	detach(t, dir, e);
 	attach(dir, e, node);
@@ -381,4 +417,140 @@ wasi_dir_clear(struct wasi_tree *t, struct wasi_node *dir)
 		else
 			wasi_dir_remove(t, at, last);
 	}
+}
+
+/* --- what is on the host --------------------------------------------------------------------------------------- */
+
+enum wasi_node_kind
+wasi_origin_kind(const struct wasi_origin *origin)
+{
+	switch (origin->kind) {
+	case FILES_KIND_FILE:
+		return WASI_NODE_FILE;
+	case FILES_KIND_DIR:
+		return WASI_NODE_DIR;
+	case FILES_KIND_LINK:
+		return WASI_NODE_LINK;
+	default:
+		return WASI_NODE_OTHER;
+	}
+}
+
+struct wasi_node *
+wasi_node_show(struct wasi_tree *t, struct wasi_origin *origin, uint16_t mount)
+{
+	struct wasi_node *n;
+
+	if (!wasi_room_take(&t->host_room, sizeof(*n)))
+		return NULL;
+	if ((n = calloc(1, sizeof(*n))) == NULL) {
+		wasi_room_give(&t->host_room, sizeof(*n));
+		return NULL;
+	}
+	n->kind = wasi_origin_kind(origin);
+	n->mount = mount;
+	n->opens = 1;
+	n->inode = t->next_inode++;
+	n->origin = origin;
+	if (n->kind == WASI_NODE_DIR)
+		n->dir.unlisted = true;
+	return n;
+}
+
+/* Times of the host that the run has not set; those before 1970 become 1970. */
+static void
+take_times(struct wasi_node *n, const struct files_node *node)
+{
+	const struct {
+		uint64_t *to;
+		int64_t from;
+	} times[] = {
+		{&n->accessed, node->accessed}, {&n->modified, node->version.modified}, {&n->changed, node->version.changed}};
+
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+		if (*times[i].to == 0 && times[i].from > 0)
+			*times[i].to = (uint64_t)times[i].from;
+}
+
+enum wasi_errno
+wasi_node_know(struct wasi_tree *t, struct wasi_node *n)
+{
+	struct files_node node = {.kind = 0};
+	const char *target;
+	enum wasi_errno error;
+
+	if (n->origin == NULL || n->origin->known)
+		return WASI_ESUCCESS;
+	if ((error = wasi_lower_stat(n->origin, &node, &target)) != WASI_ESUCCESS)
+		return error;
+	if (n->kind == WASI_NODE_FILE && node.version.size > WASI_FILE_SIZE_MAX)
+		error = WASI_EOVERFLOW;
+	if (n->kind == WASI_NODE_LINK && wasi_node_aim(t, n, target, node.target_length) != WASI_ESUCCESS) {
+		wasi_lower_trouble(n->origin, PROTO_TROUBLE_limit);
+		error = WASI_ENOMEM;
+	}
+	if (error != WASI_ESUCCESS) {
+		n->origin->known = false;
+		return error;
+	}
+	if (n->kind == WASI_NODE_FILE)
+		wasi_file_begin_host(&n->file, n->origin);
+	take_times(n, &node);
+	return WASI_ESUCCESS;
+}
+
+/* A directory while its names come. */
+struct looking {
+	struct wasi_tree *tree;
+	struct wasi_node *dir;
+	uint64_t origins; /* bytes that were charged for them */
+};
+
+static enum wasi_errno
+take_name(void *arg, enum files_kind kind, const char *name, size_t length)
+{
+	struct looking *l = arg;
+	struct wasi_tree *t = l->tree;
+	struct wasi_origin *origin;
+	struct wasi_node *n;
+	struct wasi_entry *e = NULL;
+
+	if (wasi_dir_find(l->dir, name, length) != NULL)
+		return WASI_EEXIST;
+	if (!wasi_room_take(&t->host_room, wasi_origin_cost(length)))
+		return WASI_ENOMEM;
+	l->origins += wasi_origin_cost(length);
+	if ((origin = wasi_origin_new(l->dir->origin, kind, name, length)) == NULL ||
+	    (n = wasi_node_show(t, origin, l->dir->mount)) == NULL)
+		return WASI_ENOMEM;
+	if ((e = add_entry(t, &t->host_room, l->dir, name, length, n)) != NULL)
+		e->from_host = e->is_host = true;
+	wasi_node_close(t, n);
+	return e != NULL ? WASI_ESUCCESS : WASI_ENOMEM;
+}
+
+enum wasi_errno
+wasi_dir_look(struct wasi_tree *t, struct wasi_node *dir)
+{
+	struct looking l = {.tree = t, .dir = dir};
+	uint64_t modified = dir->modified, changed = dir->changed;
+	struct wasi_mark before;
+	enum wasi_errno error;
+
+	if (!dir->dir.unlisted)
+		return WASI_ESUCCESS;
+	before = wasi_origin_mark(dir->origin->lower);
+	if ((error = wasi_lower_list(dir->origin, take_name, &l)) == WASI_ESUCCESS) {
+		dir->dir.unlisted = false;
+		return WASI_ESUCCESS;
+	}
+	/* What came of it is of no use. */
+	wasi_dir_clear(t, dir);
+	dir->modified = modified;
+	dir->changed = changed;
+	wasi_origin_rewind(dir->origin->lower, &before);
+	wasi_room_give(&t->host_room, l.origins);
+	if (error == WASI_ENOMEM)
+		wasi_lower_trouble(dir->origin, PROTO_TROUBLE_limit);
+	return error;
 }

@@ -14,7 +14,8 @@
 #define WASI_NAME_MAX 255  /* bytes of one name */
 #define WASI_PATH_MAX 4095 /* bytes of a path, and of a link's target */
 
-enum wasi_node_kind { WASI_NODE_FILE, WASI_NODE_DIR, WASI_NODE_LINK };
+/* OTHER: a fifo, socket or device of the host, which nobody can open. */
+enum wasi_node_kind { WASI_NODE_FILE, WASI_NODE_DIR, WASI_NODE_LINK, WASI_NODE_OTHER };
 
 /* A name in a directory. */
 struct wasi_entry {
@@ -23,6 +24,8 @@ struct wasi_entry {
 	uint64_t cookie;         /* grows from entry to entry; 1 and 2 are left for "." and ".." */
 	uint32_t hash;
 	uint8_t length;
+	bool from_host;          /* charged to the room for what is of the host */
+	bool is_host;            /* it is what the host has there: its node has never had another name here */
 	char name[];             /* not NUL-terminated */
 };
 _Static_assert(WASI_NAME_MAX <= UINT8_MAX, "length");
@@ -42,6 +45,7 @@ struct wasi_dir {
 	uint32_t bucket_count;
 	uint32_t live;                   /* entries */
 	uint32_t inside;                 /* directories among them */
+	bool unlisted;                   /* of the host, and its names are not here yet: see wasi_dir_look */
 };
 
 struct wasi_target {
@@ -58,6 +62,7 @@ struct wasi_node {
 	struct wasi_node *next_unfreed;
 	uint64_t inode;
 	uint64_t accessed, modified, changed; /* nanoseconds since 1970 by the run's clock; 0 when it has none */
+	struct wasi_origin *origin; /* what it is on the host, or was before the run; NULL when it is not from there */
 	union {
 		struct wasi_file file;
 		struct wasi_dir dir;
@@ -65,16 +70,19 @@ struct wasi_node {
 	};
 };
 
-/* All nodes of a run. A node costs one of nodes_max; names, targets and blocks are charged to `room`. */
+/*
+ * All nodes of a run. A node costs one of nodes_max; names, targets and blocks are charged to `room`. What the run has seen
+ * of the host is charged to `host_room` instead, nodes too; but what it writes to files of the host is to `room`.
+ */
 struct wasi_tree {
-	struct wasi_room room;
+	struct wasi_room room, host_room;
 	uint64_t nodes, nodes_max, nodes_peak;
 	uint64_t next_inode, next_cookie;
 	const struct wasi_clock *clock;
 	struct wasi_node *unfreed; /* files that room.stop kept from being freed */
 };
 
-/* wasi_tree_begin - an empty tree; borrows the clock. */
+/* wasi_tree_begin - an empty tree, without room for what is of the host; borrows the clock. */
 void wasi_tree_begin(struct wasi_tree *t, uint64_t bytes_max, uint64_t nodes_max, const struct wasi_clock *clock);
 
 /* wasi_tree_end - free what room.stop left, whatever it says now. */
@@ -86,6 +94,19 @@ uint64_t wasi_tree_now(const struct wasi_tree *t);
 /* wasi_node_new - a node without a name, open once; free it with wasi_node_close. NULL when there are too many. */
 struct wasi_node *wasi_node_new(struct wasi_tree *t, enum wasi_node_kind kind, uint16_t mount);
 
+/* wasi_origin_kind - of the node that shows it. */
+enum wasi_node_kind wasi_origin_kind(const struct wasi_origin *origin);
+
+/*
+ * wasi_node_show - a node for what is on the host, likewise. Nothing is asked yet: what is known of it is its kind.
+ *
+ * wasi_node_know - make sure that times, a file's size and a link's target are known: to be called before they are used.
+ * Returns at once for a node that is not from the host; else as wasi_lower_stat. ENOMEM, EOVERFLOW for a file past
+ * WASI_FILE_SIZE_MAX.
+ */
+struct wasi_node *wasi_node_show(struct wasi_tree *t, struct wasi_origin *origin, uint16_t mount);
+enum wasi_errno wasi_node_know(struct wasi_tree *t, struct wasi_node *n);
+
 /* wasi_node_aim - set a new link's target, copied. ENOSPC. */
 enum wasi_errno wasi_node_aim(struct wasi_tree *t, struct wasi_node *link, const char *text, size_t length);
 
@@ -93,11 +114,18 @@ enum wasi_errno wasi_node_aim(struct wasi_tree *t, struct wasi_node *link, const
 void wasi_node_open(struct wasi_node *n);
 void wasi_node_close(struct wasi_tree *t, struct wasi_node *n);
 
-/* wasi_node_links - what POSIX calls st_nlink: names; of a directory 2, and 1 for each directory inside. */
+/* wasi_node_links - what POSIX calls st_nlink: names; of a directory 2, and 1 for each directory inside; 1 when that is not known. */
 uint64_t wasi_node_links(const struct wasi_node *n);
 
 /* wasi_dir_removed - whether the directory has lost its name, so that nothing can be put into it any more. */
 bool wasi_dir_removed(const struct wasi_node *dir);
+
+/*
+ * wasi_dir_look - make sure that the names of a directory of the host are there: to be called before any function below is,
+ * and before entries are counted. Returns at once for one that was made by the run, or looked into before; else as
+ * wasi_lower_list, ENOMEM when host_room does not suffice.
+ */
+enum wasi_errno wasi_dir_look(struct wasi_tree *t, struct wasi_node *dir);
 
 /* wasi_dir_find - the entry of that name, or NULL. Takes as long in a large directory as in a small one. */
 struct wasi_entry *wasi_dir_find(const struct wasi_node *dir, const char *name, size_t length);

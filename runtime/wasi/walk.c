@@ -14,6 +14,7 @@ struct part {
 
 /* The path, and on top of it the targets of the links on the way, each to be walked before what is below. */
 struct walk {
+	struct wasi_tree *tree;
 	struct wasi_node *base, *at;
 	enum wasi_walk_end end;
 	struct part parts[WASI_LINKS_MAX + 1];
@@ -88,13 +89,20 @@ static enum wasi_errno
 step(struct walk *w, struct wasi_place *place)
 {
 	struct wasi_entry *e;
+	enum wasi_errno error;
 
 	if (w->length > WASI_NAME_MAX)
 		return WASI_ENAMETOOLONG;
+	if ((error = wasi_dir_look(w->tree, w->at)) != WASI_ESUCCESS)
+		return error;
 	e = wasi_dir_find(w->at, w->name, w->length);
 	if (e != NULL && e->node->kind == WASI_NODE_LINK && follows(w)) {
 		if (++w->followed > WASI_LINKS_MAX)
 			return WASI_ELOOP;
+		if ((error = wasi_node_know(w->tree, e->node)) != WASI_ESUCCESS)
+			return error;
+		if (wasi_path_check(e->node->link.text, e->node->link.length) != WASI_ESUCCESS)
+			return WASI_EILSEQ;
 		return push(w, e->node->link.text, e->node->link.length);
 	}
 	if (w->last) {
@@ -114,9 +122,10 @@ step(struct walk *w, struct wasi_place *place)
 }
 
 enum wasi_errno
-wasi_walk(struct wasi_node *base, const char *path, size_t length, enum wasi_walk_end end, struct wasi_place *place)
+wasi_walk(struct wasi_tree *tree, struct wasi_node *base, const char *path, size_t length, enum wasi_walk_end end,
+    struct wasi_place *place)
 {
-	struct walk w = {.base = base, .at = base, .end = end};
+	struct walk w = {.tree = tree, .base = base, .at = base, .end = end};
 	struct wasi_place found = {.dir = NULL};
 	enum wasi_errno error = wasi_path_check(path, length);
 

@@ -33,9 +33,10 @@ enum wasi_errno wasi_path_check(const char *path, size_t length);
  *
  * The way never leads out of `base`: an absolute path, a link with an absolute target, and a ".." in `base` itself are
  * ENOTCAPABLE. That the last name is missing is no error here: place->node is NULL then. ENOENT and ENOTDIR on the way,
- * ENAMETOOLONG, ELOOP, and what wasi_path_check gives. *place is untouched on failure.
+ * ENAMETOOLONG, ELOOP, and what wasi_path_check gives; for directories and links of the host also what wasi_dir_look and
+ * wasi_node_know give. *place is untouched on failure.
  */
-enum wasi_errno wasi_walk(struct wasi_node *base, const char *path, size_t length, enum wasi_walk_end end,
-    struct wasi_place *place);
+enum wasi_errno wasi_walk(struct wasi_tree *tree, struct wasi_node *base, const char *path, size_t length,
+    enum wasi_walk_end end, struct wasi_place *place);
 
 #endif

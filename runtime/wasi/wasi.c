@@ -231,6 +231,8 @@ dispatch(struct wasi *w, enum wasi_call call, wasmtime_caller_t *caller, const w
 	error = row->handler(w, a);
 	if (error == WASI_EFAULT && !has_memory)
 		end(w, WASI_END_NO_MEMORY, call);
+	if (error == WASI_EIO)
+		wasi_interrupted(w); /* what waits for the host gives up then */
 	return error;
 }
 
@@ -390,8 +392,16 @@ read_blob(const struct wasi_config *config, struct parts *p, struct err *e)
 	at += job->env_bytes;
 	p->input = at;
 	at += job->stdin_bytes;
-	p->files = (struct wasi_mounts_blob){at + job->files_bytes, at, job->mounts_bytes, job->files_bytes, job->mountc,
-	    job->filec};
+	p->files = (struct wasi_mounts_blob){
+		.mounts = at + job->files_bytes,
+		.files = at,
+		.mounts_bytes = job->mounts_bytes,
+		.files_bytes = job->files_bytes,
+		.mount_count = job->mountc,
+		.file_count = job->filec,
+		.dirs = config->dirs,
+		.dir_count = job->dirc,
+	};
 	return 0;
 }
 
@@ -428,9 +438,10 @@ begin_files(struct wasi *w, const struct proto_job *job, const struct wasi_mount
 	end_files(w); /* of a job before */
 	wasi_fs_begin(&w->fs, job->fs_bytes, job->fs_nodes, &w->clock);
 	w->fs.tree.room.stop = &w->stop;
+	w->fs.tree.host_room.max = job->dir_bytes;
 	if (wasi_fds_begin(&w->fds, job->open_files, &w->fs.tree) != WASI_ESUCCESS)
 		rc = err_set(e, ERR_NOMEM, "a table of descriptors");
-	else if ((rc = wasi_mounts_read(blob, &w->fs, &w->rules, e)) == 0)
+	else if ((rc = wasi_mounts_read(blob, &w->stop, &w->fs, &w->rules, e)) == 0)
 		rc = preopen(w, e);
 	if (rc != 0)
 		end_files(w);
@@ -543,6 +554,28 @@ send_denial(const struct wasi *w, const struct wasi_refusal *r)
 	return wasi_port_send(&w->port, &packet, sizeof(packet.hdr) + packet.hdr.length, true);
 }
 
+/* Sends one message for each thing of the host that the run did not get as it should have. */
+static enum wasi_stream_status
+send_troubles(const struct wasi *w, const struct wasi_lower *l)
+{
+	struct {
+		struct imsg_hdr hdr;
+		struct proto_trouble trouble;
+		char path[PROTO_PATH_MAX];
+	} packet;
+	enum wasi_stream_status s = WASI_STREAM_OK;
+
+	for (uint32_t i = 0; l != NULL && i < l->trouble_count && s == WASI_STREAM_OK; i++) {
+		const struct wasi_trouble *t = &l->troubles[i];
+
+		packet.hdr = (struct imsg_hdr){PROTO_TROUBLE, (uint32_t)(sizeof(packet.trouble) + t->length), w->port.run};
+		packet.trouble = (struct proto_trouble){.kind = t->kind, .count = t->count};
+		memcpy(packet.path, t->path, t->length);
+		s = wasi_port_send(&w->port, &packet, sizeof(packet.hdr) + packet.hdr.length, true);
+	}
+	return s;
+}
+
 /* Sends what policy withheld, once. */
 static enum wasi_stream_status
 send_denials(struct wasi *w)
@@ -578,6 +611,9 @@ wasi_finish(struct wasi *w)
 			rc = ERR_EOF;
 	if (rc == 0 && send_denials(w) != WASI_STREAM_OK)
 		rc = ERR_EOF;
+	for (uint32_t i = 0; i < w->fs.mount_count && rc == 0; i++)
+		if (send_troubles(w, w->fs.mounts[i].lower) != WASI_STREAM_OK)
+			rc = ERR_EOF;
 	set_busy(w, 0);
 	return rc;
 }

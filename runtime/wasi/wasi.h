@@ -36,6 +36,7 @@ struct wasi_config {
 	const struct proto_job *job;  /* borrowed until wasi_begin returns */
 	const uint8_t *blob;          /* the job's blob (base/proto.h), borrowed until the run has ended */
 	size_t blob_length;
+	const int *dirs;              /* sockets of directories of the host, job->dirc of them; borrowed */
 	int socket;                   /* the job socket, SEQPACKET; borrowed */
 	uint64_t run;                 /* the id in the header of every message */
 	volatile struct proto_shared *shared; /* `call` is written here; borrowed; may be NULL */

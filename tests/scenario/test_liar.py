@@ -17,8 +17,8 @@ SEED = int(os.environ.get("BRIG_LIES_SEED", "20261121"))
 SPAWNED, SPAWN_FAILED, CHILD_EXITED = 2, 3, 5
 STORE_DONE, STORE_DATA, STORE_LISTED, STORE_FAILED, LOG_FAILED = 44, 45, 46, 47, 52
 READY, FAILED, RUN, RUN_EXITED, JOB, OUTPUT, DENIAL, RESULT, COMPILED, LOG_DONE = 10, 11, 12, 14, 20, 22, 23, 24, 31, 51
-CHANGE, CONTENT, CHANGES = 25, 26, 27
-TYPES = (1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 26, 27, 30, 31, 40, 41, 42, 43, 44, 45, 46, 47, 50, 51, 52)
+CHANGE, CONTENT, CHANGES, TROUBLE = 25, 26, 27, 28
+TYPES = (1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 26, 27, 28, 30, 31, 40, 41, 42, 43, 44, 45, 46, 47, 50, 51, 52)
 U32, U64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 CALLS = 46
 
@@ -35,7 +35,9 @@ FIELDS = {
                ("system_us", "Q"), ("wall_us", "Q"), ("minor_faults", "Q")],
     "compiled": [("size", "Q"), ("compile_us", "Q")],
     "change": [("change", "I"), ("kind", "I"), ("size", "Q"), ("has_content", "I"), ("path_length", "I"),
-               ("target_length", "I"), ("reserved", "I")],
+               ("target_length", "I"), ("was", "I"), ("base_state", "I"), ("reserved", "I"), ("base", "Q"),
+               ("base1", "Q"), ("base2", "Q"), ("base3", "Q")],
+    "trouble": [("kind", "I"), ("reserved", "I"), ("count", "Q")],
     "changes": [("omitted", "Q")],
     "spawned": [("pid", "i"), ("reserved", "I")],
     "store_done": [("code", "i"), ("existed", "I"), ("size", "Q"), ("stored_at", "Q")],
@@ -168,7 +170,7 @@ class Workers(Liar):
     }
     # In a run that has a mount at /w and may send 10 bytes of changed files.
     CHANGE_BREACHES = {
-        "short change": ([say(CHANGE, change()[:31])], "change of 31 bytes"),
+        "short change": ([say(CHANGE, change()[:71])], "change of 71 bytes"),
         "longer path than there is": ([say(CHANGE, change(path_length=5))], "path of 5 bytes in 4"),
         "shorter path": ([say(CHANGE, change(path_length=3))], "path of 3 bytes in 4"),
         "lengths that wrap": ([say(CHANGE, change(path_length=U32, target_length=5))], "a path of"),
@@ -181,7 +183,17 @@ class Workers(Liar):
         "NUL in a path": ([say(CHANGE, change(b"/w/a\0b"))], "where there can be none"),
         "path that is not UTF-8": ([say(CHANGE, change(b"/w/\xff"))], "where there can be none"),
         "target that is not UTF-8": ([say(CHANGE, change(b"/w/l", b"\xff", kind=2))], "where there can be none"),
-        "change of no kind": ([say(CHANGE, change(kind=3))], "change 0 of kind 3"),
+        "change of no kind": ([say(CHANGE, change(kind=4))], "change 0 of kind 4"),
+        "device made": ([say(CHANGE, change(kind=3))], "change 0 of kind 3"),
+        "something before what is new": ([say(CHANGE, change(was=1))], "what was of kind 1"),
+        "another kind than was deleted": ([say(CHANGE, change(change=2, was=1, base_state=1))], "what was of kind 1"),
+        "something that was of no kind": ([say(CHANGE, change(change=1, was=4))], "what was of kind 4"),
+        "base of what is new": ([say(CHANGE, change(base_state=1))], "base of kind 1"),
+        "base of what was a directory": ([say(CHANGE, change(change=1, was=1, base_state=1))], "base of kind 1"),
+        "no base of what was a file": ([say(CHANGE, change(change=1))], "base of kind 0"),
+        "base of no kind": ([say(CHANGE, change(change=1, base_state=3))], "base of kind 3"),
+        "trouble without a directory of the host": ([say(TROUBLE, pack("trouble", kind=1, count=1) + b"/w")], "a trouble 1"),
+        "trouble of no bytes": ([say(TROUBLE, pack("trouble", kind=1))], "a trouble of 16 bytes"),
         "kind of no change": ([say(CHANGE, change(change=3))], "change 3 of kind 0"),
         "target of a file": ([say(CHANGE, change(b"/w/f", b"t"))], "target of 1 bytes"),
         "link without target": ([say(CHANGE, change(kind=2))], "target of 0 bytes"),
