@@ -129,7 +129,7 @@ $(O)/$(1): $(O)/$(2:.c=.o) $(call archives,$(3)) $(5)
 	@$$(CC) $$(ALL_CFLAGS) $$($(or $(6),ALL_LDFLAGS)) -o $$@ $$^ $(4)
 endif
 endef
-$(eval $(call program,brigd,broker/brigd.c,broker audit policy base,$(LIB_EVENT) $(LIB_JANSSON) $(LIB_SODIUM)))
+$(eval $(call program,brigd,broker/brigd.c,broker audit policy base,$(LIB_EVENT) $(LIB_JANSSON) $(LIB_SODIUM) -lm))
 $(eval $(call program,brig-store,broker/store_main.c,broker sandbox base,$(LIB_SECCOMP) $(LIB_SODIUM)))
 $(eval $(call program,brig-logger,audit/logger_main.c,audit sandbox base,$(LIB_JANSSON) $(LIB_SECCOMP) $(LIB_SODIUM)))
 $(eval $(call program,brig-launcher,sandbox/launcher_main.c,sandbox base,$(LIB_SECCOMP) $(LIB_SODIUM)))

@@ -28,8 +28,10 @@
 	X(PROTO_RUN,           12) /* brigd -> zygote      struct proto_run               the job socket     */ \
 	X(PROTO_RUN_KILL,      13) /* brigd -> zygote      none                                              */ \
 	X(PROTO_RUN_EXITED,    14) /* zygote -> brigd      struct proto_exited                               */ \
+	X(PROTO_LOAD,          16) /* brigd -> zygote      none; once                     artifact           */ \
+	X(PROTO_LOADED,        17) /* zygote -> brigd      none: its workers have that module                */ \
 	X(PROTO_JOB,           20) /* brigd -> worker      struct proto_job, then the blob or none           */ \
-	                           /*                          artifact [, blob as memfd], sockets of dirs   */ \
+	                           /*                        [artifact,] [blob as memfd,] sockets of dirs    */ \
 	X(PROTO_INPUT,         21) /* brigd -> worker      bytes for stdin; none = end of input              */ \
 	X(PROTO_OUTPUT,        22) /* worker -> brigd      struct proto_output, bytes                        */ \
 	X(PROTO_DENIAL,        23) /* worker -> brigd      struct proto_denial, text: the target             */ \
@@ -60,6 +62,9 @@ enum proto_type {
 
 /* The descriptor at which every child of brigd and of the launcher finds its socket. */
 #define PROTO_SOCKET_FD 3
+
+/* In a zygote that holds a module, and in its workers: the artifact, whose bytes memories begin with. */
+#define PROTO_MODULE_FD 7
 
 /* From this descriptor on a worker has the sockets over which it asks for directories of the host: PROTO_DIRS_MAX. */
 #define PROTO_DIRS_FD 8
@@ -171,7 +176,8 @@ enum proto_job_flags {
 	PROTO_JOB_STREAM_OUTPUT = 1, /* send output at once, not when a buffer is full or the run ends */
 	PROTO_JOB_STREAM_INPUT = 2,  /* stdin comes as PROTO_INPUT messages, not in the blob */
 	PROTO_JOB_OUTPUT_ENDS = 4,   /* output past its limit ends the run instead of being cut */
-	PROTO_JOB_BLOB_FD = 8,       /* the blob is the second descriptor, not the rest of the message */
+	PROTO_JOB_BLOB_FD = 8,       /* the blob is a descriptor, behind the artifact, not the rest of the message */
+	PROTO_JOB_LOADED = 16,       /* the module is the one that its zygote holds: no artifact comes */
 };
 
 enum proto_clock { PROTO_CLOCK_NONE = 0, PROTO_CLOCK_FIXED = 1, PROTO_CLOCK_COARSE = 2, PROTO_CLOCK_REAL = 3 };

@@ -382,6 +382,7 @@ connect_parts(struct brigd *d, struct err *e)
 	    .runs_max = (uint64_t)c->zygote_runs,
 	    .minutes_max = (uint64_t)c->zygote_minutes,
 	    .ready_ms = (unsigned)c->zygote_ms,
+	    .templates_max = (unsigned)c->templates_max,
 	};
 
 #define X(name, bit, required, text) pl.layers |= (required) ? PROTO_LAYER_##name : 0;

@@ -57,6 +57,7 @@
 	X(zygote_minutes, 60, 1, 100000, 'n', "minutes after which a zygote is replaced")                              \
 	X(zygote_ms, 30000, 100, 600000, 'm', "a zygote that takes longer to start, or to end a run, is killed with its runs") \
 	X(service_s, 120, 1, 86400, 's', "a launcher, store or logger that leaves a question open longer is lost: brigd stops") \
+	X(templates_max, 16, 0, 1000, 'n', "modules that are kept ready in a zygote of their own, those run most; 0: none") \
 	X(drain_s, 30, 0, 86400, 's', "when asked to stop, wait so long for runs to end and answers to be read")        \
 	X(idle_exit, 0, 0, 31536000, 's', "stop after so long without a client; 0: never")                             \
 	X(uid_base, 1900000000, 65536, 4294900000, 'n', "as root: first of the user ids that brig's processes run under") \

@@ -1,4 +1,4 @@
-/* broker/pool: the zygotes, kept running and replaced in time; every run is a fork of one. brigd. */
+/* broker/pool: the zygotes, kept running and replaced in time; those for modules that are run often. brigd. */
 
 #include "broker/pool.h"
 
@@ -10,7 +10,9 @@
 
 #include "base/monotonic.h"
 
-#define ENGINES 2
+#define ENGINES   2
+#define SWEEP_S   5   /* how often templates are looked at that may be used no more */
+#define KEYS_MORE 16  /* modules whose heat is known, for each template that there can be */
 
 struct pool_run {
 	LIST_ENTRY(pool_run) link;
@@ -25,7 +27,9 @@ struct zygote {
 	LIST_ENTRY(zygote) link;
 	struct pool *pool;
 	struct child *child;
-	uint32_t engine;
+	struct heat_key key; /* of a template; else only its engine counts */
+	bool is_template;
+	bool is_loaded;
 	bool is_ready;
 	bool retired;       /* starts nothing any more; goes when its runs have */
 	uint64_t forks;
@@ -41,6 +45,9 @@ struct pool {
 	struct pool_limits limits;
 	struct zygote *current[ENGINES];
 	LIST_HEAD(, zygote) zygotes;
+	struct heat *heat;
+	unsigned templates; /* not retired */
+	struct event *sweep;
 	bool has_ready;
 	struct proto_ready ready_state;
 	void (*ready)(void *arg, const struct err *why); /* NULL once called */
@@ -82,14 +89,26 @@ layer_names(uint32_t mask, char *text, size_t size)
 	return text;
 }
 
+/* Nothing is started in this zygote any more. */
+static void
+forget(struct zygote *z)
+{
+	struct pool *p = z->pool;
+
+	if (p->current[z->key.engine] == z)
+		p->current[z->key.engine] = NULL;
+	if (z->is_template && !z->retired)
+		p->templates--;
+	z->retired = true;
+}
+
 /* Has a zygote killed, with all that it holds, and gives it nothing more. Why, is what was said first. */
 static void
 zygote_condemn(struct zygote *z, const struct err *why)
 {
 	if (z->why.code == 0)
 		z->why = *why;
-	if (z->pool->current[z->engine] == z)
-		z->pool->current[z->engine] = NULL;
+	forget(z);
 	child_kill(z->child);
 }
 
@@ -121,7 +140,7 @@ zygote_ready(struct zygote *z, const struct proto_ready *r, struct err *e)
 	z->is_ready = true;
 	event_free(z->unready);
 	z->unready = NULL;
-	if (z->engine == PROTO_ENGINE_PLAIN) {
+	if (z->key.engine == PROTO_ENGINE_PLAIN && !p->has_ready) {
 		p->has_ready = true;
 		p->ready_state = *r;
 		tell_ready(p, NULL);
@@ -167,13 +186,12 @@ pool_is_crash(const struct proto_exited *exited)
 	return signal != 0 && signal != SIGKILL && signal != PROTO_END_SIGNAL && signal != SIGXCPU;
 }
 
-/* Gives it no more runs; it goes when it has none. */
+/* Lets a zygote end once its runs have: nothing is started in it any more. */
 static void
-zygote_retire(struct zygote *z)
+retire(struct zygote *z)
 {
-	z->retired = true;
-	if (z->pool->current[z->engine] == z)
-		z->pool->current[z->engine] = NULL;
+	forget(z);
+	retire_if_idle(z);
 }
 
 /* Whether a worker, which has one thread, cannot have used so much. Kernel clocks may differ by some. */
@@ -204,6 +222,11 @@ zygote_message(void *arg, struct imsg *m, struct err *e)
 			return 0;
 		*e = z->why;
 		return e->code;
+	case PROTO_LOADED:
+		if (m->hdr.length != 0 || !z->is_template || z->is_loaded)
+			break;
+		z->is_loaded = true;
+		return 0;
 	case PROTO_FAILED:
 		err_set(&why, ERR_UNSUPPORTED, "%.*s", (int)m->hdr.length, (const char *)m->payload);
 		if (r != NULL) {
@@ -221,7 +244,7 @@ zygote_message(void *arg, struct imsg *m, struct err *e)
 		if (is_impossible(r, &exited))
 			return err_set(e, ERR_PROTOCOL, "a zygote reported more processor time than there was");
 		if (pool_is_crash(&exited))
-			zygote_retire(z);
+			retire(z);
 		run_ended(r, &exited, NULL);
 		return 0;
 	default:
@@ -248,14 +271,15 @@ zygote_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	else
 		err_set(&told, ERR_IO, "the zygote ended");
 	LIST_REMOVE(z, link);
-	if (p->current[z->engine] == z)
-		p->current[z->engine] = NULL;
+	forget(z);
+	if (z->is_template && !z->is_loaded)
+		heat_bar(p->heat, &z->key); /* it would not load the next time either */
 	while ((r = LIST_FIRST(&z->runs)) != NULL) {
 		LIST_REMOVE(r, link);
 		r->ended(r->arg, NULL, &told);
 		free(r);
 	}
-	if (z->engine == PROTO_ENGINE_PLAIN && !z->is_ready)
+	if (z->key.engine == PROTO_ENGINE_PLAIN && !z->is_ready)
 		tell_ready(p, &told);
 	if (z->unready != NULL)
 		event_free(z->unready);
@@ -265,9 +289,9 @@ zygote_ended(void *arg, const struct proto_exited *exited, const struct err *why
 static const struct child_events zygote_events = {zygote_message, zygote_ended};
 
 static struct zygote *
-zygote_new(struct pool *p, uint32_t engine, struct err *e)
+zygote_new(struct pool *p, const struct heat_key *key, struct err *e)
 {
-	struct proto_spawn spawn = {.kind = PROTO_KIND_ZYGOTE, .engine = engine};
+	struct proto_spawn spawn = {.kind = PROTO_KIND_ZYGOTE, .engine = key->engine};
 	struct timeval patience = {
 	    .tv_sec = p->limits.ready_ms / 1000, .tv_usec = (suseconds_t)(p->limits.ready_ms % 1000 * 1000)};
 	struct zygote *z = calloc(1, sizeof(*z));
@@ -277,7 +301,7 @@ zygote_new(struct pool *p, uint32_t engine, struct err *e)
 		return NULL;
 	}
 	z->pool = p;
-	z->engine = engine;
+	z->key = *key;
 	z->born_ms = monotonic_ms();
 	LIST_INIT(&z->runs);
 	z->unready = evtimer_new(p->base, on_unready, z);
@@ -292,8 +316,105 @@ zygote_new(struct pool *p, uint32_t engine, struct err *e)
 		return NULL;
 	}
 	LIST_INSERT_HEAD(&p->zygotes, z, link);
-	p->current[engine] = z;
 	return z;
+}
+
+/* Whether it has forked so often, or is so old, that it is to be replaced. */
+static bool
+is_worn(const struct zygote *z)
+{
+	const struct pool_limits *l = &z->pool->limits;
+
+	return z->forks >= l->runs_max || (uint64_t)(monotonic_ms() - z->born_ms) >= l->minutes_max * 60000;
+}
+
+/* --- templates ---------------------------------------------------------------------------------------------------- */
+
+static void
+on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval again = {.tv_sec = SWEEP_S};
+	struct pool *p = arg;
+	struct zygote *z;
+	int64_t now = monotonic_ms();
+
+	(void)fd;
+	(void)what;
+	LIST_FOREACH(z, &p->zygotes, link)
+		if (z->is_template && !z->retired && heat_of(p->heat, &z->key, now) < POOL_COLD)
+			retire(z);
+	if (p->templates > 0)
+		event_add(p->sweep, &again);
+}
+
+static struct zygote *
+template_of(struct pool *p, const struct heat_key *key)
+{
+	struct zygote *z;
+
+	LIST_FOREACH(z, &p->zygotes, link)
+		if (z->is_template && !z->retired && heat_same(&z->key, key))
+			break;
+	return z;
+}
+
+/* The template that is used least, if it is used half as much as what is that hot. */
+static struct zygote *
+coldest(struct pool *p, double heat, int64_t now)
+{
+	struct zygote *z, *found = NULL;
+	double least = heat / 2;
+
+	LIST_FOREACH(z, &p->zygotes, link) {
+		double of = z->is_template && !z->retired ? heat_of(p->heat, &z->key, now) : least;
+
+		if (of < least) {
+			least = of;
+			found = z;
+		}
+	}
+	return found;
+}
+
+/* Makes a template, if it is worth one. That there is none is no reason why a run should not start. */
+static void
+make_template(struct pool *p, const struct heat_key *key, double heat, int artifact, int64_t now)
+{
+	const struct timeval later = {.tv_sec = SWEEP_S};
+	struct zygote *z, *other = NULL;
+
+	if (heat < POOL_HOT || artifact < 0 || p->limits.templates_max == 0)
+		return;
+	if (p->templates >= p->limits.templates_max && (other = coldest(p, heat, now)) == NULL)
+		return;
+	if ((z = zygote_new(p, key, NULL)) == NULL)
+		return;
+	z->is_template = true;
+	p->templates++;
+	if (other != NULL)
+		retire(other);
+	if (child_send(z->child, PROTO_LOAD, 0, NULL, 0, &artifact, 1, NULL) != 0)
+		retire(z);
+	if (!event_pending(p->sweep, EV_TIMEOUT, NULL))
+		event_add(p->sweep, &later);
+}
+
+/* The zygote without a module: the current one, unless it is time for a new one. */
+static struct zygote *
+general_zygote(struct pool *p, uint32_t engine, struct err *e)
+{
+	const struct heat_key key = {.engine = engine};
+	struct zygote *z = p->current[engine];
+	struct zygote *fresh;
+
+	if (z != NULL && !is_worn(z))
+		return z;
+	if ((fresh = zygote_new(p, &key, e)) == NULL)
+		return NULL;
+	if (z != NULL)
+		retire(z);
+	p->current[engine] = fresh;
+	return fresh;
 }
 
 struct pool *
@@ -310,8 +431,10 @@ pool_new(struct event_base *base, struct launcher *launcher, const struct pool_l
 	p->ready = ready;
 	p->arg = arg;
 	LIST_INIT(&p->zygotes);
-	if (zygote_new(p, PROTO_ENGINE_PLAIN, NULL) == NULL) {
-		free(p);
+	p->heat = heat_new((size_t)KEYS_MORE * limits->templates_max + 1);
+	p->sweep = evtimer_new(base, on_sweep, p);
+	if (p->heat == NULL || p->sweep == NULL || general_zygote(p, PROTO_ENGINE_PLAIN, NULL) == NULL) {
+		pool_free(p);
 		return NULL;
 	}
 	return p;
@@ -321,53 +444,64 @@ pool_new(struct event_base *base, struct launcher *launcher, const struct pool_l
 void
 pool_free(struct pool *p)
 {
+	if (p == NULL)
+		return;
+	heat_free(p->heat);
+	if (p->sweep != NULL)
+		event_free(p->sweep);
 	free(p);
 }
 
-/* The zygote to fork next from: the current one, unless it is time for a new one. */
+/* Picks a template that has its module, if there is one, and makes one for the next runs if it pays. */
 static struct zygote *
-zygote_for(struct pool *p, uint32_t engine, struct err *e)
+pick_template(struct pool *p, const struct heat_key *key, int artifact)
 {
-	struct zygote *z = p->current[engine];
-	struct zygote *fresh;
+	int64_t now = monotonic_ms();
+	double heat = heat_note(p->heat, key, now);
+	struct zygote *z = template_of(p, key);
 
-	if (z != NULL && z->forks < p->limits.runs_max &&
-	    (uint64_t)(monotonic_ms() - z->born_ms) < p->limits.minutes_max * 60000)
-		return z;
-	fresh = zygote_new(p, engine, e);
-	if (fresh == NULL)
-		return NULL;
-	if (z != NULL) {
-		zygote_retire(z);
-		retire_if_idle(z);
+	if (z != NULL && is_worn(z)) {
+		retire(z);
+		z = NULL;
 	}
-	return fresh;
+	if (z == NULL)
+		make_template(p, key, heat, artifact, now);
+	return z != NULL && z->is_loaded ? z : NULL;
+}
+
+int
+pool_pick(struct pool *p, const struct heat_key *key, int artifact, struct pool_place *place, struct err *e)
+{
+	struct zygote *z = p->limits.templates_max > 0 ? pick_template(p, key, artifact) : NULL;
+
+	*place = (struct pool_place){.zygote = z, .is_loaded = z != NULL};
+	if (z == NULL)
+		place->zygote = general_zygote(p, key->engine, e);
+	return place->zygote != NULL ? 0 : ERR_IO;
 }
 
 struct pool_run *
-pool_start(struct pool *p, uint32_t engine, uint64_t run, const struct proto_run *limits, int job, pool_ended_fn *ended,
+pool_start(const struct pool_place *place, uint64_t run, const struct proto_run *limits, int job, pool_ended_fn *ended,
     void *arg, struct err *e)
 {
+	struct zygote *z = place->zygote;
 	struct pool_run *r = calloc(1, sizeof(*r));
 	int64_t started_ms = monotonic_ms();
-	int rc = ERR_EOF;
+	int rc;
 
-	if (r == NULL)
+	if (r == NULL) {
 		err_set(e, ERR_NOMEM, "a run");
-	/* A zygote that has died but has not been reaped yet is found out by talking to it: then another takes the run. */
-	for (int attempt = 0; r != NULL && rc == ERR_EOF && attempt < 2; attempt++) {
-		struct zygote *z = zygote_for(p, engine, e);
-
-		rc = z == NULL ? ERR_IO : child_send(z->child, PROTO_RUN, run, limits, sizeof(*limits), &job, 1, e);
-		if (rc == 0) {
-			*r = (struct pool_run){.zygote = z, .run = run, .started_ms = started_ms, .ended = ended, .arg = arg};
-			LIST_INSERT_HEAD(&z->runs, r, link);
-			z->forks++;
-			return r;
-		}
-		if (z != NULL && rc == ERR_EOF)
-			p->current[engine] = NULL;
+		return NULL;
 	}
+	rc = child_send(z->child, PROTO_RUN, run, limits, sizeof(*limits), &job, 1, e);
+	if (rc == 0) {
+		*r = (struct pool_run){.zygote = z, .run = run, .started_ms = started_ms, .ended = ended, .arg = arg};
+		LIST_INSERT_HEAD(&z->runs, r, link);
+		z->forks++;
+		return r;
+	}
+	if (rc == ERR_EOF)
+		forget(z);
 	free(r);
 	return NULL;
 }
@@ -405,4 +539,10 @@ pool_zygotes(const struct pool *p)
 	LIST_FOREACH(z, &p->zygotes, link)
 		n++;
 	return n;
+}
+
+unsigned
+pool_templates(const struct pool *p)
+{
+	return p->templates;
 }

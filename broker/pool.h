@@ -1,4 +1,4 @@
-/* broker/pool: the zygotes, kept running and replaced in time; every run is a fork of one. brigd. */
+/* broker/pool: the zygotes, kept running and replaced in time; those for modules that are run often. brigd. */
 
 #ifndef BROKER_POOL_H
 #define BROKER_POOL_H
@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/proto.h"
 #include "broker/child.h"
+#include "broker/heat.h"
 
 struct pool;
 struct pool_run;
@@ -19,6 +20,21 @@ struct pool_limits {
 	uint64_t minutes_max;   /* age at which it is */
 	unsigned ready_ms;      /* a zygote that is not ready by then is killed */
 	uint32_t layers;        /* enum proto_layer: those that a worker must be under, or nothing starts */
+	unsigned templates_max; /* zygotes for one module each */
+};
+
+/*
+ * Every run is a fork of a zygote. One zygote for each engine holds no module: its workers load theirs. A module that one
+ * owner runs often gets a zygote of its own, a template, which has it mapped and linked already; no guest code ever runs
+ * in it, and it serves that owner only. A template goes when others are run more often, or when it is not used any more.
+ */
+#define POOL_HOT  3.0 /* heat (broker/heat.h) from which on a module gets a template */
+#define POOL_COLD 0.2 /* and below which it loses it */
+
+/* Where a run is to start. Good until the event loop goes on. */
+struct pool_place {
+	struct zygote *zygote;
+	bool is_loaded; /* its workers have the module: the job brings no artifact, and says PROTO_JOB_LOADED */
 };
 
 /* Told once, when a worker is gone: `exited` from its zygote, or NULL when the zygote itself died; `why` then says how. */
@@ -33,10 +49,17 @@ struct pool *pool_new(struct event_base *base, struct launcher *launcher, const 
 void pool_free(struct pool *p);
 
 /*
- * pool_start - fork a worker for `run`, whose job comes over the socket `job` (borrowed: the worker's end). Returns a
- * handle, good until `ended` was called; or NULL with an error, and `ended` is not called.
+ * pool_pick - choose where a run of this module starts, and note that there is one more. `artifact` (borrowed): the
+ * module's, for a template of it, or -1 while it has not shown that it suits this machine. Returns 0, or ERR_IO.
  */
-struct pool_run *pool_start(struct pool *p, uint32_t engine, uint64_t run, const struct proto_run *limits, int job,
+int pool_pick(struct pool *p, const struct heat_key *key, int artifact, struct pool_place *place, struct err *e);
+
+/*
+ * pool_start - fork a worker for `run`, whose job comes over the socket `job` (borrowed: the worker's end). Returns a
+ * handle, good until `ended` was called; or NULL with an error, and `ended` is not called: ERR_EOF when that zygote has
+ * died, and another place is to be picked.
+ */
+struct pool_run *pool_start(const struct pool_place *place, uint64_t run, const struct proto_run *limits, int job,
     pool_ended_fn *ended, void *arg, struct err *e);
 
 /*
@@ -55,7 +78,8 @@ void pool_condemn(struct pool_run *r, const char *reason);
 /* pool_ready - the READY of the plain zygote: layers, filter and engine digests. NULL before it came. */
 const struct proto_ready *pool_ready(const struct pool *p);
 
-/* pool_zygotes - how many there are now, for metrics. */
+/* pool_zygotes - how many there are now, templates included; pool_templates - only these. For metrics. */
 unsigned pool_zygotes(const struct pool *p);
+unsigned pool_templates(const struct pool *p);
 
 #endif

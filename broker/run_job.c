@@ -501,13 +501,26 @@ append_mounts(struct run *run, struct proto_job *job, struct err *e)
 	return rc;
 }
 
+/* A job as it is sent: PROTO_JOB's payload, and what goes beside it. */
+struct outgoing {
+	struct proto_job job;
+	uint8_t payload[IMSG_PAYLOAD_MAX];
+	size_t length;
+	int fds[IMSG_FDS_MAX]; /* the artifact first */
+	int nfds;
+	int blob;              /* one of them, ours; -1 when it is in the payload */
+};
+_Static_assert(2 + PROTO_DIRS_MAX <= IMSG_FDS_MAX, "an artifact, a blob, directories");
+
 static int
-send_job(struct run *run, struct err *e)
+write_job(struct run *run, struct outgoing *out, struct err *e)
 {
 	const uint64_t *limits = run->policy->limits;
 	struct run_request *q = &run->request;
-	uint8_t message[IMSG_PAYLOAD_MAX];
-	struct proto_job job = {
+	struct proto_job *job = &out->job;
+	int rc;
+
+	*job = (struct proto_job){
 	    .flags = (q->stream_output ? PROTO_JOB_STREAM_OUTPUT : 0) | (q->stream_input ? PROTO_JOB_STREAM_INPUT : 0) |
 	        (run->policy->output == POLICY_OUTPUT_END ? PROTO_JOB_OUTPUT_ENDS : 0),
 	    .engine = run_engine_of(run),
@@ -535,29 +548,37 @@ send_job(struct run *run, struct err *e)
 	    .changes_bytes = limits[POLICY_LIMIT_changes_bytes],
 	    .dir_bytes = limits[POLICY_LIMIT_dir_bytes],
 	};
-	int fds[2 + PROTO_DIRS_MAX] = {run->artifact->fd};
-	size_t length = sizeof(job);
-	int blob = -1, nfds = 1, rc;
-
-	if ((rc = append_mounts(run, &job, e)) != 0)
+	memcpy(job->seed, run->policy->seed, sizeof(job->seed));
+	out->fds[0] = run->artifact->fd;
+	out->nfds = 1;
+	out->blob = -1;
+	if ((rc = append_mounts(run, job, e)) != 0)
 		return rc;
-	memcpy(job.seed, run->policy->seed, sizeof(job.seed));
-	if (q->blob_length > sizeof(message) - sizeof(job)) {
-		job.flags |= PROTO_JOB_BLOB_FD;
-		if ((blob = memfd_from("brig-job", q->blob, q->blob_length, e)) < 0)
+	out->length = sizeof(*job);
+	if (q->blob_length > sizeof(out->payload) - sizeof(*job)) {
+		job->flags |= PROTO_JOB_BLOB_FD;
+		if ((out->blob = memfd_from("brig-job", q->blob, q->blob_length, e)) < 0)
 			return e->code;
-		fds[nfds++] = blob;
+		out->fds[out->nfds++] = out->blob;
 	} else {
-		memcpy(message + sizeof(job), q->blob, q->blob_length);
-		length += q->blob_length;
+		memcpy(out->payload + sizeof(*job), q->blob, q->blob_length);
+		out->length += q->blob_length;
 	}
-	memcpy(message, &job, sizeof(job));
 	for (size_t i = 0; i < q->ask.dirc; i++)
-		fds[nfds++] = q->dir_fds[i];
-	rc = channel_send(run->job, PROTO_JOB, run->number, message, length, fds, nfds, e);
-	if (blob >= 0)
-		close(blob);
-	return rc;
+		out->fds[out->nfds++] = q->dir_fds[i];
+	return 0;
+}
+
+static int
+send_job(struct run *run, struct outgoing *out, const struct pool_place *place, struct err *e)
+{
+	int first = place->is_loaded ? 1 : 0; /* no artifact */
+
+	if (place->is_loaded)
+		out->job.flags |= PROTO_JOB_LOADED;
+	memcpy(out->payload, &out->job, sizeof(out->job));
+	return channel_send(run->job, PROTO_JOB, run->number, out->payload, out->length, out->fds + first,
+	    out->nfds - first, e);
 }
 
 /* What a run's worker may have as memory of its own (RLIMIT_DATA). */
@@ -577,40 +598,73 @@ data_bytes(const struct run *run)
 	    FD_COST * limits[POLICY_LIMIT_open_files] + run->request.blob_length + FIXED_OVERHEAD;
 }
 
-/* Gives the run a worker. Returns 0, or an error with nothing started. */
+/* Where the run starts: a template's artifact must have shown that it suits this machine. */
 static int
-run_launch(struct run *run, struct err *e)
+pick_place(struct run *run, struct pool_place *place, struct err *e)
+{
+	const struct heat_key key = {.engine = run_engine_of(run), .owner = run->peer.uid, .module = run->module};
+
+	return pool_pick(run->runs->broker->pool, &key, run->artifact->proven ? run->artifact->fd : -1, place, e);
+}
+
+/* Has a zygote fork a worker for the job. Returns 0, or an error with nothing started; ERR_EOF: that zygote is dead. */
+static int
+start_worker(struct run *run, struct outgoing *out, struct err *e)
 {
 	struct broker *b = run->runs->broker;
-	const uint64_t *limits = run->policy->limits;
-	uint64_t started = run_now_us(); /* before the others get the processor */
-	struct proto_run start = {
-	    .wall_ms = limits[POLICY_LIMIT_wall_ms],
-	    .cpu_ms = limits[POLICY_LIMIT_cpu_ms],
+	const struct proto_run start = {
+	    .wall_ms = run->policy->limits[POLICY_LIMIT_wall_ms],
+	    .cpu_ms = run->policy->limits[POLICY_LIMIT_cpu_ms],
 	    .data_bytes = data_bytes(run),
 	};
+	struct pool_place place;
 	int sv[2], rc;
 
-	if ((rc = imsg_pair(sv, e)) != 0)
+	if ((rc = pick_place(run, &place, e)) != 0 || (rc = imsg_pair(sv, e)) != 0)
 		return rc;
 	run->job = channel_new(b->base, sv[0], JOB_QUEUE_MAX, run_job_message, job_closed, run);
-	if (run->job != NULL)
-		channel_on_drained(run->job, job_drained);
-	run->is_closed = run->killed = run->overdue = false;
-	run->backstop = evtimer_new(b->base, on_backstop, run);
-	if (run->job == NULL || run->backstop == NULL ||
-	    look_after(run, limits[POLICY_LIMIT_wall_ms] + half_patience(run)) != 0)
+	if (run->job == NULL)
 		rc = err_set(e, ERR_NOMEM, "a run");
+	else
+		channel_on_drained(run->job, job_drained);
 	if (rc == 0)
-		rc = send_job(run, e);
+		rc = send_job(run, out, &place, e);
 	if (rc == 0) {
-		run->worker = pool_start(b->pool, run_engine_of(run), run->number, &start, sv[1], worker_ended, run, e);
+		run->worker = pool_start(&place, run->number, &start, sv[1], worker_ended, run, e);
 		rc = run->worker != NULL ? 0 : e->code;
 	}
 	close(sv[1]);
 	if (rc != 0) {
 		channel_free(run->job);
 		run->job = NULL;
+	} else if (place.is_loaded && run->start == RUN_START_CACHED) {
+		run->start = RUN_START_TEMPLATE;
+	}
+	return rc;
+}
+
+/* Gives the run a worker. Returns 0, or an error with nothing started. */
+static int
+run_launch(struct run *run, struct err *e)
+{
+	struct broker *b = run->runs->broker;
+	uint64_t started = run_now_us(); /* before the others get the processor */
+	struct outgoing out;
+	int rc = write_job(run, &out, e);
+
+	if (rc != 0)
+		return rc;
+	run->is_closed = run->killed = run->overdue = false;
+	run->backstop = evtimer_new(b->base, on_backstop, run);
+	if (run->backstop == NULL ||
+	    look_after(run, run->policy->limits[POLICY_LIMIT_wall_ms] + half_patience(run)) != 0)
+		rc = err_set(e, ERR_NOMEM, "a run");
+	/* A zygote that has died but has not been reaped yet is found out by talking to it: then another takes the run. */
+	if (rc == 0 && (rc = start_worker(run, &out, e)) == ERR_EOF)
+		rc = start_worker(run, &out, e);
+	if (out.blob >= 0)
+		close(out.blob);
+	if (rc != 0) {
 		if (run->backstop != NULL)
 			event_free(run->backstop);
 		run->backstop = NULL;

@@ -45,6 +45,12 @@ static const struct {
 #undef X
 };
 
+static const char *const start_names[] = {
+    [RUN_START_COLD] = "cold",
+    [RUN_START_CACHED] = "cached",
+    [RUN_START_TEMPLATE] = "template",
+};
+
 static const char *const phase_names[] = {
 #define X(name, value, word, text) [value] = word,
     PROTO_PHASES(X)
@@ -286,7 +292,7 @@ run_usage_json(const struct run_facts *f)
 	    "fs_bytes", number(c->fs_bytes),
 	    "fs_nodes", number(c->fs_nodes),
 	    "host_calls", host_calls_json(c->host_calls),
-	    "start", f->start == RUN_START_COLD ? "cold" : "cached");
+	    "start", start_names[f->start]);
 }
 
 static json_t *

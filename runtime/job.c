@@ -2,11 +2,11 @@
 
 #include "runtime/job.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
-#define KNOWN_FLAGS (PROTO_JOB_STREAM_OUTPUT | PROTO_JOB_STREAM_INPUT | PROTO_JOB_OUTPUT_ENDS | PROTO_JOB_BLOB_FD)
+#define KNOWN_FLAGS \
+	(PROTO_JOB_STREAM_OUTPUT | PROTO_JOB_STREAM_INPUT | PROTO_JOB_OUTPUT_ENDS | PROTO_JOB_BLOB_FD | PROTO_JOB_LOADED)
 
 #define ARTIFACT_SIZE_MAX (SIZE_MAX / 2)
 #define BLOB_SIZE_MAX     (SIZE_MAX / 2)
@@ -37,12 +37,14 @@ check_limits(const struct proto_job *o, struct err *e)
 }
 
 static int
-check_order(const struct proto_job *o, enum proto_engine engine, struct err *e)
+check_order(const struct proto_job *o, enum proto_engine engine, bool loaded, struct err *e)
 {
 	if ((o->flags & ~(uint32_t)KNOWN_FLAGS) != 0)
 		return err_set(e, ERR_PROTOCOL, "the job's flags 0x%x are not all known", o->flags);
 	if (o->engine != engine)
 		return err_set(e, ERR_PROTOCOL, "the job is for engine %u, this is %d", o->engine, (int)engine);
+	if (((o->flags & PROTO_JOB_LOADED) != 0) != loaded)
+		return err_set(e, ERR_PROTOCOL, loaded ? "the job is not for the module that is here" : "there is no module here");
 	if ((o->flags & PROTO_JOB_STREAM_INPUT) != 0 && o->stdin_bytes != 0)
 		return err_set(e, ERR_PROTOCOL, "the job both brings %ju bytes of input and streams it",
 		    (uintmax_t)o->stdin_bytes);
@@ -63,9 +65,9 @@ parts_fill(const struct proto_job *o, size_t size)
 	return size == 0;
 }
 
-/* Finds the blob, behind the order or in the second descriptor, and checks that its parts fill it. */
+/* Finds the blob, behind the order or in descriptor `at`, and checks that its parts fill it. */
 static int
-find_blob(const struct imsg *m, struct job *job, struct err *e)
+find_blob(const struct imsg *m, int at, struct job *job, struct err *e)
 {
 	const struct proto_job *o = &job->order;
 	size_t size = m->hdr.length - sizeof(*o);
@@ -74,7 +76,7 @@ find_blob(const struct imsg *m, struct job *job, struct err *e)
 	if ((o->flags & PROTO_JOB_BLOB_FD) != 0) {
 		if (size != 0)
 			return err_set(e, ERR_PROTOCOL, "the job has two blobs");
-		if ((rc = memfd_check(m->fds[1], BLOB_SIZE_MAX, &size, e)) != 0)
+		if ((rc = memfd_check(m->fds[at], BLOB_SIZE_MAX, &size, e)) != 0)
 			return err_context(e, "the job's blob");
 	}
 	if (!parts_fill(o, size))
@@ -83,7 +85,7 @@ find_blob(const struct imsg *m, struct job *job, struct err *e)
 	job->blob = m->payload + sizeof(*o);
 	if ((o->flags & PROTO_JOB_BLOB_FD) == 0)
 		return 0;
-	if ((rc = memfd_map(m->fds[1], size, &job->map, e)) != 0)
+	if ((rc = memfd_map(m->fds[at], size, &job->map, e)) != 0)
 		return rc;
 	if (size > 0)
 		job->blob = job->map.data;
@@ -91,29 +93,30 @@ find_blob(const struct imsg *m, struct job *job, struct err *e)
 }
 
 int
-job_decode(struct imsg *m, enum proto_engine engine, struct job *job, struct err *e)
+job_decode(struct imsg *m, enum proto_engine engine, bool loaded, struct job *job, struct err *e)
 {
 	struct job j = {.run = m->hdr.run, .artifact = -1};
 	size_t artifact_size;
-	int blob_fd, first_dir, rc;
+	int blob_at = loaded ? 0 : 1, dirs_at, fd, rc;
 
 	if (m->hdr.type != PROTO_JOB || m->hdr.length < sizeof(j.order))
 		return err_set(e, ERR_PROTOCOL, "message %u of %u bytes is no job", m->hdr.type, m->hdr.length);
 	memcpy(&j.order, m->payload, sizeof(j.order));
-	if ((rc = check_order(&j.order, engine, e)) != 0)
+	if ((rc = check_order(&j.order, engine, loaded, e)) != 0)
 		return rc;
-	first_dir = 1 + ((j.order.flags & PROTO_JOB_BLOB_FD) != 0);
-	if (j.order.dirc > PROTO_DIRS_MAX || m->nfds != first_dir + (int)j.order.dirc)
+	dirs_at = blob_at + ((j.order.flags & PROTO_JOB_BLOB_FD) != 0);
+	if (j.order.dirc > PROTO_DIRS_MAX || m->nfds != dirs_at + (int)j.order.dirc)
 		return err_set(e, ERR_PROTOCOL, "the job came with %d descriptors", m->nfds);
-	if (memfd_check(m->fds[0], ARTIFACT_SIZE_MAX, &artifact_size, e) != 0)
+	if (!loaded && memfd_check(m->fds[0], ARTIFACT_SIZE_MAX, &artifact_size, e) != 0)
 		return err_context(e, "the job's artifact");
-	if ((rc = find_blob(m, &j, e)) != 0)
+	if ((rc = find_blob(m, blob_at, &j, e)) != 0)
 		return rc;
-	j.artifact = imsg_take_fd(m, 0);
-	if (first_dir > 1 && (blob_fd = imsg_take_fd(m, 1)) >= 0)
-		close(blob_fd);
+	if (!loaded)
+		j.artifact = imsg_take_fd(m, 0);
+	if (dirs_at > blob_at && (fd = imsg_take_fd(m, blob_at)) >= 0)
+		close(fd);
 	for (int i = 0; i < PROTO_DIRS_MAX; i++)
-		j.dirs[i] = i < (int)j.order.dirc ? imsg_take_fd(m, first_dir + i) : -1;
+		j.dirs[i] = i < (int)j.order.dirc ? imsg_take_fd(m, dirs_at + i) : -1;
 	*job = j;
 	return 0;
 }

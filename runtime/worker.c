@@ -295,6 +295,20 @@ worker_free(struct worker *w)
 	free(w);
 }
 
+int
+worker_load(struct worker *w, int artifact, struct err *e)
+{
+	wasmtime_error_t *error = brig_module_deserialize_fd(w->engine, artifact, &w->module);
+	char text[RESULT_TEXT_MAX];
+
+	if (error == NULL)
+		error = wasmtime_linker_instantiate_pre(w->linker, w->module, &w->linked);
+	if (error == NULL)
+		return 0;
+	engine_error_text(error, text, sizeof(text));
+	return err_set(e, ERR_UNSUPPORTED, "loading a module for all workers: %s", text);
+}
+
 const wasm_engine_t *
 worker_engine(const struct worker *w)
 {
@@ -310,7 +324,7 @@ take_job(struct worker *w, struct err *e)
 
 	if (rc != 0)
 		return rc;
-	rc = job_decode(&w->in, w->kind, &w->job, e);
+	rc = job_decode(&w->in, w->kind, w->linked != NULL, &w->job, e);
 	imsg_close_fds(&w->in);
 	return rc;
 }
@@ -411,7 +425,7 @@ prepare(struct worker *w, worker_lock *lock, void *arg)
 		goto failed;
 	if ((rc = set_limits(w, &e)) != 0 || (rc = begin_host(w, &e)) != 0)
 		goto failed;
-	if ((rc = load(w)) != 0 || (rc = link_module(w)) != 0)
+	if (w->linked == NULL && ((rc = load(w)) != 0 || (rc = link_module(w)) != 0))
 		return rc;
 	if (lock != NULL && (rc = lock(arg, &e)) != 0)
 		goto failed;

@@ -18,6 +18,12 @@ struct worker;
 int worker_new(enum proto_engine kind, engine_settings *settings, struct worker **out, struct err *e);
 void worker_free(struct worker *w);
 
+/*
+ * worker_load - map the module in `artifact` (taken) and resolve its imports, in the zygote, so that no child has to. Runs
+ * no guest code. From then on worker_run takes jobs for this module only. Once. 0 or ERR_UNSUPPORTED.
+ */
+int worker_load(struct worker *w, int artifact, struct err *e);
+
 /* worker_engine - the engine inside, borrowed. */
 const wasm_engine_t *worker_engine(const struct worker *w);
 

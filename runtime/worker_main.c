@@ -41,6 +41,15 @@ run_worker(void *arg, int job_socket, volatile struct proto_shared *shared, cons
 	return worker_run(z->worker, job_socket, shared, lock_down, z);
 }
 
+/* Runs in the zygote. */
+static int
+load_module(void *arg, int artifact, struct err *e)
+{
+	struct zygote_state *z = arg;
+
+	return worker_load(z->worker, artifact, e);
+}
+
 /* The layers that a worker is under at its first guest instruction. */
 static uint32_t
 worker_layers(uint32_t layers)
@@ -53,7 +62,7 @@ static int
 serve(int argc, char **argv, struct err *e)
 {
 	static struct zygote_state z;
-	struct zygote_ops ops = {.arg = &z, .worker = run_worker};
+	struct zygote_ops ops = {.arg = &z, .worker = run_worker, .load = load_module};
 	struct child_args args;
 	struct proto_ready ready = {0};
 	int rc;

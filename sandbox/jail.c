@@ -409,7 +409,7 @@ jail_limits(const struct proto_run *run, struct err *e)
 }
 
 int
-jail_worker(int job_socket, int ruleset, const struct proto_run *run, struct err *e)
+jail_worker(int job_socket, int ruleset, bool keep_module, const struct proto_run *run, struct err *e)
 {
 	int rc;
 
@@ -424,7 +424,11 @@ jail_worker(int job_socket, int ruleset, const struct proto_run *run, struct err
 		return err_sys(e, ERR_IO, "moving the job socket");
 	if (close_range(0, PROTO_SOCKET_FD - 1, 0) != 0)
 		return err_sys(e, ERR_IO, "closing descriptors 0 to 2");
-	return close_above(PROTO_SOCKET_FD, e);
+	if (!keep_module)
+		return close_above(PROTO_SOCKET_FD, e);
+	if (close_range(PROTO_SOCKET_FD + 1, PROTO_MODULE_FD - 1, 0) != 0)
+		return err_sys(e, ERR_IO, "closing descriptors below the module's");
+	return close_above(PROTO_MODULE_FD, e);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #define SANDBOX_JAIL_H
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -86,13 +87,13 @@ int jail_ruleset(struct err *e);
 
 /*
  * jail_worker - the part of the jail that a worker adds to what it inherits: the job socket becomes descriptor 3 and
- * every other one is closed, 0 to 2 included; dies with its parent; jail_limits(); and a Landlock domain of its own by
+ * every other one is closed, 0 to 2 included, but PROTO_MODULE_FD with `keep_module`; dies with its parent; jail_limits(); and a Landlock domain of its own by
  * `ruleset`, so that it can neither signal nor trace other workers; negative where there is no Landlock. Needs
  * no_new_privs. Borrows `run`.
  *
  * Returns 0; or ERR_IO, with job_socket still open to say so on: the child must then exit.
  */
-int jail_worker(int job_socket, int ruleset, const struct proto_run *run, struct err *e);
+int jail_worker(int job_socket, int ruleset, bool keep_module, const struct proto_run *run, struct err *e);
 
 /*
  * jail_try - apply one single layer of PROTO_LAYERS to the calling process, as jail_enter would, for brig doctor and

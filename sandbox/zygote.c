@@ -3,8 +3,10 @@
 #include "sandbox/zygote.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -39,6 +41,7 @@ struct zygote {
 	struct worker *workers;
 	size_t room;
 	size_t running;
+	bool is_loaded; /* it was given a module */
 	struct imsg in;
 };
 
@@ -114,7 +117,7 @@ become_worker(const struct zygote *z, const struct worker *w, int job_socket, ui
 	struct err e;
 
 	sigprocmask(SIG_SETMASK, &z->mask, NULL);
-	if (jail_worker(job_socket, z->ops->ruleset, run, &e) != 0) {
+	if (jail_worker(job_socket, z->ops->ruleset, z->is_loaded, run, &e) != 0) {
 		imsg_send(job_socket, PROTO_FAILED, id, e.msg, strlen(e.msg), NULL, 0, NULL);
 		_exit(EXIT_FAILURE);
 	}
@@ -191,6 +194,22 @@ handle_run_kill(struct zygote *z, struct err *e)
 	return 0;
 }
 
+/* All workers from now on have this module; it is one owner's, so there is never another one. */
+static int
+handle_load(struct zygote *z, struct err *e)
+{
+	int rc;
+
+	if (z->is_loaded || z->running > 0)
+		return err_set(e, ERR_PROTOCOL, "a zygote holds one module, from its beginning");
+	z->is_loaded = true;
+	if (dup3(z->in.fds[0], PROTO_MODULE_FD, O_CLOEXEC) < 0)
+		return err_sys(e, ERR_IO, "moving the artifact");
+	if ((rc = z->ops->load(z->ops->arg, PROTO_MODULE_FD, e)) != 0)
+		return rc;
+	return imsg_send(z->sock, PROTO_LOADED, 0, NULL, 0, NULL, 0, e);
+}
+
 static const struct message {
 	uint32_t type;
 	uint32_t length;
@@ -199,6 +218,7 @@ static const struct message {
 } messages[] = {
     {PROTO_RUN, sizeof(struct proto_run), 1, handle_run},
     {PROTO_RUN_KILL, 0, 0, handle_run_kill},
+    {PROTO_LOAD, 0, 1, handle_load},
 };
 
 static int

@@ -11,7 +11,7 @@
 #include "tests/fuzz/input.h"
 
 /*
- * An input is: what comes beside the message and how, the type; then the message. With FIELDS the order that it begins
+ * An input is: what comes beside the message and how, the type, with 128 for a zygote that has the module; then the message. With FIELDS the order that it begins
  * with is given by some bytes for its fields, so that an input says the same when the structure changes; with FILES
  * there are some more.
  */
@@ -95,7 +95,7 @@ must_be_in_order(const struct imsg *m, const struct job *job)
 	MUST(o->args_bytes <= job->blob_length && o->env_bytes <= job->blob_length && o->stdin_bytes <= job->blob_length);
 	MUST(o->args_bytes + o->env_bytes + o->stdin_bytes + o->files_bytes + o->mounts_bytes == job->blob_length);
 	MUST(o->wall_ms > 0 && o->cpu_ms > 0 && o->memory_bytes > 0 && o->host_calls > 0);
-	MUST(job->artifact >= 0);
+	MUST((job->artifact >= 0) == ((o->flags & PROTO_JOB_LOADED) == 0));
 	for (int i = 0; i < m->nfds; i++)
 		MUST(m->fds[i] < 0);
 	if (w == NULL)
@@ -113,13 +113,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct job job = {.artifact = -1};
 	int fd = input_lowest_fd();
 	struct err e = {0};
+	bool loaded;
 	int rc;
 
 	m.hdr = (struct imsg_hdr){.type = input_byte(&in), .run = 42};
+	loaded = (m.hdr.type & 0x80) != 0;
+	m.hdr.type &= 0x7f;
 	put_message(&m, &in, (how & FIELDS) != 0, (how & FILES) != 0);
 	add_files(&m, how);
 	ASAN_POISON_MEMORY_REGION(m.payload + m.hdr.length, sizeof(m.payload) - m.hdr.length);
-	rc = job_decode(&m, (how & FUEL) != 0 ? PROTO_ENGINE_FUEL : PROTO_ENGINE_PLAIN, &job, &e);
+	rc = job_decode(&m, (how & FUEL) != 0 ? PROTO_ENGINE_FUEL : PROTO_ENGINE_PLAIN, loaded, &job, &e);
 	if (rc == 0)
 		must_be_in_order(&m, &job);
 	else

@@ -327,7 +327,11 @@ class Zygotes(harness.Scenario):
         requests = [self.client.start("run", self.params("sleep", 20)) for _ in range(60)]
         for request in requests:
             self.assert_exited(self.client.finish(request))
-        harness.wait_until(lambda: self.client.call("server.health")["zygotes"] == 1, "the old ones are gone")
+        harness.wait_until(self.only_those_in_use_are_left, "the old ones are gone")
+
+    def only_those_in_use_are_left(self):
+        health = self.client.call("server.health")
+        return health["zygotes"] == 1 + health["templates"]
 
 
 class SlowZygote(harness.Scenario):

@@ -413,6 +413,8 @@ DIE, HANG, IGNORE, EXIT_AT_RUN, DIE_AT_RUN, HANG_AT_RUN, CANNOT_FORK = range(1, 
 class Zygotes(Liar):
     """A worker has its zygote lie: that of the real ones never can, but a hole in the kernel might let it."""
 
+    settings = ("--templates-max", "0")  # so that all runs are in one zygote
+
     BREACHES = {
         "ready twice": ([say(READY, b"\xff" * 72)], "ready twice"),
         "short ready": ([say(READY, b"\xff" * 71)], "message 10 of 71 bytes"),

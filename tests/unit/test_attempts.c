@@ -136,7 +136,7 @@ enter_inner(const struct cell *c, int job_socket, struct err *e)
 	case WHOLE:
 	case ALL_BUT_SECCOMP:
 		rc = jail_ruleset(e);
-		rc = rc >= 0 || rc == ERR_UNSUPPORTED ? jail_worker(job_socket, rc, &run, e) : rc;
+		rc = rc >= 0 || rc == ERR_UNSUPPORTED ? jail_worker(job_socket, rc, false, &run, e) : rc;
 		if (rc == 0)
 			rc = jail_lock_code(&layers, e);
 		return rc == 0 && c->layer == WHOLE ? load_filter(e) : rc;

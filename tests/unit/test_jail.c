@@ -234,7 +234,7 @@ worker_body(void *arg, struct err *e)
 
 	(void)arg;
 	NEED(imsg_pair(sv, e) == 0);
-	NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && jail_worker(sv[1], jail_ruleset(e), &run, e) == 0);
+	NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && jail_worker(sv[1], jail_ruleset(e), false, &run, e) == 0);
 	for (int fd = 0; fd < 256; fd++)
 		NEED((fcntl(fd, F_GETFD) >= 0) == (fd == PROTO_SOCKET_FD));
 	NEED(getrlimit(RLIMIT_CPU, &limit) == 0 && limit.rlim_cur == 3); /* 1.5 s rounded up, plus one */
@@ -266,7 +266,7 @@ burn(void *arg, struct err *e)
 
 	(void)arg;
 	NEED(imsg_pair(sv, e) == 0);
-	NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && jail_worker(sv[1], -1, &run, e) == 0);
+	NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && jail_worker(sv[1], -1, false, &run, e) == 0);
 	for (volatile uint64_t i = 0;; i++)
 		continue;
 }
@@ -292,7 +292,7 @@ worker_under_lower_limits(void *arg, struct err *e)
 	(void)arg;
 	NEED(imsg_pair(sv, e) == 0);
 	NEED(setrlimit(RLIMIT_NOFILE, &files) == 0 && setrlimit(RLIMIT_CPU, &cpu) == 0);
-	NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && jail_worker(sv[1], -1, &run, e) == 0);
+	NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && jail_worker(sv[1], -1, false, &run, e) == 0);
 	NEED(getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max == 8);
 	NEED(getrlimit(RLIMIT_CPU, &limit) == 0 && limit.rlim_cur == 30 && limit.rlim_max == 30);
 	return 0;

@@ -56,7 +56,7 @@ static int
 decode(void)
 {
 	memcpy(m.payload, &order, sizeof(order));
-	return job_decode(&m, PROTO_ENGINE_PLAIN, &job, &e);
+	return job_decode(&m, PROTO_ENGINE_PLAIN, false, &job, &e);
 }
 
 /* It fails with `code`, says `part`, and leaves job and descriptors alone. */

@@ -183,7 +183,17 @@ start(struct fixture *f, uint64_t run, struct ended *ended)
 {
 	struct proto_run limits = {.wall_ms = 1};
 
-	return pool_start(f->pool, PROTO_ENGINE_PLAIN, run, &limits, f->job, on_ended, ended, NULL);
+	const struct heat_key key = {.engine = PROTO_ENGINE_PLAIN};
+	struct pool_place place;
+	struct pool_run *r;
+	struct err e = {0};
+
+	if (pool_pick(f->pool, &key, -1, &place, &e) != 0)
+		return NULL;
+	r = pool_start(&place, run, &limits, f->job, on_ended, ended, &e);
+	if (r != NULL || e.code != ERR_EOF || pool_pick(f->pool, &key, -1, &place, &e) != 0)
+		return r;
+	return pool_start(&place, run, &limits, f->job, on_ended, ended, &e);
 }
 
 static void

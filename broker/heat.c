@@ -1,0 +1,134 @@
+/* broker/heat: which modules are run often of late. Pure. brigd. */
+
+#include "broker/heat.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#define BUCKETS 256
+
+struct entry {
+	LIST_ENTRY(entry) bucket;
+	TAILQ_ENTRY(entry) order;
+	struct heat_key key;
+	double score; /* at `at_ms` */
+	int64_t at_ms;
+	bool barred;
+};
+
+struct heat {
+	LIST_HEAD(, entry) buckets[BUCKETS]; /* a digest is as good as random, whoever made the module */
+	TAILQ_HEAD(order, entry) order;      /* noted last first */
+	size_t count, count_max;
+};
+
+struct heat *
+heat_new(size_t entries_max)
+{
+	struct heat *h = calloc(1, sizeof(*h));
+
+	if (h == NULL)
+		return NULL;
+	h->count_max = entries_max;
+	TAILQ_INIT(&h->order);
+	return h;
+}
+
+void
+heat_free(struct heat *h)
+{
+	struct entry *n;
+
+	if (h == NULL)
+		return;
+	while ((n = TAILQ_FIRST(&h->order)) != NULL) {
+		TAILQ_REMOVE(&h->order, n, order);
+		free(n);
+	}
+	free(h);
+}
+
+int
+heat_same(const struct heat_key *a, const struct heat_key *b)
+{
+	return a->engine == b->engine && a->owner == b->owner &&
+	    memcmp(&a->module, &b->module, sizeof(a->module)) == 0;
+}
+
+static struct entry *
+find(const struct heat *h, const struct heat_key *key)
+{
+	struct entry *n;
+
+	LIST_FOREACH(n, &h->buckets[key->module.bytes[0]], bucket)
+		if (heat_same(&n->key, key))
+			break;
+	return n;
+}
+
+static double
+score_at(const struct entry *n, int64_t now_ms)
+{
+	return n->barred ? 0 : n->score * exp2(-(double)(now_ms - n->at_ms) / HEAT_HALF_MS);
+}
+
+double
+heat_of(const struct heat *h, const struct heat_key *key, int64_t now_ms)
+{
+	const struct entry *n = find(h, key);
+
+	return n == NULL ? 0 : score_at(n, now_ms);
+}
+
+/* Room for one more: a new entry, or the one that was noted longest ago. */
+static struct entry *
+entry_new(struct heat *h)
+{
+	struct entry *n;
+
+	if (h->count < h->count_max && (n = calloc(1, sizeof(*n))) != NULL) {
+		h->count++;
+		return n;
+	}
+	if ((n = TAILQ_LAST(&h->order, order)) == NULL)
+		return NULL;
+	LIST_REMOVE(n, bucket);
+	TAILQ_REMOVE(&h->order, n, order);
+	return n;
+}
+
+double
+heat_note(struct heat *h, const struct heat_key *key, int64_t now_ms)
+{
+	struct entry *n = find(h, key);
+
+	if (n != NULL) {
+		n->score = score_at(n, now_ms);
+		TAILQ_REMOVE(&h->order, n, order);
+	} else {
+		if ((n = entry_new(h)) == NULL)
+			return 0;
+		n->key = *key;
+		n->score = 0;
+		n->barred = false;
+		LIST_INSERT_HEAD(&h->buckets[key->module.bytes[0]], n, bucket);
+	}
+	n->score += n->barred ? 0 : 1;
+	n->at_ms = now_ms;
+	TAILQ_INSERT_HEAD(&h->order, n, order);
+	return n->score;
+}
+
+void
+heat_bar(struct heat *h, const struct heat_key *key)
+{
+	struct entry *n = find(h, key);
+
+	if (n == NULL)
+		return;
+	n->barred = true;
+	n->score = 0;
+}

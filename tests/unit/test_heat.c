@@ -1,0 +1,102 @@
+/* Tests of broker/heat. */
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "broker/heat.h"
+
+static struct heat_key
+key(uint8_t n)
+{
+	return (struct heat_key){.owner = 1000, .module.bytes = {7, n}}; /* all in one bucket */
+}
+
+static void
+assert_about(double is, double wanted)
+{
+	assert_true(fabs(is - wanted) < 1e-9);
+}
+
+static void
+counts_runs_and_forgets_half_in_a_while(void **state)
+{
+	struct heat *h = heat_new(4);
+	struct heat_key k = key(1);
+
+	(void)state;
+	assert_about(heat_of(h, &k, 0), 0);
+	assert_about(heat_note(h, &k, 0), 1);
+	assert_about(heat_note(h, &k, 0), 2);
+	assert_about(heat_of(h, &k, HEAT_HALF_MS), 1);
+	assert_about(heat_note(h, &k, 2 * HEAT_HALF_MS), 1.5);
+	assert_about(heat_of(h, &k, 1000 * HEAT_HALF_MS), 0);
+	heat_free(h);
+}
+
+static void
+keeps_owners_modules_and_engines_apart(void **state)
+{
+	struct heat *h = heat_new(4);
+	struct heat_key one = key(1), other_module = key(2), other_owner = key(1), other_engine = key(1);
+
+	(void)state;
+	other_owner.owner = 1001;
+	other_engine.engine = 1;
+	heat_note(h, &one, 0);
+	assert_about(heat_of(h, &other_module, 0), 0);
+	assert_about(heat_of(h, &other_owner, 0), 0);
+	assert_about(heat_of(h, &other_engine, 0), 0);
+	heat_free(h);
+}
+
+static void
+forgets_what_was_noted_longest_ago(void **state)
+{
+	struct heat *h = heat_new(2);
+	struct heat_key a = key(1), b = key(2), c = key(3);
+
+	(void)state;
+	heat_note(h, &a, 0);
+	heat_note(h, &b, 0);
+	heat_note(h, &a, 0);
+	heat_note(h, &c, 0);
+	assert_about(heat_of(h, &a, 0), 2);
+	assert_about(heat_of(h, &b, 0), 0);
+	assert_about(heat_of(h, &c, 0), 1);
+	heat_free(h);
+}
+
+static void
+what_is_barred_stays_cold_until_it_is_forgotten(void **state)
+{
+	struct heat *h = heat_new(1);
+	struct heat_key a = key(1), b = key(2);
+
+	(void)state;
+	heat_bar(h, &a); /* not there: nothing */
+	heat_note(h, &a, 0);
+	heat_bar(h, &a);
+	assert_about(heat_note(h, &a, 0), 0);
+	assert_about(heat_of(h, &a, 0), 0);
+	assert_about(heat_note(h, &b, 0), 1);
+	assert_about(heat_note(h, &a, 0), 1);
+	heat_free(h);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(counts_runs_and_forgets_half_in_a_while),
+	    cmocka_unit_test(keeps_owners_modules_and_engines_apart),
+	    cmocka_unit_test(forgets_what_was_noted_longest_ago),
+	    cmocka_unit_test(what_is_barred_stays_cold_until_it_is_forgotten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
