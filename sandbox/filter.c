@@ -76,6 +76,10 @@ static const struct condition no_exec = {"no PROT_EXEC", 1, {MASKED(2, PROT_EXEC
 static const struct condition private_no_exec = {
     "no PROT_EXEC; private", 2, {MASKED(2, PROT_EXEC, 0), MASKED(3, ~(scmp_datum_t)MMAP_MAY | MAP_TYPE, MAP_PRIVATE)}};
 
+/* Nor does it count what was written and can only be read from then on. */
+static const struct condition readable_writable = {
+    "PROT_READ and PROT_WRITE", 1, {EQUAL(2, PROT_READ | PROT_WRITE)}};
+
 /* Not MADV_MERGEABLE, which would show by the time of a write what other processes have in memory. */
 static const struct condition give_back = {"MADV_DONTNEED", 1, {EQUAL(2, MADV_DONTNEED)}};
 static const struct condition give_back_later = {"MADV_FREE", 1, {EQUAL(2, MADV_FREE)}};
@@ -157,7 +161,7 @@ static const struct row rows[] = {
     ROW(ppoll_time64, Z | W | C | S | G | F, any, "the same on 32-bit machines"),
     ROW(mmap, W | F, private_no_exec, "memory"),
     ROW(mmap2, W | F, private_no_exec, "the same on 32-bit machines"),
-    ROW(mprotect, Z | W | C | S | G | F, no_exec, "growing a linear memory, guard pages"),
+    ROW(mprotect, W, readable_writable, "growing a linear memory"),
     ROW(munmap, Z | W | C | S | G | F, any, "memory"),
     ROW(mremap, Z | W | C | S | G | F, any, "realloc"),
     ROW(brk, Z | W | C | S | G | F, any, "malloc"),
@@ -175,6 +179,7 @@ static const struct row rows[] = {
     ROW(write, Z | C | S | G, any, "descriptors that it was given"),
     ROW(mmap, Z | C | S | G, no_exec, "memory, also shared with workers; memory files"),
     ROW(mmap2, Z | C | S | G, no_exec, "the same on 32-bit machines"),
+    ROW(mprotect, Z | C | S | G | F, no_exec, "memory, guard pages"),
     ROW(madvise, Z | C | S | G, any, "giving memory back; what a worker gets"),
     ROW(recvmsg, Z | C | S | G, any, "messages, with descriptors"),
     ROW(sendmsg, Z | C | S | G, any, "messages"),

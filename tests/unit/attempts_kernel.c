@@ -337,6 +337,25 @@ attempt_much_stack(const struct attempt_world *w)
 	return mapped(mmap(NULL, MUCH, RW, ANONYMOUS | MAP_GROWSDOWN, -1, 0));
 }
 
+/* Nor what can no longer be written to. */
+int
+attempt_hidden_memory(const struct attempt_world *w)
+{
+	const size_t part = MUCH / 16;
+
+	(void)w;
+	for (size_t had = 0; had < MUCH; had += part) {
+		volatile char *p = mmap(NULL, part, RW, ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED)
+			return errno;
+		*p = 1;
+		if (mprotect((void *)(uintptr_t)p, part, PROT_READ) != 0)
+			return errno;
+	}
+	return ATTEMPT_THROUGH;
+}
+
 int
 attempt_huge_pages(const struct attempt_world *w)
 {

@@ -200,6 +200,8 @@
 	  "RLIMIT_DATA does not count it; a control group does, where there is one")                              \
 	X(much_stack, AT_S, "the same as a stack",                                                                \
 	  "RLIMIT_DATA does not count it; a control group does, where there is one")                              \
+	X(hidden_memory, AT_S, "the same, made read-only when it is written",                                     \
+	  "RLIMIT_DATA does not count it; a control group does, where there is one")                              \
 	X(huge_pages, AT_S, "huge pages of the machine",                                                          \
 	  "no other layer counts them but a control group, where there is one")                                   \
 	X(mlock, AT_S | AT_RLIM, "lock memory", "")                                                               \

@@ -150,6 +150,8 @@ a_worker_is_killed_by_wrong_arguments(void **state)
 	    {"the CPU clock of process 1", FILTER_WORKER, SYS_clock_gettime, {(long)(~1u << 3 | 2), text}},
 	    {"mprotect --x", FILTER_WORKER, SYS_mprotect, {text, size, PROT_EXEC}},
 	    {"mprotect r-x", FILTER_WORKER, SYS_mprotect, {text, size, PROT_READ | PROT_EXEC}},
+	    {"mprotect r--", FILTER_WORKER, SYS_mprotect, {text, size, PROT_READ}},
+	    {"mprotect ---", FILTER_WORKER, SYS_mprotect, {text, size, PROT_NONE}},
 	};
 
 	(void)state;
@@ -164,7 +166,7 @@ a_worker_may_do_what_a_guest_needs(void **state)
 	    {"write to 3", FILTER_WORKER, SYS_write, {3, text, 0}},
 	    {"read of 3", FILTER_WORKER, SYS_read, {3, text, 0}},
 	    {"mmap rw-", FILTER_WORKER, SYS_mmap, {0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1}},
-	    {"mprotect ---", FILTER_WORKER, SYS_mprotect, {text, size, PROT_NONE}},
+	    {"mprotect rw-", FILTER_WORKER, SYS_mprotect, {text, size, PROT_READ | PROT_WRITE}},
 	    {"mmap rw-, fixed", FILTER_WORKER, SYS_mmap,
 		{text, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1}},
 	    {"madvise", FILTER_WORKER, SYS_madvise, {text, size, MADV_DONTNEED}},
