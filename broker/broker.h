@@ -43,7 +43,7 @@ struct broker {
 	struct runs *runs;
 	const struct keyring *keyring; /* never NULL; empty when none was configured */
 	char root[KEYS_KID_TEXT];      /* the key that signed it; "" when none was configured */
-	struct policy *ceiling;
+	struct policy_document *ceiling;
 	struct grants *grants;         /* by owner */
 	struct broker_counts counts;
 	unsigned connections;          /* open now */

@@ -13,7 +13,7 @@
 
 struct grant {
 	uid_t owner;
-	struct policy *policy;
+	struct policy_document *document;
 };
 
 struct grants {
@@ -66,7 +66,7 @@ load_one(struct grants *g, const char *directory, const char *name, size_t lengt
 	if (asprintf(&path, "%s/%s", directory, name) < 0)
 		return err_set(e, ERR_NOMEM, "a path");
 	rc = io_read_file(path, POLICY_TEXT_MAX, &text, &size, e);
-	if (rc == 0 && (rc = policy_parse((char *)text, size, path, &grant.policy, e)) == 0)
+	if (rc == 0 && (rc = policy_document_parse((char *)text, size, path, NULL, &grant.document, e)) == 0)
 		g->list[g->count++] = grant;
 	free(text);
 	free(path);
@@ -108,16 +108,24 @@ grants_free(struct grants *g)
 	if (g == NULL)
 		return;
 	for (size_t i = 0; i < g->count; i++)
-		policy_free(g->list[i].policy);
+		policy_document_free(g->list[i].document);
 	free(g->list);
 	free(g);
+}
+
+const struct policy_document *
+grants_document_of(const struct grants *g, uid_t owner)
+{
+	for (size_t i = 0; i < g->count; i++)
+		if (g->list[i].owner == owner)
+			return g->list[i].document;
+	return NULL;
 }
 
 const struct policy *
 grants_of(const struct grants *g, uid_t owner)
 {
-	for (size_t i = 0; i < g->count; i++)
-		if (g->list[i].owner == owner)
-			return g->list[i].policy;
-	return NULL;
+	const struct policy_document *d = grants_document_of(g, owner);
+
+	return d == NULL ? NULL : d->policy;
 }

@@ -18,7 +18,8 @@ struct grants;
 int grants_load(const char *directory, struct grants **out, struct err *e);
 void grants_free(struct grants *g);
 
-/* grants_of - the document for a user, borrowed; NULL when there is none, which does not narrow. */
+/* grants_of, grants_document_of - what is granted to a user, borrowed; NULL when there is none, which does not narrow. */
+const struct policy_document *grants_document_of(const struct grants *g, uid_t owner);
 const struct policy *grants_of(const struct grants *g, uid_t owner);
 
 #endif

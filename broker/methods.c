@@ -12,6 +12,7 @@
 #include "base/proto.h"
 #include "base/version.h"
 #include "broker/broker.h"
+#include "broker/explain.h"
 #include "broker/prepare.h"
 #include "broker/records.h"
 #include "broker/run_request.h"
@@ -229,7 +230,7 @@ verify_source(struct module_op *op, const struct module_source *source, struct r
 	    &op->verdict, &e);
 	if (rc != 0)
 		return rpc_fail(f, modules_error(rc), "%s", e.msg);
-	if (op->verdict.kind == SIGNATURE_NONE && op->broker->ceiling->signature_module == POLICY_SIGNATURE_REQUIRED)
+	if (op->verdict.kind == SIGNATURE_NONE && op->broker->ceiling->policy->signature_module == POLICY_SIGNATURE_REQUIRED)
 		return rpc_fail(f, RPC_unsigned_module, "the module is not signed, and the ceiling requires that it is");
 	return 0;
 }
@@ -484,11 +485,11 @@ method_server_info(struct broker *b, struct rpc_call *call, const json_t *params
 #define X(name, handler, text) json_array_append_new(methods, json_string(name));
 	BROKER_METHODS(X)
 #undef X
-	policy_digest(b->ceiling, &digest, NULL);
+	policy_digest(b->ceiling->policy, &digest, NULL);
 	call_result(call, json_pack("{s:s, s:s, s:i, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:I}",
 	    "name", "brig", "version", BRIG_VERSION, "protocol", BRIG_PROTOCOL,
 	    "engine", digest_text(&ready->engine, engine), "filter", digest_text(&ready->filter, filter),
-	    "layers", layers_json(ready), "limits", limits_json(b->ceiling),
+	    "layers", layers_json(ready), "limits", limits_json(b->ceiling->policy),
 	    "policy", digest_text(&digest, ceiling), "methods", methods,
 	    "module_bytes", (json_int_t)b->config->module_bytes, "request_bytes", (json_int_t)b->config->request_bytes,
 	    "keyring_version", (json_int_t)keyring_version(b->keyring), "uid", (json_int_t)call->peer.uid));
@@ -514,6 +515,20 @@ method_server_health(struct broker *b, struct rpc_call *call, const json_t *para
 	    "refused", (json_int_t)b->counts.refused, "crashes", (json_int_t)b->counts.crashes,
 	    "filtered", (json_int_t)b->counts.filtered, "reloads", (json_int_t)b->counts.reloads,
 	    "reload_failed", b->reload_failed));
+}
+
+/* --- policy ----------------------------------------------------------------------------------------------------- */
+
+static void
+method_policy_explain(struct broker *b, struct rpc_call *call, const json_t *params)
+{
+	struct rpc_failure f = {0};
+	json_t *result = explain_questions(b, call->peer.uid, params, &f);
+
+	if (result == NULL)
+		call_fail(call, &f);
+	else
+		call_result(call, result);
 }
 
 /* --- the table -------------------------------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@ struct broker;
 	X("module.get",     method_module_get, "what is known of a stored module")           \
 	X("module.list",    method_module_list, "the modules that the caller has stored")    \
 	X("module.remove",  method_module_remove, "forget a stored module")                  \
+	X("policy.explain", method_policy_explain, "what a run of the caller would be granted, and by which rule") \
 	X("server.info",    method_server_info, "version, limits and layers in force")       \
 	X("server.health",  method_server_health, "whether it can take work, and how busy it is")
 

@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "broker/broker.h"
 #include "broker/keys.h"
+#include "policy/explain.h"
 
 /* In the current directory, which is STATE/broker: reachable also where the user id that brigd takes could not go. */
 #define VERSION_FILE      "keyring.%s.version" /* with the root's key id: what another root signed is no older or newer */
@@ -77,17 +78,17 @@ load_keyring(const struct broker *b, char kid[KEYS_KID_TEXT], struct keyring **o
 }
 
 static int
-load_ceiling(const struct broker *b, struct policy **out, struct err *e)
+load_ceiling(const struct broker *b, struct policy_document **out, struct err *e)
 {
 	uint8_t *text = NULL;
 	size_t length;
 	int rc;
 
 	if (b->config->policy == NULL)
-		return policy_builtin(out, e);
+		return policy_document_builtin(out, e);
 	rc = io_read_file(b->config->policy, POLICY_TEXT_MAX, &text, &length, e);
 	if (rc == 0)
-		rc = policy_parse((char *)text, length, b->config->policy, out, e);
+		rc = policy_document_parse((char *)text, length, b->config->policy, NULL, out, e);
 	free(text);
 	return rc;
 }
@@ -96,7 +97,7 @@ int
 rules_load(struct broker *b, struct err *e)
 {
 	struct keyring *ring = NULL;
-	struct policy *ceiling = NULL;
+	struct policy_document *ceiling = NULL;
 	struct grants *grants = NULL;
 	char root[KEYS_KID_TEXT];
 	int rc;
@@ -104,7 +105,7 @@ rules_load(struct broker *b, struct err *e)
 	if ((rc = load_keyring(b, root, &ring, e)) != 0 || (rc = load_ceiling(b, &ceiling, e)) != 0 ||
 	    (rc = grants_load(b->config->owners, &grants, e)) != 0) {
 		keyring_free(ring);
-		policy_free(ceiling);
+		policy_document_free(ceiling);
 		grants_free(grants);
 		return rc;
 	}
@@ -135,7 +136,7 @@ void
 rules_clear(struct broker *b)
 {
 	keyring_free((struct keyring *)(uintptr_t)b->keyring);
-	policy_free(b->ceiling);
+	policy_document_free(b->ceiling);
 	grants_free(b->grants);
 	b->keyring = NULL;
 	b->ceiling = NULL;

@@ -40,7 +40,7 @@ collect_layers(const struct run *run, struct policy_layer layers[RUN_LAYERS_MAX]
 	const struct broker *b = run->runs->broker;
 	size_t n = 0;
 
-	layers[n++] = (struct policy_layer){POLICY_LAYER_CEILING, b->ceiling};
+	layers[n++] = (struct policy_layer){POLICY_LAYER_CEILING, b->ceiling->policy};
 	layers[n++] = (struct policy_layer){POLICY_LAYER_OWNER, grants_of(b->grants, run->peer.uid)};
 	layers[n++] = (struct policy_layer){POLICY_LAYER_SIGNER, key != NULL ? key->grant : NULL};
 	if (second != NULL && second->grant != NULL)

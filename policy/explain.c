@@ -29,6 +29,21 @@ policy_document_of(const struct policy *p, struct policy_document **out, struct 
 }
 
 int
+policy_document_with(struct policy *p, const json_t *json, struct policy_document **out, struct err *e)
+{
+	struct policy_document *d = calloc(1, sizeof(*d));
+
+	if (d == NULL) {
+		policy_free(p);
+		return err_set(e, ERR_NOMEM, "out of memory for a policy");
+	}
+	d->policy = p;
+	d->json = json_incref((json_t *)(uintptr_t)json);
+	*out = d;
+	return 0;
+}
+
+int
 policy_document_builtin(struct policy_document **out, struct err *e)
 {
 	struct policy *p;

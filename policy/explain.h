@@ -50,8 +50,12 @@ struct policy_stated {
 	const struct policy_document *document; /* borrowed, not NULL */
 };
 
-/* policy_document_of - a document without text, made of a policy (copied). policy_document_builtin - the built-in ceiling. */
+/*
+ * policy_document_of - a document without text, made of a policy (copied). policy_document_with - of a policy, which is
+ * taken, also on failure, and the JSON from which it was read. policy_document_builtin - the built-in ceiling.
+ */
 int policy_document_of(const struct policy *p, struct policy_document **out, struct err *e);
+int policy_document_with(struct policy *p, const json_t *json, struct policy_document **out, struct err *e);
 int policy_document_builtin(struct policy_document **out, struct err *e);
 
 /*

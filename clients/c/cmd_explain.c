@@ -9,67 +9,79 @@
 
 #define VERB "policy"
 #define LAYERS_MAX 16
+#define BATCH      32 /* questions that a server takes at once */
 
-static const char usage[] = "[--ceiling FILE] [--owner FILE] [--signer FILE]... [--request FILE] [--json] QUESTION...";
+static const char usage[] = "explain [--ceiling FILE] [--owner FILE] [--signer FILE]... [--request FILE] [--json] QUESTION...\n"
+    "  or: explain --server [--socket PATH] [--signer KEYID] [--request FILE] [--json] QUESTION...";
 
 struct explain {
-	struct policy_stated layers[LAYERS_MAX];
+	const char *names[LAYERS_MAX]; /* of files; of a key for the signer of a server */
+	enum policy_layer_kind kinds[LAYERS_MAX];
 	size_t count;
-	bool json;
+	const char *socket;
+	bool server, json;
+	struct policy_stated layers[LAYERS_MAX]; /* the documents, owned */
+	size_t read;
 };
 
 static void
 clear(struct explain *x)
 {
-	for (size_t i = 0; i < x->count; i++)
+	for (size_t i = 0; i < x->read; i++)
 		policy_document_free((struct policy_document *)(uintptr_t)x->layers[i].document);
 }
 
-/* Keeps the layers in their order, whatever the order of the options. */
-static void
-add_layer(struct explain *x, enum policy_layer_kind kind, const struct policy_document *d)
-{
-	size_t i = x->count++;
-
-	for (; i > 0 && x->layers[i - 1].kind > kind; i--)
-		x->layers[i] = x->layers[i - 1];
-	x->layers[i] = (struct policy_stated){kind, d};
-}
-
+/* Notes a layer, in the order of layers, whatever the order of the options. */
 static int
-read_layer(struct explain *x, enum policy_layer_kind kind, const char *path)
+add_layer(struct explain *x, enum policy_layer_kind kind, const char *name)
 {
-	struct policy_document *d;
-	struct err e;
+	size_t i = x->count;
 
-	for (size_t i = 0; i < x->count && kind != POLICY_LAYER_SIGNER; i++)
-		if (x->layers[i].kind == kind)
+	for (size_t k = 0; k < x->count; k++)
+		if (x->kinds[k] == kind && (kind != POLICY_LAYER_SIGNER || x->server))
 			return cmd_usage(VERB, "explain: --%s can be given once", policy_layer_name(kind));
-	if (x->count + 1 >= LAYERS_MAX)
-		return cmd_usage(VERB, "explain: more than %d documents", LAYERS_MAX - 1);
-	if (cmd_policy_read(path, NULL, &d, &e) != 0) {
-		cmd_fail(VERB, &e);
-		return CMD_USAGE;
+	if (x->count == LAYERS_MAX)
+		return cmd_usage(VERB, "explain: more than %d documents", LAYERS_MAX);
+	for (x->count++; i > 0 && x->kinds[i - 1] > kind; i--) {
+		x->kinds[i] = x->kinds[i - 1];
+		x->names[i] = x->names[i - 1];
 	}
-	add_layer(x, kind, d);
+	x->kinds[i] = kind;
+	x->names[i] = name;
 	return CMD_OK;
 }
 
-/* A ceiling there always is. */
+/* NULL for the built-in ceiling. */
 static int
-complete(struct explain *x)
+read_layer(struct explain *x, enum policy_layer_kind kind, const char *file)
 {
 	struct policy_document *d;
 	struct err e;
+	int rc = file == NULL ? policy_document_builtin(&d, &e) : cmd_policy_read(file, NULL, &d, &e);
 
-	if (x->count > 0 && x->layers[0].kind == POLICY_LAYER_CEILING)
-		return CMD_OK;
-	if (policy_document_builtin(&d, &e) != 0) {
+	if (rc != 0) {
 		cmd_fail(VERB, &e);
 		return CMD_USAGE;
 	}
-	add_layer(x, POLICY_LAYER_CEILING, d);
+	x->layers[x->read++] = (struct policy_stated){kind, d};
 	return CMD_OK;
+}
+
+/* Reads the documents: of a server only the request's, else all; a ceiling there always is. */
+static int
+read_layers(struct explain *x)
+{
+	int code = CMD_OK;
+
+	if (!x->server && (x->count == 0 || x->kinds[0] != POLICY_LAYER_CEILING))
+		code = add_layer(x, POLICY_LAYER_CEILING, NULL);
+	for (size_t i = 0; code == CMD_OK && i < x->count; i++) {
+		if (!x->server || x->kinds[i] == POLICY_LAYER_REQUEST)
+			code = read_layer(x, x->kinds[i], x->names[i]);
+		else if (x->kinds[i] != POLICY_LAYER_SIGNER)
+			code = cmd_usage(VERB, "explain: with --server, the %s is the server's", policy_layer_name(x->kinds[i]));
+	}
+	return code;
 }
 
 static int
@@ -80,6 +92,8 @@ read_options(struct explain *x, int argc, char **argv)
 	    {"owner", required_argument, NULL, POLICY_LAYER_OWNER},
 	    {"signer", required_argument, NULL, POLICY_LAYER_SIGNER},
 	    {"request", required_argument, NULL, POLICY_LAYER_REQUEST},
+	    {"server", no_argument, NULL, 'S'},
+	    {"socket", required_argument, NULL, 's'},
 	    {"json", no_argument, NULL, 'j'},
 	    {NULL, 0, NULL, 0},
 	};
@@ -88,13 +102,17 @@ read_options(struct explain *x, int argc, char **argv)
 	optind = 0;
 	while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		if (option == '?')
-			return cmd_usage(VERB, "explain %s", usage);
-		if (option == 'j')
+			return cmd_usage(VERB, "%s", usage);
+		if (option == 'j') {
 			x->json = true;
-		else if ((code = read_layer(x, (enum policy_layer_kind)option, optarg)) != CMD_OK)
+		} else if (option == 'S' || option == 's') {
+			x->server = true;
+			x->socket = option == 's' ? optarg : x->socket;
+		} else if ((code = add_layer(x, (enum policy_layer_kind)option, optarg)) != CMD_OK) {
 			return code;
+		}
 	}
-	return complete(x);
+	return read_layers(x);
 }
 
 /* --- for people --------------------------------------------------------------------------------------------------- */
@@ -172,59 +190,118 @@ print_answer(const json_t *answer)
 
 /* --- asking ------------------------------------------------------------------------------------------------------- */
 
-/* Answers all questions; *allowed is whether every answer was yes. */
+/* Reads all questions. *out has their texts. */
 static int
-answer_all(const struct explain *x, int argc, char **argv, json_t *answers, bool *allowed, struct err *e)
+read_questions(int argc, char **argv, json_t *out, struct err *e)
+{
+	struct policy_question q;
+	int rc;
+
+	for (size_t used; argc > 0; argc -= (int)used, argv += used) {
+		if ((rc = policy_question_parse((const char *const *)argv, (size_t)argc, &used, &q, e)) != 0)
+			return rc;
+		if (json_array_append_new(out, json_string(q.text)) != 0)
+			return err_set(e, ERR_NOMEM, "out of memory for questions");
+	}
+	return 0;
+}
+
+static int
+answer_here(const struct explain *x, const json_t *questions, json_t *answers, struct err *e)
 {
 	struct policy_inquiry *inquiry = NULL;
 	struct policy_question q;
-	bool yes;
-	int rc = policy_inquiry_new(x->layers, x->count, &inquiry, e);
+	json_t *question, *answer;
+	size_t i, used;
+	bool allowed;
+	int rc = policy_inquiry_new(x->layers, x->read, &inquiry, e);
 
-	*allowed = true;
-	for (size_t used; rc == 0 && argc > 0; argc -= (int)used, argv += used) {
-		json_t *answer;
+	json_array_foreach(questions, i, question) {
+		const char *text = json_string_value(question);
 
-		if ((rc = policy_question_parse((const char *const *)argv, (size_t)argc, &used, &q, e)) != 0 ||
-		    (rc = policy_answer(inquiry, &q, &answer, &yes, e)) != 0)
-			break;
-		*allowed &= yes;
-		if (json_array_append_new(answers, answer) != 0)
-			rc = err_set(e, ERR_NOMEM, "out of memory for an answer");
+		if (rc == 0 && (rc = policy_question_parse(&text, 1, &used, &q, e)) == 0 &&
+		    (rc = policy_answer(inquiry, &q, &answer, &allowed, e)) == 0 && json_array_append_new(answers, answer) != 0)
+			rc = err_set(e, ERR_NOMEM, "out of memory for answers");
 	}
 	policy_inquiry_free(inquiry);
 	return rc;
 }
 
+/* The parameters of policy.explain for some of the questions. */
+static json_t *
+params_of(const struct explain *x, const json_t *questions, size_t from)
+{
+	json_t *params = json_object(), *some = json_array();
+
+	for (size_t i = from; i < json_array_size(questions) && i < from + BATCH; i++)
+		json_array_append(some, json_array_get(questions, i));
+	json_object_set_new(params, "questions", some);
+	for (size_t i = 0; i < x->count; i++)
+		if (x->kinds[i] == POLICY_LAYER_SIGNER)
+			json_object_set_new(params, "signer", json_string(x->names[i]));
+	if (x->read > 0)
+		json_object_set(params, "policy", x->layers[0].document->json);
+	return params;
+}
+
+/* Has the server answer. It says itself what does not work. */
+static int
+answer_there(const struct explain *x, const json_t *questions, json_t *answers)
+{
+	for (size_t from = 0; from < json_array_size(questions); from += BATCH) {
+		json_t *result;
+
+		if (cmd_call(VERB, x->socket, "policy.explain", params_of(x, questions, from), -1, &result) != CMD_OK)
+			return CMD_USAGE;
+		json_array_extend(answers, json_object_get(result, "answers"));
+		json_decref(result);
+	}
+	return CMD_OK;
+}
+
+/* The exit code; `answers` are printed. */
+static int
+print_answers(const struct explain *x, const json_t *answers)
+{
+	const json_t *answer;
+	int code = CMD_OK;
+	size_t i;
+
+	if (x->json && cmd_print_json(VERB, answers) != CMD_OK)
+		return CMD_USAGE;
+	json_array_foreach(answers, i, answer) {
+		if (!x->json)
+			print_answer(answer);
+		if (strcmp(text_of(answer, "answer"), "allow") != 0)
+			code = CMD_FAILED;
+	}
+	return code;
+}
+
 int
 cmd_policy_explain(int argc, char **argv)
 {
-	json_t *answers = json_array(), *answer;
+	json_t *questions = json_array(), *answers = json_array();
 	struct explain x = {0};
-	bool allowed = false;
 	struct err e;
-	size_t i;
 	int code = read_options(&x, argc, argv);
 
+	if (code == CMD_OK && optind >= argc)
+		code = cmd_usage(VERB, "explain: what is the question? For example: fs write /workspace/a.txt");
 	if (code != CMD_OK)
 		goto out;
-	if (optind >= argc) {
-		code = cmd_usage(VERB, "explain: what is the question? For example: fs write /workspace/a.txt");
-		goto out;
-	}
-	if (answer_all(&x, argc - optind, argv + optind, answers, &allowed, &e) != 0) {
+	if (read_questions(argc - optind, argv + optind, questions, &e) != 0 ||
+	    (!x.server && answer_here(&x, questions, answers, &e) != 0)) {
 		cmd_fail(VERB, &e);
 		code = CMD_USAGE;
 		goto out;
 	}
-	if (x.json)
-		code = cmd_print_json(VERB, answers);
-	else
-		json_array_foreach(answers, i, answer)
-			print_answer(answer);
-	if (code == CMD_OK && !allowed)
-		code = CMD_FAILED;
+	if (x.server)
+		code = answer_there(&x, questions, answers);
+	if (code == CMD_OK)
+		code = print_answers(&x, answers);
 out:
+	json_decref(questions);
 	json_decref(answers);
 	clear(&x);
 	return code;

@@ -151,8 +151,9 @@ static const struct cmd_sub subs[] = {
     {"check", policy_check, "FILE...", "say whether each is a good document, and its digest; if not, all that is wrong, by line"},
     {"meet", policy_combine, "FILE...", "print what all of them allow together"},
     {"explain", cmd_policy_explain,
-	"[--ceiling FILE] [--owner FILE] [--signer FILE]... [--request FILE] [--json] QUESTION...",
-	"say whether a run may do that under these documents, and which rule decides: fs read|write|create|delete|mount PATH, "
+	"[--ceiling FILE] [--owner FILE] [--signer FILE]... [--request FILE] [--json] QUESTION...\n"
+	"  brig policy explain --server [--socket PATH] [--signer KEYID] [--request FILE] [--json] QUESTION...",
+	"say whether a run may do that under these documents, or under the rules of a running brigd, and which rule decides: fs read|write|create|delete|mount PATH, "
 	"env NAME, limit NAME VALUE, args, clock KIND, random KIND, tool NAME, net DESTINATION, signature unsigned; "
 	"exit 0 if all is allowed, 1 if not"},
     {"diff", cmd_policy_diff, "[--json] A B", "say what B allows that A does not, and the reverse; exit 0 if neither"},

@@ -70,7 +70,7 @@ class Verbs(Files):
     def test_what_makes_no_sense_is_neither_yes_nor_no(self):
         good = self.write("good.json", {})
         for args in ((), ("evn",), ("fs", "read"), ("--ceiling", good + "x", "args"), ("--what", "args"),
-                     ("--request", good, "--request", good, "args"), ("--ceiling", self.write("bad.json", []), "args")):
+                     ("--request", good, "--request", good, "args"), ("--server", "--ceiling", good, "args"), ("--ceiling", self.write("bad.json", []), "args")):
             with self.subTest(args=args):
                 out, err = self.explain(*args, code=2)
                 self.assertEqual(out, "")
@@ -340,6 +340,36 @@ class Layers(harness.Scenario):
                     self.assertEqual(answers[question]["rule"]["layer"], told, answers[question])
                     self.told += 1
             self.cases += 1
+
+    def test_brigd_explains_the_same_by_its_own_rules(self):
+        r = random.Random(SEED)
+        for _ in range(3):
+            self.new_rules()
+            with open(self.keys.keyring, encoding="utf-8") as f:
+                kids = [None] + [key["kid"] for key in json.load(f)["keys"][1:]]
+            for (grant, _), kid in zip(self.signers, kids):
+                request = random_policy(r, 0.9)
+                questions = ["fs %s %s/f" % (right, place) for right in RIGHTS for place in PLACES] + \
+                    ["args", "clock real", "random real", "limit memory_bytes 6M"] + ["env " + n for n in NAMES]
+                here = self.explained(grant, request, questions)
+                path = os.path.join(self.directory, "request.json")
+                done = brig("policy", "explain", "--socket", self.brigd.socket, "--json", "--request", path,
+                            *(("--signer", kid) if kid else ()), *questions)
+                self.assertIn(done.returncode, (0, 1), done.stderr)
+                for question, answer in zip(questions, json.loads(done.stdout)):
+                    self.assertEqual(answer["answer"], here[question]["answer"], question)
+                    self.assertEqual(answer["grant"] is None, here[question]["grant"] is None)
+                    if answer["rule"]["layer"] in ("ceiling", "owner"):  # with file, line and column
+                        self.assertEqual(answer["rule"], here[question]["rule"])
+
+    def test_questions_to_brigd_that_make_no_sense(self):
+        for params in ({}, {"questions": []}, {"questions": "args"}, {"questions": ["args"] * 33}, {"questions": [1]},
+                       {"questions": ["evn A"]}, {"questions": ["fs read a"]}, {"questions": ["args"], "policy": {"argz": 1}},
+                       {"questions": ["args"], "policy": 1}, {"questions": ["args"], "signer": 5},
+                       {"questions": ["args"], "ceiling": {}}):
+            self.assert_rpc_error("invalid_params", "policy.explain", params)
+        self.assert_rpc_error("unknown_key", "policy.explain", {"questions": ["args"], "signer": "00" * 12})
+        self.assertEqual(len(self.client.call("policy.explain", {"questions": ["args"] * 32})["answers"]), 32)
 
     def test_a_guest_gets_what_explain_says(self):
         self.cases = self.told = 0
