@@ -754,6 +754,29 @@ class Running(Apply):
             "in %s (/w in the program)\ncreated   d/\ncreated   d/new, 5 bytes\n@@ -0,0 +1,1 @@\n+text\n" % self.host))
         self.assertEqual(plain(snapshot(self.host)), {"old": b"old", "d": None, "d/new": b"text\n"})
 
+    def test_files_of_the_host_are_changed_and_removed(self):
+        self.fill({"old": OLD, "gone": "x", "d/in": "i", "kept": "k"})
+        done = self.run_edit("append", "/w/old", "more\n", "remove", "/w/gone", "remove", "/w/d/in", "remove", "/w/d",
+                             "put", "/w/d", "a file now")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(plain(snapshot(self.host)), {"old": OLD.encode() + b"more\n", "d": b"a file now", "kept": b"k"})
+        self.assertIn(b" line 29\n+more\n", done.stderr)
+
+    def test_a_file_that_was_changed_while_the_program_ran_is_not_overwritten(self):
+        """The program waits for its input, which comes when the file is another."""
+        self.fill({"f": "theirs", "g": "g"})
+        env = dict(os.environ, **{k: v for k, v in self.env.items() if v})
+        one = subprocess.Popen([harness.program("brig"), "run", "--apply", "--dir", self.host + "::/w", self.edit, "append",
+                                "/w/f", "!", "say", "ready", "wait", "x", "append", "/w/g", "!"], env=env,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(one.stdout.readline(), b"ready\n")
+        with open(os.path.join(self.host, "f"), "w", encoding="utf-8") as f:
+            f.write("mine")
+        err = one.communicate(b"x", timeout=harness.PATIENCE)[1]
+        self.assertEqual(one.returncode, 125, err)
+        self.assertIn(b"\"f\": it was changed", err)
+        self.assertEqual(plain(snapshot(self.host)), {"f": b"mine", "g": b"g"})
+
     def test_nothing_is_made_without_it_or_when_the_program_fails(self):
         for options, words, code in (((), [], 0), (("--apply",), ["exit", "3"], 3)):
             done = self.run_edit(*words, "put", "/w/new", "text", options=options)

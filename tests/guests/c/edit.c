@@ -1,4 +1,7 @@
-/* A guest that changes its files: `edit [exit CODE] [put PATH TEXT | append PATH TEXT | mkdir PATH | remove PATH]...`. */
+/*
+ * A guest that changes its files: `edit [exit CODE] [put PATH TEXT | append PATH TEXT | mkdir PATH | remove PATH |
+ * say TEXT | wait x]...`; `wait` reads until its input ends.
+ */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +24,11 @@ main(int argc, char **argv)
 	for (int i = 1; i + 1 < argc && bad == 0; i += 2) {
 		if (strcmp(argv[i], "exit") == 0)
 			code = atoi(argv[i + 1]);
+		else if (strcmp(argv[i], "say") == 0)
+			bad = printf("%s\n", argv[i + 1]) < 0 || fflush(stdout) != 0;
+		else if (strcmp(argv[i], "wait") == 0)
+			while (getchar() != EOF)
+				;
 		else if (strcmp(argv[i], "mkdir") == 0)
 			bad = mkdir(argv[i + 1], 0777);
 		else if (strcmp(argv[i], "remove") == 0)
