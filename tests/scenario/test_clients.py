@@ -11,6 +11,7 @@ import struct
 import unittest
 
 import harness
+import silent_fs
 import wasm
 
 MIB = 1 << 20
@@ -357,6 +358,21 @@ class Descriptors(Attack, harness.Hostile):
         os.kill(self.brigd.process.pid, signal.SIGCONT)
         self.assertIn("not a memory file", client.receive()["error"]["message"])
         self.assertIn("result", self.connect().ask(b'{"jsonrpc":"2.0","id":1,"method":"server.info"}'))
+
+    @unittest.skipUnless(harness.IS_ROOT, "mounting needs root")
+    def test_file_whose_file_system_does_not_answer(self):
+        silent = silent_fs.SilentFile(self.directory)
+        self.addCleanup(silent.end)
+        for place in ({"module": {"descriptor": 0}}, {"module": {"descriptor": 1}}, {"module": {"digest": "sha256:" + 64 * "0"}}):
+            with self.subTest(place=place):
+                error = self.assert_rpc_error(
+                    "module_not_found" if "digest" in place["module"] else "bad_descriptor", "run", place, [silent.fd])
+                self.assertTrue(error.message)
+        self.client.send_bytes(b'{"jsonrpc":"2.0","id":1,"meth', [silent.fd] * 5)
+        self.client.close()  # with half a line
+        with self.brigd.client() as other:
+            for _ in range(5):
+                self.assert_exited(other.call("run", self.params(wasm=wasm.module())))
 
     def test_memory_file_that_can_still_change(self):
         for seals in range(16):
