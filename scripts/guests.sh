@@ -59,6 +59,9 @@ find_go
 if newer "$out/guest.wasm" tests/guests/c/guest.c; then
 	step "guest: C" clang --target=wasm32-wasi -O1 -o "$out/guest.wasm" tests/guests/c/guest.c
 fi
+if newer "$out/tree.wasm" tests/guests/c/tree.c; then
+	step "guest: C, in a directory" clang --target=wasm32-wasi -O1 -o "$out/tree.wasm" tests/guests/c/tree.c
+fi
 if newer "$out/fill.wasm" tests/guests/c/fill.c; then
 	step "guest: C with bulk memory" clang --target=wasm32-wasi -O1 -mbulk-memory -o "$out/fill.wasm" tests/guests/c/fill.c
 fi

@@ -284,6 +284,33 @@ class Bench:
             note = "" if name not in theirs else "Wasmtime: %s" % ns_text(statistics.median(theirs[name]))
             self.table.add("host call: " + name.replace("_", " "), ns_text(mine), "", note)
 
+    def host_directory(self):
+        """What a program waits for when it first looks at files that its client serves."""
+        wasm = os.path.join(self.directory, "dir.wasm")
+        output_of("clang", "--target=wasm32-wasi", "-O2", "-o", wasm, os.path.join(HERE, "guest", "dir.c"))
+        with open(wasm, "rb") as f:
+            signed = self.keys.sign(f.read())
+        with open(wasm, "wb") as f:
+            f.write(signed)
+        root = self.make("root")
+        os.mkdir(os.path.join(root, "many"))
+        for i in range(1000):
+            with open(os.path.join(root, "many", str(i)), "w", encoding="utf-8") as f:
+                f.write("some text\n" * 100)
+        with open(os.path.join(root, "large"), "wb") as f:
+            f.write(os.urandom(64 << 20))
+        found = {}
+        for _ in range(5):
+            told = output_of(os.path.join(self.build, "brig"), "run", "--socket", self.brigd.socket, "--dir",
+                             root + "::/d:ro", wasm)
+            for line in told.splitlines():
+                name, ns = line.split()
+                found.setdefault(name, []).append(float(ns))
+        for name, times in found.items():
+            mine = statistics.median(times)
+            note = "" if name != "first_read_of_64_MiB" else "%.0f MB/s" % ((64 << 20) / mine * 1000)
+            self.table.add("directory of the host: " + name.replace("_", " "), ns_text(mine), "", note)
+
     def everything(self):
         hello = self.hello()
         self.memory()
@@ -293,6 +320,7 @@ class Bench:
         self.peers(hello)
         self.compute()
         self.host_calls()
+        self.host_directory()
         self.strict()
 
 
