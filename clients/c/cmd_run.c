@@ -388,7 +388,7 @@ apply(const struct run *r, json_t *result, int code)
 {
 	if (code == 0)
 		return run_dirs_apply(&r->dirs, result, &r->apply) == CMD_OK ? 0 : RUN_EXIT_FAILED;
-	run_dirs_report(&r->dirs, result);
+	run_dirs_report(&r->dirs, result, ": the program did not exit with 0");
 	return code;
 }
 
@@ -403,7 +403,7 @@ finish(const struct run *r, json_t *result, int interrupted)
 	if (r->applies)
 		code = apply(r, result, code);
 	else
-		run_dirs_report(&r->dirs, result);
+		run_dirs_report(&r->dirs, result, "; --apply applies them");
 	if (r->usage) {
 		run_report_usage(result);
 		run_dirs_usage(&r->dirs);

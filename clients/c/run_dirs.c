@@ -209,7 +209,7 @@ dir_of(const struct run_dirs *d, const char *path)
 }
 
 void
-run_dirs_report(const struct run_dirs *d, const json_t *result)
+run_dirs_report(const struct run_dirs *d, const json_t *result, const char *why)
 {
 	size_t counts[PROTO_DIRS_MAX + 1] = {0};
 	const json_t *change;
@@ -222,7 +222,8 @@ run_dirs_report(const struct run_dirs *d, const json_t *result)
 	}
 	for (i = 0; i < d->count; i++)
 		if (counts[i] > 0)
-			cmd_error(VERB, "%zu change%s to %s, not applied", counts[i], counts[i] == 1 ? "" : "s", d->list[i].host);
+			cmd_error(VERB, "%zu change%s to %s, not applied%s", counts[i], counts[i] == 1 ? "" : "s", d->list[i].host,
+			    why);
 }
 
 int

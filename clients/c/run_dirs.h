@@ -49,8 +49,8 @@ int run_dirs_serve(struct run_dirs *d, struct err *e);
 json_t *run_dirs_json(const struct run_dirs *d, int first);
 int run_dirs_fds(const struct run_dirs *d, int fds[PROTO_DIRS_MAX]);
 
-/* run_dirs_report - a line on standard error for each directory in which the result has changes. */
-void run_dirs_report(const struct run_dirs *d, const json_t *result);
+/* run_dirs_report - a line on standard error for each directory in which the result has changes; `why` ends it. */
+void run_dirs_report(const struct run_dirs *d, const json_t *result, const char *why);
 
 /*
  * run_dirs_apply - make the changes of the result in them, but for those that are read-only (clients/c/apply.h). Returns
