@@ -725,6 +725,10 @@ wrong_lists_end_the_directory(void **state)
 	    nul = ENTRY(1, "a\0b"), none = ENTRY(1, ""), no_kind = ENTRY(0, "a"), kind8 = ENTRY(8, "a"),
 	    past = {{1, 2}, "a"}, huge = {{1, UINT32_MAX}, "a"};
 	static struct entry_of overlong = {{1, 256}, ""};
+	static const struct {
+		struct files_done done;
+		uint64_t more;
+	} long_done = {OK_DONE(0), 0};
 	const struct {
 		const char *name;
 		struct peer_packet script[3];
@@ -754,7 +758,7 @@ wrong_lists_end_the_directory(void **state)
 	    {"fewer than said", {SAY(FILES_ENTRIES, &good, 9), SAY(FILES_DONE, &done2, sizeof(done2))}},
 	    {"more than said", {SAY(FILES_ENTRIES, &good, 9), SAY(FILES_DONE, &done0, sizeof(done0))}},
 	    {"short end", {SAY(FILES_DONE, &done0, sizeof(done0) - 1)}},
-	    {"long end", {SAY(FILES_DONE, &done0, sizeof(done0) + 8)}},
+	    {"long end", {SAY(FILES_DONE, &long_done, sizeof(long_done))}},
 	    {"code unknown", {SAY(FILES_DONE, &bad_code, sizeof(bad_code))}},
 	    {"malformed", {SAY(FILES_DONE, &malformed, sizeof(malformed))}},
 	};
