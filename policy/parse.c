@@ -714,6 +714,7 @@ policy_document_parse(const char *text, size_t length, const char *name, struct 
 	if (rc != 0)
 		goto out;
 	memcpy(d->text, text, length);
+	d->text[length] = '\0';
 	d->length = length;
 	*out = d;
 	d = NULL;

@@ -153,7 +153,7 @@ struct policy_problems {
 struct policy_document {
 	struct policy *policy;
 	json_t *json;
-	char *text;    /* NULL when there is none: then it has no lines */
+	char *text;    /* with a NUL behind it; NULL when there is none: then it has no lines */
 	size_t length;
 	char *name;    /* of the file, or NULL */
 };
