@@ -89,6 +89,7 @@ class Options(Trees, harness.Scenario):
         plain = self.put("file")
         closed = os.path.join(self.root, "closed")
         os.mkdir(closed, 0)
+        self.addCleanup(os.chmod, closed, 0o700)
         self.assert_refused([self.root + "/nothing"], "No such file")
         self.assert_refused([self.root + "/nothing:/w"], "behind \"::\"")
         self.assert_refused([plain], "Not a directory")
