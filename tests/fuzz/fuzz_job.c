@@ -87,8 +87,8 @@ must_be_in_order(const struct imsg *m, const struct job *job)
 {
 	const struct proto_job *o = &job->order;
 	static struct wasi *w;
-	struct wasi_config config = {.job = o, .blob = job->blob, .blob_length = job->blob_length, .socket = -1,
-	    .run = job->run};
+	struct wasi_config config = {.job = o, .blob = job->blob, .blob_length = job->blob_length, .dirs = job->dirs,
+	    .socket = -1, .run = job->run};
 	struct err e = {0};
 	int rc;
 

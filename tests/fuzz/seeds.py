@@ -204,10 +204,14 @@ def worker():
     yield b"\1" + out + result(3, 0, 5)
     yield b"\6" + message(23, struct.pack("<IIQ", 5, 3, 1)) + message(23, struct.pack("<IIQ", 37, 4, 1)) + result(1)
     yield b"\6" + denials
-    def change(path, what=0, kind=0, size=0, content=0, target=b""):
-        return message(25, struct.pack("<IIQIIII", what, kind, size, content, len(path), len(target), 0) + path + target)
-    yield b"\0" + change(b"/a", size=3, content=1) + message(26, b"ab") + message(26, b"\xff") + change(b"/l", 1, 2, target=b"t") \
-        + change(b"/d", 2, 1) + change(b"/a") + message(27, struct.pack("<Q", 5)) + result(1)
+    def change(path, what=0, kind=0, size=0, content=0, target=b"", was=0, base=0):
+        return message(25, struct.pack("<IIQIIIIII32s", what, kind, size, content, len(path), len(target), was, base, 0,
+                                       b"d" * 32) + path + target)
+    yield b"\0" + change(b"/a", size=3, content=1) + message(26, b"ab") + message(26, b"\xff") + change(b"/l", 1, 2, target=b"t", was=2) \
+        + change(b"/d", 2, 1, was=1) + change(b"/a") + message(27, struct.pack("<Q", 5)) + result(1)
+    yield b"\0" + change(b"/a", 1, base=1) + change(b"/b", 2, base=2) + change(b"/c", 2, 3, was=3) + change(b"/e", 1, 1, base=1) \
+        + message(27, bytes(8)) + result(1)
+    yield b"\0" + message(28, struct.pack("<IIQ", 1, 0, 1) + b"/w/a")
     yield b"\0" + change(b"/a", size=3, content=1) + message(27, bytes(8))
     yield b"\0" + change(b"a") + message(27, bytes(8))
     yield b"\x08" + b"".join(message(23, struct.pack("<IIQ", 32, cap, 1) + b"/w/\xc3\xa4") for cap in (4, 5, 6)) + result(1)

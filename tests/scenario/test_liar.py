@@ -11,6 +11,7 @@ import struct
 
 import harness
 import wasm
+from files_server import FilesServer
 
 SEED = int(os.environ.get("BRIG_LIES_SEED", "20261121"))
 
@@ -261,6 +262,33 @@ class Workers(Liar):
                 told = self.tell_with_files([say(CHANGE, change(**{field: value})), say(CHANGES, pack("changes")), GOOD,
                                              "exit 0"])
                 self.assertIn(told["status"], ("exited", "failed"), told)
+        self.assert_still_serving()
+
+    # In a run that has a directory of the host.
+    TROUBLES = {
+        "no kind": ([say(TROUBLE, pack("trouble", count=1) + b"/w")], "a trouble 0"),
+        "kind unknown": ([say(TROUBLE, pack("trouble", kind=5, count=1) + b"/w")], "a trouble 5"),
+        "short": ([say(TROUBLE, pack("trouble", kind=1)[:15])], "a trouble of 15 bytes"),
+        "no path": ([say(TROUBLE, pack("trouble", kind=1, count=1))], "a trouble of 16 bytes"),
+        "path of 4,096 bytes": ([say(TROUBLE, pack("trouble", kind=1, count=1) + b"/" * 4096)], "a trouble 1"),
+        "count past what JSON holds": ([say(TROUBLE, pack("trouble", kind=1, count=2**63) + b"/w")], "a trouble 1"),
+        "flood": ([flood(TROUBLE, pack("trouble", kind=1, count=1) + b"/w")], "after 32 others"),
+        "descriptor": ([say(TROUBLE, pack("trouble", kind=1, count=1) + b"/w", fds=1)], "sent a descriptor"),
+    }
+
+    def tell_with_dir(self, acts):
+        with FilesServer("/") as server:
+            params = self.params(*acts, wasm=wasm.module(), policy={"fs": [{"mount": "/w", "kind": "dir"}], "args": True},
+                                 dirs={"/w": {"descriptor": 0}})
+            return self.client.call("run", params, [server.theirs.fileno()])
+
+    def test_lies_about_troubles_end_the_run_with_the_reason(self):
+        for name, (acts, reason) in self.TROUBLES.items():
+            with self.subTest(lie=name):
+                self.assert_failed(self.tell_with_dir([*acts, GOOD, "exit 0"]), reason)
+        told = self.tell_with_dir([say(TROUBLE, pack("trouble", kind=1, count=3) + b"/w/a\xff\0b"), GOOD, "exit 0"])
+        self.assert_exited(told)
+        self.assertEqual([(w["kind"], w["path"], w["count"]) for w in told["warnings"]], [("changed", "/w/a", 3)])
         self.assert_still_serving()
 
     def test_each_way_to_end_without_a_result_is_told(self):
