@@ -99,7 +99,7 @@ version_of(const struct stat *st)
 }
 
 /*
- * The state of an open node. The kernel dates changes by a clock that ticks: a second change in the tick of the first one
+ * The state of an open node. The kernel dates changes by a clock that ticks: a second change in the tick of the first
  * may look like none. So this waits until the last change's tick is over. A date in the future is none to wait for.
  */
 static int

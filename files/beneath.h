@@ -8,9 +8,9 @@
 #include "base/files.h"
 
 /*
- * `dir` is the directory, `path` one that request_parse accepted. No link is followed, the last component's included; no
- * mount is crossed; nothing outside is reached, however the tree changes meanwhile. All return FILES_OK, or FILES_MISSING,
- * FILES_DENIED, FILES_KIND, FILES_CHANGED, FILES_OUTSIDE or FILES_IO with outputs untouched.
+ * `dir` is the directory, `path` one that request_parse accepted. No link is followed, the last component's included;
+ * no mount is crossed; nothing outside is reached, however the tree changes meanwhile. All return FILES_OK, or
+ * FILES_MISSING, FILES_DENIED, FILES_KIND, FILES_CHANGED, FILES_OUTSIDE or FILES_IO with outputs untouched.
  *
  * A version is only given out once the kernel would date another change later: what is changed after that has another
  * version. This waits for some milliseconds where something was changed just now.
@@ -23,8 +23,8 @@
 enum files_code beneath_stat(int dir, const char *path, struct files_node *node, char *target);
 
 /*
- * beneath_open - open the file or directory (`kind`) at `path` for reading; FILES_KIND when it is something else, which is
- * then not opened: devices do not act, fifos do not wait. The caller closes *fd.
+ * beneath_open - open the file or directory (`kind`) at `path` for reading; FILES_KIND when it is something else,
+ * which is then not opened: devices do not act, fifos do not wait. The caller closes *fd.
  */
 enum files_code beneath_open(int dir, const char *path, enum files_kind kind, int *fd, struct files_version *version);
 

@@ -12,8 +12,9 @@ struct request {
 };
 
 /*
- * request_parse - take a message apart. ERR_PROTOCOL, with *out untouched, for whatever base/files.h does not have: a type
- * that no worker sends, a length that does not fit, descriptors, a path that could lead elsewhere, too much to read.
+ * request_parse - take a message apart. ERR_PROTOCOL, with *out untouched, for whatever base/files.h does not have: a
+ * type that no worker sends, a length that does not fit, descriptors, a path that could lead elsewhere, too much to
+ * read.
  */
 int request_parse(const struct imsg *m, struct request *out, struct err *e);
 

@@ -26,8 +26,8 @@ struct run_dirs {
 
 /*
  * run_dirs_add - take one HOST[::GUEST][:ro]. Without GUEST it is HOST, made absolute and without "." and ".." as text
- * alone: links in it stay as they are spelt. ERR_INVAL for what cannot be a mount, for one that is there already, and past
- * PROTO_DIRS_MAX of them; ERR_NOMEM, ERR_IO.
+ * alone: links in it stay as they are spelt. ERR_INVAL for what cannot be a mount, for one that is there already, and
+ * past PROTO_DIRS_MAX of them; ERR_NOMEM, ERR_IO.
  */
 int run_dirs_add(struct run_dirs *d, const char *text, struct err *e);
 
@@ -53,8 +53,8 @@ int run_dirs_fds(const struct run_dirs *d, int fds[PROTO_DIRS_MAX]);
 void run_dirs_report(const struct run_dirs *d, const json_t *result, const char *why);
 
 /*
- * run_dirs_apply - make the changes of the result in them, but for those that are read-only (clients/c/apply.h). Returns
- * what apply_result() does.
+ * run_dirs_apply - make the changes of the result in them, but for those that are read-only (clients/c/apply.h).
+ * Returns what apply_result() does.
  */
 int run_dirs_apply(const struct run_dirs *d, json_t *result, const struct apply_request *how);
 

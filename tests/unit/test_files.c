@@ -1,4 +1,4 @@
-/* brig-files: what it tells about a directory, what it refuses, and that it leaves nothing. In this process's child, and jailed. */
+/* brig-files: what it tells about a directory, what it refuses, that it leaves nothing; in a child, and in its jail. */
 
 #include <dirent.h>
 #include <errno.h>

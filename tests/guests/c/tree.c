@@ -1,4 +1,4 @@
-/* A guest that works in a directory that it is told of: walk DIR, sum FILE [CHUNK], put FILE TEXT, remove FILE, twice FILE. */
+/* A guest that works with files: walk DIR, sum FILE [CHUNK], put FILE TEXT, remove FILE, twice FILE. */
 
 #include <dirent.h>
 #include <errno.h>
