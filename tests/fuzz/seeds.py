@@ -4,6 +4,7 @@
 They stand for what each decoder is made for, and against: fuzzing begins with them, and `make check` replays them.
 """
 
+import hashlib
 import json
 import os
 import struct
@@ -412,9 +413,16 @@ def text():
     yield b"\1a\nb\tc\n\nd\x7f\n"
 
 
+def wasi():
+    """Calls at random; the first byte is what policy grants."""
+    for number in range(40):
+        policy_byte = number % 4 if number < 30 else 200 + number
+        yield bytes([policy_byte]) + hashlib.shake_256(b"%d" % number).digest(100 * (number + 1))
+
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TARGETS = (apply, base64, chain, client, config, files, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, position,
-           signature, store, text, worker)
+           signature, store, text, wasi, worker)
 
 
 def main():
