@@ -22,9 +22,9 @@ struct position {
  * position_find - where the value stands that `count` steps from the top lead to; with `of_name`, where the name of the
  * member stands that the last step names. No step is the top value itself.
  *
- * The text must be one that jansson took, with names twice refused, and without NUL (which it overlooks behind a number): what is JSON is decided there, and this only skips
- * over it. On any other text the answer is false or some place inside it. Returns false, with *out untouched, when
- * there is no such value. Takes time linear in the length.
+ * The text must be one that jansson took, with names twice refused, and without NUL (which it overlooks behind a
+ * number): what is JSON is decided there, and this only skips over it. On any other text the answer is false or some
+ * place inside it. Returns false, with *out untouched, when there is no such value. Takes time linear in the length.
  */
 bool position_find(const char *text, size_t length, const struct position_step *steps, size_t count, bool of_name,
     struct position *out);

@@ -68,7 +68,8 @@ int policy_inquiry_new(const struct policy_stated *layers, size_t count, struct 
 void policy_inquiry_free(struct policy_inquiry *x);
 
 /*
- * policy_answer - whether the run is granted what is asked, as policy_effective and the worker decide, and why. *out, which the caller frees, is
+ * policy_answer - whether the run is granted what is asked, as policy_effective and the worker decide, and why.
+ * *out, which the caller frees, is
  *
  *   { "question", "answer": "allow" or "deny", "message",
  *     "rule": what decided: { "layer", "path", "stated", "value", "file", "line", "column" },

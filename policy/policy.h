@@ -221,8 +221,9 @@ bool policy_env_allowed(const struct policy *p, const char *name);
 bool policy_tool_allowed(const struct policy *p, const char *name);
 
 /*
- * policy_to_json - the document, with every field except limits that are not stated and tools when there are none. Dumped with POLICY_JSON_FLAGS it
- * is the canonical text, over which policy_digest takes SHA-256. NULL, or ERR_NOMEM, when out of memory.
+ * policy_to_json - the document, with every field except limits that are not stated and tools when there are none.
+ * Dumped with POLICY_JSON_FLAGS it is the canonical text, over which policy_digest takes SHA-256. NULL, or ERR_NOMEM,
+ * when out of memory.
  */
 #define POLICY_JSON_FLAGS (JSON_COMPACT | JSON_SORT_KEYS)
 json_t *policy_to_json(const struct policy *p);

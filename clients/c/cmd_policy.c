@@ -153,7 +153,8 @@ static const struct cmd_sub subs[] = {
     {"explain", cmd_policy_explain,
 	"[--ceiling FILE] [--owner FILE] [--signer FILE]... [--request FILE] [--json] QUESTION...\n"
 	"  brig policy explain --server [--socket PATH] [--signer KEYID] [--request FILE] [--json] QUESTION...",
-	"say whether a run may do that under these documents, or under the rules of a running brigd, and which rule decides: fs read|write|create|delete|mount PATH, "
+	"say whether a run may do that under these documents, or under the rules of a running brigd, and which rule decides: "
+	"fs read|write|create|delete|mount PATH, "
 	"env NAME, limit NAME VALUE, args, clock KIND, random KIND, tool NAME, net DESTINATION, signature unsigned; "
 	"exit 0 if all is allowed, 1 if not"},
     {"diff", cmd_policy_diff, "[--json] A B", "say what B allows that A does not, and the reverse; exit 0 if neither"},
