@@ -53,7 +53,6 @@ struct wasi_lower {
 	const char *path;            /* of the mount, borrowed */
 	size_t path_length;
 	bool ended;
-	struct wasi_origin top;      /* the directory itself; it has no name */
 	struct wasi_origin *removed; /* the last one that lost its name */
 	struct wasi_chunk *chunks;        /* of memory for origins */
 	struct wasi_trouble *troubles; /* WASI_TROUBLES_MAX, or NULL: none yet */
@@ -70,6 +69,8 @@ struct wasi_lower {
 		struct imsg_hdr hdr;
 		uint8_t bytes[IMSG_SIZE_MAX];
 	} packet;
+
+	struct wasi_origin top;      /* the directory itself, last since its name, which is empty, could go on */
 };
 
 /*

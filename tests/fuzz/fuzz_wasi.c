@@ -308,7 +308,8 @@ resolve(const char *base, const char *path, enum wasi_walk_end mode, struct end 
 		    (!last || mode == WASI_WALK_FOLLOW || (mode == WASI_WALK_LINK && slashes > 0))) {
 			if (++followed > 40)
 				return WASI_ELOOP;
-			snprintf(todo, sizeof(todo), "%s%s%s", things[thing_at(here)].target, last ? "" : "/", rest);
+			MUST(snprintf(todo, sizeof(todo), "%s%s%s", things[thing_at(here)].target, last ? "" : "/", rest) <
+			    (int)sizeof(todo));
 			continue;
 		}
 		if (last) {
