@@ -163,6 +163,37 @@ by_path(const void *a, const void *b)
 	return compare(one->mount, one->path, one->length, b);
 }
 
+/* Lets the entry at `i` sink to where it belongs in a heap of `count`. */
+static void
+sink(struct wasi_original *list, size_t i, size_t count)
+{
+	for (size_t k; (k = 2 * i + 1) < count; i = k) {
+		const struct wasi_original o = list[i];
+
+		if (k + 1 < count && by_path(&list[k], &list[k + 1]) < 0)
+			k++;
+		if (by_path(&o, &list[k]) >= 0)
+			return;
+		list[i] = list[k];
+		list[k] = o;
+	}
+}
+
+/* By a heap. The C library's qsort asks the system how much memory there is, for which the filter ends the run. */
+static void
+sort_originals(struct wasi_original *list, size_t count)
+{
+	for (size_t i = count / 2; i-- > 0;)
+		sink(list, i, count);
+	for (size_t n = count; n-- > 1;) {
+		const struct wasi_original last = list[0];
+
+		list[0] = list[n];
+		list[n] = last;
+		sink(list, 0, n);
+	}
+}
+
 /* What was at this path, or NULL. */
 static const struct wasi_original *
 original_at(const struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t length)
@@ -328,8 +359,7 @@ wasi_changes_send(struct wasi_fs *fs, const struct wasi_port *port, uint64_t con
 		s = add_removed(fs, &fs->mounts[i]);
 	if (s != WASI_STREAM_OK)
 		return s;
-	if (fs->original_count > 1)
-		qsort(fs->originals, fs->original_count, sizeof(*fs->originals), by_path);
+	sort_originals(fs->originals, fs->original_count);
 	s = report_deleted(&r);
 	for (uint32_t i = 0; i < fs->mount_count && s == WASI_STREAM_OK; i++)
 		s = report_mount(&r, &fs->mounts[i]);

@@ -84,6 +84,13 @@ class Files(harness.Scenario):
                          [("/w/out", len(data), digest(data), "base64")])
         self.assertEqual(result["changes"][0]["content"], b64(data))
 
+    def test_many_files_travel_both_ways(self):
+        """By the hundreds, which the worker has to sort under its filter."""
+        files = {"/w/%d/%03d" % (i % 7, i * 37 % 500): str(i) for i in range(500)}
+        result = self.run_guest(wasm=guest("copy"), files=dict(files, **{"/w/in": "x"}), policy={"fs": MOUNTS})
+        self.assert_exited(result)
+        self.assertEqual([(c["change"], c["path"]) for c in result["changes"]], [("created", "/w/out")])
+
     def test_a_run_that_reaches_a_limit_tells_no_changes(self):
         result = self.run_guest(wasm=guest("copy"), files={"/w/in": "x"}, policy={"fs": MOUNTS}, limits={"host_calls": 12})
         self.assertEqual((result["status"], result["limit"]), ("limit", "host_calls"))
