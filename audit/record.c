@@ -351,6 +351,7 @@ run_ours(const struct record_run *r, int *bad)
 	*bad |= set_text(ours, "signer", r->signer);
 	*bad |= set_text(ours, "signature", r->signature);
 	*bad |= set_digest(ours, "policy", r->policy);
+	*bad |= set_text(ours, "mode", r->mode);
 	return ours;
 }
 
@@ -407,6 +408,7 @@ outcome_ours(const struct record_outcome *r, int *bad)
 
 	*bad |= set_text(ours, "limit", r->limit);
 	*bad |= set_text(ours, "trap", r->trap);
+	*bad |= set_text(ours, "learned", r->learned);
 	*bad |= set_stream(ours, "stdout", &r->out);
 	*bad |= set_stream(ours, "stderr", &r->err);
 	if (r->has_exit_code && r->exit_code > INT32_MAX) /* OCSF's integers have 32 bits */
@@ -452,7 +454,7 @@ int
 record_of_unfinished(const json_t *intent, int64_t time_ms, char **text, size_t *length, struct err *e)
 {
 	static const char *const whole[] = {"actor", "device", "process"};
-	static const char *const run[] = {"signer", "signature", "policy"};
+	static const char *const run[] = {"signer", "signature", "policy", "mode"};
 	const json_t *unmapped = json_object_get(json_object_get(intent, "unmapped"), "brig");
 	int bad = 0;
 	json_t *record = event(CLASS_PROCESS, PROCESS_TERMINATE, time_ms, SEVERITY_LOW, STATUS_FAILURE, &bad);

@@ -41,6 +41,7 @@ struct record_run {
 	const struct digest *policy; /* of the effective policy's canonical text */
 	const json_t *limits;        /* object of the effective limits; NULL to leave it out */
 	const struct digest *input;  /* over arguments, environment, stdin; NULL to leave it out */
+	const char *mode;            /* "learn"; NULL or "" for a run whose policy is enforced */
 };
 int record_of_intent(const struct record_run *r, char **text, size_t *length, struct err *e);
 
@@ -63,6 +64,7 @@ struct record_outcome {
 	struct record_stream out, err;
 	const json_t *usage;   /* object as in results; NULL to leave it out */
 	const json_t *denials; /* array as in results; NULL to leave it out */
+	const char *learned;   /* digest of the policy that it learned; NULL for none */
 	uint64_t denials_omitted; /* calls that were refused, and are in none of them */
 };
 int record_of_outcome(const struct record_outcome *r, char **text, size_t *length, struct err *e);

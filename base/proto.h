@@ -40,6 +40,7 @@
 	X(PROTO_CONTENT,       26) /* worker -> brigd      bytes of the last CHANGE's file                   */ \
 	X(PROTO_CHANGES,       27) /* worker -> brigd      struct proto_changes: no more follow              */ \
 	X(PROTO_TROUBLE,       28) /* worker -> brigd      struct proto_trouble, text: the path              */ \
+	X(PROTO_LEARNED,       29) /* worker -> brigd      struct proto_learned, text: the target            */ \
 	X(PROTO_COMPILE,       30) /* brigd -> compiler    struct proto_compile   module, empty memfd        */ \
 	X(PROTO_COMPILED,      31) /* compiler -> brigd    struct proto_compiled (the memfd is now sealed)   */ \
 	X(PROTO_STORE_PUT,     40) /* brigd -> store       struct proto_store, text: signature    memfd      */ \
@@ -178,6 +179,7 @@ enum proto_job_flags {
 	PROTO_JOB_OUTPUT_ENDS = 4,   /* output past its limit ends the run instead of being cut */
 	PROTO_JOB_BLOB_FD = 8,       /* the blob is a descriptor, behind the artifact, not the rest of the message */
 	PROTO_JOB_LOADED = 16,       /* the module is the one that its zygote holds: no artifact comes */
+	PROTO_JOB_LEARN = 32,        /* tell by PROTO_LEARNED what of all that is granted was used */
 };
 
 enum proto_clock { PROTO_CLOCK_NONE = 0, PROTO_CLOCK_FIXED = 1, PROTO_CLOCK_COARSE = 2, PROTO_CLOCK_REAL = 3 };
@@ -260,6 +262,25 @@ struct proto_output {
 struct proto_denial {
 	uint32_t call;       /* index in the WASI table + 1 */
 	uint32_t capability; /* enum wasi_capability */
+	uint64_t count;
+};
+
+/* What of a target was used. */
+enum proto_extent {
+	PROTO_EXTENT_PATH = 0,     /* what it names */
+	PROTO_EXTENT_BELOW = 1,    /* names somewhere below it */
+	PROTO_EXTENT_TOGETHER = 2, /* a name moved from one place below it to another: they need the same rights */
+};
+
+#define PROTO_LEARNED_MAX   1024       /* of one run */
+#define PROTO_LEARNED_NAMES (512 * 1024) /* bytes of their targets */
+
+/* Something that a run used, when the job says LEARN; sent before its result. The target is a path in a mount, for files. */
+struct proto_learned {
+	uint32_t call;       /* index in the WASI table + 1 */
+	uint32_t capability; /* enum wasi_capability: CLOCK or RANDOM; NONE for files */
+	uint32_t rights;     /* for files: enum proto_fs_right, or-ed */
+	uint32_t extent;     /* for files: enum proto_extent */
 	uint64_t count;
 };
 
@@ -448,6 +469,7 @@ _Static_assert(sizeof(struct proto_changes) == 8, "wire size");
 _Static_assert(sizeof(struct proto_trouble) == 16, "wire size");
 _Static_assert(sizeof(struct proto_output) == 8, "wire size");
 _Static_assert(sizeof(struct proto_denial) == 16, "wire size");
+_Static_assert(sizeof(struct proto_learned) == 24, "wire size");
 _Static_assert(sizeof(struct proto_frame) == 16, "wire size");
 _Static_assert(sizeof(struct proto_result) == 104 + 8 * PROTO_WASI_CALLS, "wire size");
 _Static_assert(sizeof(struct proto_compile) == 16, "wire size");

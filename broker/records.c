@@ -50,6 +50,7 @@ run_of(const struct run_identity *id)
 	    .signature = signature_kind_name(id->verdict->kind),
 	    .policy = id->policy_digest,
 	    .input = id->input,
+	    .mode = id->policy != NULL && id->policy->mode == POLICY_MODE_LEARN ? "learn" : NULL,
 	};
 }
 
@@ -100,6 +101,7 @@ records_outcome(struct broker *b, const struct run_identity *id, const struct ru
 	    .err = stream_of(&f->err, f->claimed.stderr_bytes),
 	    .usage = usage,
 	    .denials = f->denials,
+	    .learned = json_string_value(json_object_get(f->learned, "digest")),
 	    .denials_omitted = f->claimed.denials_omitted,
 	};
 	char *text = NULL;

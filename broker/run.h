@@ -12,6 +12,7 @@
 #include "broker/broker.h"
 #include "broker/records.h"
 #include "broker/run_changes.h"
+#include "broker/run_learned.h"
 #include "broker/run_request.h"
 #include "broker/run_result.h"
 #include "broker/turns.h"
@@ -86,6 +87,7 @@ struct run {
 	json_t *frames, *denials;
 	json_t *warnings;            /* NULL for none */
 	struct run_changes changes;
+	struct run_learned learned;  /* in learn mode */
 	struct proto_exited observed;
 
 	bool cancelled;

@@ -170,6 +170,14 @@ job_changes(struct run *run, const struct imsg *m, struct err *e)
 	return run_changes_end(&run->changes, m->payload, m->hdr.length, e);
 }
 
+static int
+job_learned(struct run *run, const struct imsg *m, struct err *e)
+{
+	if (run->policy->mode != POLICY_MODE_LEARN)
+		return err_set(e, ERR_PROTOCOL, "something learned in a run that is not in learn mode");
+	return run_learned_one(&run->learned, run->policy, m->payload, m->hdr.length, e);
+}
+
 /* Whether a worker could have used what it says: what it claims is put on record and sent to the client. */
 static int
 check_claims(const struct run *run, const struct proto_result *r, struct err *e)
@@ -248,6 +256,7 @@ static const struct {
     {PROTO_CONTENT, job_content},
     {PROTO_CHANGES, job_changes},
     {PROTO_TROUBLE, job_trouble},
+    {PROTO_LEARNED, job_learned},
     {PROTO_RESULT, job_result},
     {PROTO_FAILED, job_failed},
 };
@@ -383,6 +392,7 @@ run_again(struct run *run)
 
 	run->recompiled = true;
 	run_changes_clear(&run->changes);
+	run_learned_clear(&run->learned);
 	run->has_result = false;
 	run->claimed = (struct proto_result){0};
 	run->t_started = run->t_ended = 0;
@@ -522,7 +532,8 @@ write_job(struct run *run, struct outgoing *out, struct err *e)
 
 	*job = (struct proto_job){
 	    .flags = (q->stream_output ? PROTO_JOB_STREAM_OUTPUT : 0) | (q->stream_input ? PROTO_JOB_STREAM_INPUT : 0) |
-	        (run->policy->output == POLICY_OUTPUT_END ? PROTO_JOB_OUTPUT_ENDS : 0),
+	        (run->policy->output == POLICY_OUTPUT_END ? PROTO_JOB_OUTPUT_ENDS : 0) |
+	        (run->policy->mode == POLICY_MODE_LEARN ? PROTO_JOB_LEARN : 0),
 	    .engine = run_engine_of(run),
 	    .clock = (uint32_t)run->policy->clock,
 	    .random = (uint32_t)run->policy->random,

@@ -148,6 +148,62 @@ outcome_answered(void *arg, struct imsg *m, const struct err *why)
 	run_finish(run);
 }
 
+/* Microseconds as milliseconds, rounded up. */
+static uint64_t
+ms_of(uint64_t us)
+{
+	return us / 1000 + (us % 1000 != 0);
+}
+
+/* What a run in learn mode used, as far as it is measured. */
+static void
+measure(const struct run *run, const struct run_facts *f, uint64_t used[POLICY_LIMIT_COUNT])
+{
+	const struct proto_result *c = &f->claimed;
+	const struct policy_ask *ask = &run->request.ask;
+	uint64_t calls = 0;
+
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
+		used[i] = POLICY_UNSET;
+	for (size_t i = 0; i < PROTO_WASI_CALLS; i++)
+		calls += c->host_calls[i];
+	used[POLICY_LIMIT_wall_ms] = ms_of(f->wall_us);
+	used[POLICY_LIMIT_cpu_ms] = ms_of(f->observed.user_us + f->observed.system_us);
+	used[POLICY_LIMIT_memory_bytes] = c->peak_memory_bytes;
+	used[POLICY_LIMIT_output_bytes] = c->stdout_bytes > c->stderr_bytes ? c->stdout_bytes : c->stderr_bytes;
+	used[POLICY_LIMIT_host_calls] = calls;
+	used[POLICY_LIMIT_args_bytes] = ask->args_bytes;
+	used[POLICY_LIMIT_env_bytes] = ask->env_bytes;
+	if (!run->request.stream_input)
+		used[POLICY_LIMIT_stdin_bytes] = ask->stdin_bytes;
+	if (run_engine_of(run) == PROTO_ENGINE_FUEL)
+		used[POLICY_LIMIT_fuel] = c->fuel_used;
+	if (run_mounts(run) == 0)
+		return;
+	used[POLICY_LIMIT_files_bytes] = ask->files_bytes;
+	used[POLICY_LIMIT_fs_bytes] = c->fs_bytes;
+	used[POLICY_LIMIT_fs_nodes] = c->fs_nodes;
+}
+
+/* What a run in learn mode learned. NULL when it is not in that mode, or its worker did not say. */
+static json_t *
+learned_json(const struct run *run, const struct run_facts *f)
+{
+	struct policy_uses uses = {
+	    .effective = run->policy,
+	    .request = run->request.policy,
+	    .module_signed = run->request.ask.module_signed,
+	    .args = run->request.ask.argc > 0,
+	    .env = run->request.ask.env,
+	    .envc = run->request.ask.envc,
+	};
+
+	if (run->policy == NULL || run->policy->mode != POLICY_MODE_LEARN || !run->has_result)
+		return NULL;
+	measure(run, f, uses.used);
+	return run_learned_json(&run->learned, &uses, f->status == RUN_exited);
+}
+
 /* Settles how the run ended, and puts it on record; the client is answered when that is done. */
 void
 run_record_outcome(struct run *run)
@@ -158,6 +214,7 @@ run_record_outcome(struct run *run)
 	bool could_not_run = run->failed && run->t_started == 0 && !run->cancelled;
 	struct run_identity id;
 	struct err e = {0};
+	json_t *learned;
 	int rc;
 
 	run->state = RECORDING;
@@ -189,6 +246,7 @@ run_record_outcome(struct run *run)
 	f.signature_kind = signature_kind_name(run->verdict.kind);
 	f.policy_digest = digest_text(&run->policy_digest, policy);
 	f.usage = run_usage_json(&f);
+	f.learned = learned = learned_json(run, &f);
 	run->failed = could_not_run;
 	if (!could_not_run && (run->result = run_result_json(&f)) == NULL) {
 		run->failed = true;
@@ -198,6 +256,7 @@ run_record_outcome(struct run *run)
 	id = run_identity_of(run);
 	rc = records_outcome(r->broker, &id, &f, outcome_answered, run, &e);
 	json_decref(f.usage);
+	json_decref(learned);
 	if (rc != 0) {
 		run->failed = true;
 		run->error = RPC_audit_unavailable;
@@ -232,7 +291,7 @@ run_finish(struct run *run)
 {
 	struct runs *r = run->runs;
 	const struct config *c = r->broker->config;
-	size_t changes = run->changes.bytes + run->changes.names;
+	size_t changes = run->changes.bytes + run->changes.names + run_learned_bytes(&run->learned);
 
 	r->broker->counts.runs++;
 	run_answer_all(run);

@@ -194,6 +194,11 @@ run_decide(struct run *run)
 		run_end_early(run, RPC_unknown_key, &e);
 		return -1;
 	}
+	run->request.ask.learn = run->request.policy != NULL && run->request.policy->mode == POLICY_MODE_LEARN;
+	if (run->request.ask.learn && policy_learn(run->request.policy, &e) != 0) {
+		run_end_early(run, RPC_internal_error, &e);
+		return -1;
+	}
 	count = collect_layers(run, layers);
 	run->request.ask.module_signed = run->verdict.kind != SIGNATURE_NONE;
 	if ((rc = policy_check_run(layers, count, &run->request.ask, &denial, &e)) != 0 ||

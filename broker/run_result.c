@@ -337,6 +337,8 @@ run_result_json(const struct run_facts *f)
 		bad |= json_object_set(result, "changes", (json_t *)(uintptr_t)f->changes);
 	if (!bad && f->changes_omitted > 0)
 		bad |= json_object_set_new(result, "changes_omitted", number(f->changes_omitted));
+	if (!bad && f->learned != NULL)
+		bad |= json_object_set(result, "learned", (json_t *)(uintptr_t)f->learned);
 	if (!bad && f->incomplete)
 		bad |= json_object_set_new(result, "incomplete", json_true());
 	if (!bad && f->reason[0] != '\0')

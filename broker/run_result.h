@@ -63,6 +63,7 @@ struct run_facts {
 	const json_t *warnings;   /* array; NULL for none */
 	const json_t *changes;    /* array; NULL when the worker did not tell */
 	uint64_t changes_omitted;
+	const json_t *learned;    /* as run_learned_json made it; NULL when it is not in learn mode */
 	json_t *usage;            /* run_usage_json of these facts, once made */
 	uint64_t queue_us, compile_us, wall_us;
 	enum run_start start;

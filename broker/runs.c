@@ -200,6 +200,7 @@ run_shed(struct run *run)
 	while (run->layer_count > 0)
 		policy_free((struct policy *)(uintptr_t)run->layers[--run->layer_count].policy);
 	run_changes_clear(&run->changes);
+	run_learned_clear(&run->learned);
 	free(run->trap_text);
 	run->trap_text = NULL;
 	json_decref(run->frames);

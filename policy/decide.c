@@ -107,6 +107,8 @@ withholds(const struct policy *p, enum policy_capability c, const char *target, 
 	switch (c) {
 	case POLICY_CAP_SIGNATURE:
 		return p->signature_module == POLICY_SIGNATURE_REQUIRED;
+	case POLICY_CAP_MODE:
+		return p->mode != POLICY_MODE_LEARN;
 	case POLICY_CAP_ARGS:
 		return !p->args;
 	case POLICY_CAP_ENV:
@@ -206,6 +208,9 @@ write_grant(const struct policy_layer *layer, const struct seen *seen, enum poli
 	case POLICY_CAP_SIGNATURE:
 		json = json_pack("{s:{s:s}}", "signature", "module", "optional");
 		break;
+	case POLICY_CAP_MODE:
+		json = json_pack("{s:s}", "mode", policy_mode_words[POLICY_MODE_LEARN]);
+		break;
 	case POLICY_CAP_ARGS:
 		json = json_pack("{s:b}", "args", 1);
 		break;
@@ -250,6 +255,9 @@ write_message(enum policy_capability c, const char *target, struct policy_denial
 		    "the module is not signed, and %s requires a signature: sign it (brig sign), or let it say %s", layer,
 		    out->grant);
 		return;
+	case POLICY_CAP_MODE:
+		snprintf(what, sizeof(what), "learn mode is");
+		break;
 	case POLICY_CAP_ARGS:
 		snprintf(what, sizeof(what), "arguments are");
 		break;
@@ -449,6 +457,8 @@ policy_check_run(const struct policy_layer *layers, size_t count, const struct p
 
 	if (!ask->module_signed)
 		rc = check_capability(layers, count, POLICY_CAP_SIGNATURE, NULL, out, e);
+	if (rc == 0 && ask->learn)
+		rc = check_capability(layers, count, POLICY_CAP_MODE, NULL, out, e);
 	if (rc == 0 && ask->argc > 0)
 		rc = check_capability(layers, count, POLICY_CAP_ARGS, NULL, out, e);
 	for (size_t i = 0; rc == 0 && i < ask->envc; i++)

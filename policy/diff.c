@@ -78,6 +78,7 @@ diff_words(struct diff *d)
 	    {"args", booleans, d->a->args, d->b->args},
 	    {"clock", policy_clock_words, d->a->clock, d->b->clock},
 	    {"random", policy_random_words, d->a->random, d->b->random},
+	    {"mode", policy_mode_words, d->a->mode, d->b->mode},
 	    {"output", policy_output_words, d->a->output, d->b->output},
 	    {"signature.module", policy_signature_words, d->a->signature_module, d->b->signature_module},
 	    {"signature.source", policy_signature_words, d->a->signature_source, d->b->signature_source},

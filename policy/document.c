@@ -35,7 +35,7 @@ fail:
 	return NULL;
 }
 
-/* The fields that are not always there: beside a certain clock or randomness, and tools. */
+/* The fields that are not always there: beside a certain clock or randomness, mode and tools. */
 static int
 add_optional(const struct policy *p, json_t *json)
 {
@@ -46,6 +46,9 @@ add_optional(const struct policy *p, json_t *json)
 		return ERR_NOMEM;
 	sodium_bin2hex(hex, sizeof(hex), p->seed, POLICY_SEED_SIZE);
 	if (p->has_seed && json_object_set_new(json, "seed", json_string(hex)) != 0)
+		return ERR_NOMEM;
+	if (p->mode != POLICY_MODE_ENFORCE &&
+	    json_object_set_new(json, "mode", json_string(policy_mode_words[p->mode])) != 0)
 		return ERR_NOMEM;
 	if (p->tools.count > 0 && json_object_set_new(json, "tools", names_json(&p->tools)) != 0)
 		return ERR_NOMEM;

@@ -23,7 +23,7 @@
 	X(fs, "directories that the guest finds or may find, what they hold, what may be done there")            \
 	X(tools, "names of the client's tools that may be called; nothing serves them in this version")        \
 	X(net, "network destinations: none in this version, so only an empty list")                            \
-	X(mode, "enforce: what is not granted is refused")
+	X(mode, "enforce: what is not granted is refused; learn: what a run uses is made into a policy (enforce when not stated)")
 
 enum policy_field {
 #define X(name, text) POLICY_FIELD_##name,
@@ -40,6 +40,7 @@ extern const char *const policy_limit_names[POLICY_LIMIT_COUNT];
 extern const char *const policy_clock_words[4];
 extern const char *const policy_random_words[3];
 extern const char *const policy_output_words[2];
+extern const char *const policy_mode_words[2];
 extern const char *const policy_signature_words[2];
 extern const char *const policy_fs_kind_words[3];
 extern const char *const policy_fs_right_words[4]; /* bit i of the rights */

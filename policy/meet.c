@@ -75,10 +75,23 @@ policy_meet(const struct policy *a, const struct policy *b, struct policy **out,
 	meet_clock(a, b, m);
 	meet_random(a, b, m);
 	m->output = MIN_OF(a->output, b->output);
+	m->mode = MIN_OF(a->mode, b->mode);
 	m->signature_module = MIN_OF(a->signature_module, b->signature_module);
 	m->signature_source = MIN_OF(a->signature_source, b->signature_source);
 	*out = m;
 	return 0;
+}
+
+/* Whether the request asks for learn mode; that others would grant it does not put a run into it. */
+static bool
+asks_to_learn(const struct policy_layer *layers, size_t count)
+{
+	bool learn = false;
+
+	for (size_t i = 0; i < count; i++)
+		if (layers[i].kind == POLICY_LAYER_REQUEST && layers[i].policy != NULL)
+			learn |= layers[i].policy->mode == POLICY_MODE_LEARN;
+	return learn;
 }
 
 /* Fill in the defaults: `m` is the meet of the layers, whose request may have stated more than a default. */
@@ -117,6 +130,8 @@ policy_effective(const struct policy_layer *layers, size_t count, struct policy 
 		goto out;
 	}
 	settle_limits(layers, count, m);
+	if (!asks_to_learn(layers, count))
+		m->mode = POLICY_MODE_ENFORCE;
 	*out = m;
 	m = NULL;
 out:

@@ -554,9 +554,12 @@ read_net(struct reader *r, const json_t *v)
 static int
 read_mode(struct reader *r, const json_t *v)
 {
-	if (!json_is_string(v) || strcmp(json_string_value(v), "enforce") != 0)
-		return problem(r, false, " must be \"enforce\": this version of brig has no other mode");
-	return 0;
+	unsigned word;
+	int rc = read_word(r, v, policy_mode_words, POLICY_COUNT_OF(policy_mode_words), &word);
+
+	if (rc == 0)
+		r->p->mode = word;
+	return rc;
 }
 
 /* --- the document --------------------------------------------------------------------------------------------- */

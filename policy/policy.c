@@ -32,6 +32,7 @@ const char *const policy_field_texts[POLICY_FIELD_COUNT] = {
 const char *const policy_clock_words[] = {"none", "fixed", "coarse", "real"};
 const char *const policy_random_words[] = {"none", "seeded", "real"};
 const char *const policy_output_words[] = {"end", "cut"};
+const char *const policy_mode_words[] = {"enforce", "learn"};
 const char *const policy_signature_words[] = {"required", "optional"};
 
 struct policy *
@@ -85,6 +86,7 @@ policy_builtin(struct policy **out, struct err *e)
 	p->args = true;
 	p->clock = POLICY_CLOCK_REAL;
 	p->random = POLICY_RANDOM_REAL;
+	p->mode = POLICY_MODE_LEARN;
 	*out = p;
 	return 0;
 }
@@ -199,7 +201,7 @@ policy_allows(const struct policy *a, const struct policy *b)
 	if (b->random == POLICY_RANDOM_SEEDED && a->random == POLICY_RANDOM_SEEDED && a->has_seed &&
 	    !(b->has_seed && memcmp(a->seed, b->seed, POLICY_SEED_SIZE) == 0))
 		return false;
-	return b->args <= a->args && b->clock <= a->clock && b->random <= a->random && b->output <= a->output &&
+	return b->mode <= a->mode && b->args <= a->args && b->clock <= a->clock && b->random <= a->random && b->output <= a->output &&
 	    b->signature_module <= a->signature_module && b->signature_source <= a->signature_source;
 }
 

@@ -77,6 +77,7 @@ extern const struct policy_limit_info policy_limit_info[POLICY_LIMIT_COUNT];
 /* Each from least to most. The numbers of clock and random are those of enum proto_clock and enum proto_random. */
 enum policy_clock { POLICY_CLOCK_NONE, POLICY_CLOCK_FIXED, POLICY_CLOCK_COARSE, POLICY_CLOCK_REAL };
 enum policy_random { POLICY_RANDOM_NONE, POLICY_RANDOM_SEEDED, POLICY_RANDOM_REAL };
+enum policy_mode { POLICY_MODE_ENFORCE, POLICY_MODE_LEARN };
 enum policy_output { POLICY_OUTPUT_END, POLICY_OUTPUT_CUT }; /* what becomes of a run past output_bytes */
 enum policy_signature { POLICY_SIGNATURE_REQUIRED, POLICY_SIGNATURE_OPTIONAL };
 
@@ -121,6 +122,7 @@ struct policy {
 	bool has_seed;                       /* only with POLICY_RANDOM_SEEDED */
 	uint8_t seed[POLICY_SEED_SIZE];      /* zeros when not stated */
 	enum policy_output output;           /* CUT when not stated */
+	enum policy_mode mode;               /* in a request: how to run; in other layers: the most that may be asked for */
 	enum policy_signature signature_module;
 	enum policy_signature signature_source; /* source for a language pack */
 };
@@ -245,6 +247,7 @@ const char *policy_layer_phrase(enum policy_layer_kind kind);
  * policy_effective - what the run gets: the meet of the layers, and then every limit settled. A limit that the request
  * states is the minimum of what the request and the others state; one that it does not state, the minimum of the
  * default and what the others state. So *out has every limit set, except fuel when no layer states it.
+ * The mode is learn only when a request says so and all others grant it.
  * At least one layer must have a policy (ERR_INVAL). The caller frees *out.
  */
 int policy_effective(const struct policy_layer *layers, size_t count, struct policy **out, struct err *e);
@@ -252,6 +255,7 @@ int policy_effective(const struct policy_layer *layers, size_t count, struct pol
 /* What a request brings that policy decides on before anything is started. Borrows. */
 struct policy_ask {
 	bool module_signed;     /* a signature was there and held */
+	bool learn;             /* to be run in learn mode */
 	size_t argc;            /* arguments beside the program's name */
 	uint64_t args_bytes;    /* their lengths, and one for each */
 	const char *const *env; /* names only */
@@ -268,6 +272,7 @@ struct policy_ask {
 /* What policy can withhold; the names are those in documents and in `denials` of results. */
 #define POLICY_CAPABILITIES(X)                      \
 	X(SIGNATURE, "signature.module")            \
+	X(MODE, "mode")                             \
 	X(ARGS, "args")                             \
 	X(ENV, "env")                               \
 	X(CLOCK, "clock")                           \
@@ -335,6 +340,65 @@ int policy_limit_parse(const char *text, enum policy_limit *limit, uint64_t *val
 /* policy_limit_text - "10 s", "256 MiB" or "1000000": the value as people read it. Returns `text`. */
 #define POLICY_LIMIT_TEXT_SIZE 32
 char *policy_limit_text(enum policy_limit limit, uint64_t value, char text[POLICY_LIMIT_TEXT_SIZE]);
+
+/*
+ * policy_learn - turn the request of a run in learn mode into what it may find out: all rights for mounts that state
+ * none, real clocks and randomness likewise, any environment, arguments, and signatures not required. What else it states
+ * stays. Returns 0, or ERR_NOMEM with *request as it was.
+ */
+int policy_learn(struct policy *request, struct err *e);
+
+/* How far what a run did at a path reaches: what is there; names somewhere below; or all below needs the same rights. */
+enum policy_extent { POLICY_EXTENT_PATH, POLICY_EXTENT_BELOW, POLICY_EXTENT_TOGETHER };
+
+/* One use of files, at a path inside a mount. */
+struct policy_use {
+	char *path;
+	uint32_t rights; /* enum policy_fs_right, or-ed */
+	enum policy_extent extent;
+};
+
+/* What a run in learn mode was seen to use. Borrows. */
+struct policy_uses {
+	const struct policy *effective;    /* what it ran under */
+	const struct policy *request;      /* what it asked for: limits that cannot be measured, and tools */
+	bool module_signed;
+	bool args, clock, random;          /* whether they were used, or given */
+	const char *const *env;            /* names of the variables that were given */
+	size_t envc;
+	const struct policy_use *files;
+	size_t file_count;
+	uint64_t used[POLICY_LIMIT_COUNT]; /* or POLICY_UNSET: not measured */
+};
+
+/*
+ * policy_learned - the policy under which the same run passes: what it used, generalised, and never more than
+ * uses->effective allows.
+ *
+ * Of files: the mounts that there were, with the rights used on them, and paths inside with more. What was made has its
+ * rule at the directory where that was done, since its name may be another the next time; more than POLICY_LEARN_NAMES
+ * paths in one directory become the directory; what moved from one place to another has one rule above both; a path that
+ * no document can hold becomes the directory above it. Limits that were measured are twice what was used,
+ * rounded up to a round number, and at least POLICY_LEARN_LEAST; others are those of the request.
+ * The caller frees *out. Returns 0, ERR_INVAL for a use outside of every mount, ERR_NOMEM.
+ */
+#define POLICY_LEARN_NAMES 4
+int policy_learned(const struct policy_uses *uses, struct policy **out, struct err *e);
+
+/* POLICY_LEARN_LEAST - the least that learn mode grants of a limit, so that a run that is slow once still passes. */
+#define POLICY_LEARN_LEAST(X)     \
+	X(wall_ms, 1000)          \
+	X(cpu_ms, 1000)           \
+	X(fuel, 1000)             \
+	X(memory_bytes, 1048576)  \
+	X(output_bytes, 4096)     \
+	X(host_calls, 1000)       \
+	X(args_bytes, 256)        \
+	X(env_bytes, 256)         \
+	X(stdin_bytes, 4096)      \
+	X(files_bytes, 4096)      \
+	X(fs_bytes, 65536)        \
+	X(fs_nodes, 64)
 
 /* policy_schema - the JSON Schema (2020-12) of documents, made from the tables here. NULL when out of memory. */
 json_t *policy_schema(void);

@@ -171,7 +171,7 @@ schema_net(void)
 static json_t *
 schema_mode(void)
 {
-	return json_pack("{s:[s]}", "enum", "enforce");
+	return words_schema(policy_mode_words, POLICY_COUNT_OF(policy_mode_words));
 }
 
 /* What each field means when it is not stated, and an example, as JSON. */

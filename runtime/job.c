@@ -5,8 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KNOWN_FLAGS \
-	(PROTO_JOB_STREAM_OUTPUT | PROTO_JOB_STREAM_INPUT | PROTO_JOB_OUTPUT_ENDS | PROTO_JOB_BLOB_FD | PROTO_JOB_LOADED)
+#define KNOWN_FLAGS                                                                                                  \
+	(PROTO_JOB_STREAM_OUTPUT | PROTO_JOB_STREAM_INPUT | PROTO_JOB_OUTPUT_ENDS | PROTO_JOB_BLOB_FD | PROTO_JOB_LOADED | \
+	    PROTO_JOB_LEARN)
 
 #define ARTIFACT_SIZE_MAX (SIZE_MAX / 2)
 #define BLOB_SIZE_MAX     (SIZE_MAX / 2)

@@ -320,6 +320,17 @@ failures(void)
 }
 
 static void
+learn(void)
+{
+	char text[POLICY_LIMIT_TEXT_SIZE];
+
+	puts("| limit | least that is learned |\n|---|---|");
+#define X(name, value) printf("| `" #name "` | %s |\n", policy_limit_text(POLICY_LIMIT_##name, value, text));
+	POLICY_LEARN_LEAST(X)
+#undef X
+}
+
+static void
 phases(void)
 {
 	puts("| phase | where it was |\n|---|---|");
@@ -368,6 +379,7 @@ static const struct {
     {"methods", methods},
     {"statuses", statuses},
     {"failures", failures},
+    {"learn", learn},
     {"phases", phases},
     {"guarded", guarded},
     {"messages", messages},

@@ -1,6 +1,7 @@
 /* cmd_run: `brig run FILE.wasm|DIGEST [args]`: a WebAssembly program, run as if it were any other. brig. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <signal.h>
@@ -45,6 +46,9 @@ static const char help[] =
     "      --allow-path PATTERN\n"
     "                          with --apply: change what matches, though programs are run through it later (repeatable)\n"
     "  -y, --yes               with --apply: do not ask\n"
+    "      --learn             run it in learn mode, and print the policy that it needs; what it prints on standard\n"
+    "                          output then goes to standard error, and why each rule is there too\n"
+    "  -o, --output FILE       with --learn: write the policy there, and leave the program's output alone\n"
     "      --stdin none        give it an empty standard input, and leave ours alone\n"
     "      --json              print the whole result, or {\"error\": ...}, as JSON on standard output, nothing else\n"
     "  -u, --usage             print what the run used on standard error, at the end\n"
@@ -54,7 +58,7 @@ static const char help[] =
     "Exit code: the program's own; 124 stopped at a limit, 125 brig failed, 126 not allowed, 130 cancelled (Ctrl-C),\n"
     "134 trapped.\n";
 
-enum { OPT_APPLY = 256, OPT_ALLOW, OPT_STDIN, OPT_JSON, OPT_NO_SIGN, OPT_SOCKET, OPT_HELP };
+enum { OPT_APPLY = 256, OPT_ALLOW, OPT_STDIN, OPT_LEARN, OPT_JSON, OPT_NO_SIGN, OPT_SOCKET, OPT_HELP };
 
 static const struct option long_options[] = {
     {"env", required_argument, NULL, 'e'},
@@ -62,6 +66,8 @@ static const struct option long_options[] = {
     {"memory", required_argument, NULL, 'm'},
     {"timeout", required_argument, NULL, 't'},
     {"policy", required_argument, NULL, 'p'},
+    {"learn", no_argument, NULL, OPT_LEARN},
+    {"output", required_argument, NULL, 'o'},
     {"dir", required_argument, NULL, 'd'},
     {"apply", no_argument, NULL, OPT_APPLY},
     {"allow-path", required_argument, NULL, OPT_ALLOW},
@@ -84,7 +90,8 @@ struct run {
 	json_t *limits;   /* object: those stated */
 	const char *policy_file;
 	const char *socket;
-	bool no_stdin, json, usage, no_sign;
+	const char *learn_file; /* where what was learned is written; NULL: standard output */
+	bool no_stdin, json, usage, no_sign, learn;
 	struct run_dirs dirs;
 	struct apply_request apply;
 	bool applies;
@@ -182,6 +189,12 @@ take_option(struct run *r, int option, const char *value, struct err *e)
 	case 'u':
 		r->usage = true;
 		return 0;
+	case OPT_LEARN:
+		r->learn = true;
+		return 0;
+	case 'o':
+		r->learn_file = value;
+		return 0;
 	case OPT_STDIN:
 		r->no_stdin = true;
 		if (strcmp(value, "none") != 0)
@@ -210,7 +223,7 @@ take_command_line(struct run *r, int argc, char **argv, int *exit_code)
 	int option;
 
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "+:d:e:l:m:t:p:uy", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:d:e:l:m:t:p:o:uy", long_options, NULL)) != -1) {
 		if (option == OPT_HELP) {
 			fputs(help, stdout);
 			*exit_code = CMD_OK;
@@ -232,6 +245,10 @@ take_command_line(struct run *r, int argc, char **argv, int *exit_code)
 	}
 	if (r->applies && r->dirs.count == 0) {
 		*exit_code = usage_error("--apply: which directory? --dir HOST is missing");
+		return -1;
+	}
+	if (r->learn_file != NULL && !r->learn) {
+		*exit_code = usage_error("--output goes only with --learn");
 		return -1;
 	}
 	if (optind == argc || argv[optind][0] == '\0') {
@@ -263,6 +280,7 @@ policy_of_limits(void)
 	if (policy_builtin(&p, &e) != 0)
 		return NULL;
 	p->signature_module = p->signature_source = POLICY_SIGNATURE_OPTIONAL;
+	p->mode = POLICY_MODE_ENFORCE;
 	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
 		p->limits[i] = POLICY_UNSET;
 	json = policy_to_json(p);
@@ -299,12 +317,14 @@ make_policy(const struct run *r, json_t **out, struct err *e)
 	int rc = 0;
 
 	*out = NULL;
-	if (r->policy_file == NULL && json_object_size(r->limits) == 0 && r->dirs.count == 0)
+	if (r->policy_file == NULL && json_object_size(r->limits) == 0 && r->dirs.count == 0 && !r->learn)
 		return 0;
 	if (r->policy_file != NULL)
 		rc = policy_of_file(r, &json, e);
 	else if ((json = policy_of_limits()) != NULL)
 		rc = run_dirs_grant(&r->dirs, json, e);
+	if (rc == 0 && json != NULL && r->learn)
+		json_object_set_new(json, "mode", json_string("learn"));
 	if (rc == 0 && (json == NULL || json_object_update(json_object_get(json, "limits"), r->limits) != 0))
 		rc = err_set(e, ERR_NOMEM, "out of memory for a policy");
 	if (rc == 0)
@@ -382,6 +402,30 @@ connect_server(const struct run *r, struct brig **b, struct err *e)
 	return rc;
 }
 
+/* Writes what was learned, and says why. Returns an exit code when that cannot be done, else 0. */
+static int
+write_learned(const struct run *r, const json_t *result)
+{
+	const json_t *policy = json_object_get(json_object_get(result, "learned"), "policy");
+	struct err e;
+	char *text;
+	int rc;
+
+	if (policy == NULL) {
+		cmd_error(VERB, "nothing was learned: the run did not get so far");
+		return RUN_EXIT_FAILED;
+	}
+	run_report_learned(result);
+	if (r->learn_file == NULL)
+		return r->json || cmd_print_json(VERB, policy) == CMD_OK ? 0 : RUN_EXIT_FAILED;
+	if ((text = json_dumps(policy, JSON_INDENT(2) | JSON_SORT_KEYS)) == NULL)
+		rc = err_set(&e, ERR_NOMEM, "out of memory");
+	else
+		rc = io_replace_file(r->learn_file, text, strlen(text), 0644, &e);
+	free(text);
+	return rc == 0 ? 0 : (cmd_fail(VERB, &e), RUN_EXIT_FAILED);
+}
+
 /* --apply, of a run that ended with `code`. Returns the code to end with. */
 static int
 apply(const struct run *r, json_t *result, int code)
@@ -395,11 +439,13 @@ apply(const struct run *r, json_t *result, int code)
 static int
 finish(const struct run *r, json_t *result, int interrupted)
 {
-	int code;
+	int code, learned = 0;
 
 	if (r->json && cmd_print_json(VERB, result) != CMD_OK)
 		return RUN_EXIT_FAILED;
 	code = run_report(result, r->limits);
+	if (r->learn)
+		learned = write_learned(r, result);
 	if (r->applies)
 		code = apply(r, result, code);
 	else
@@ -408,6 +454,8 @@ finish(const struct run *r, json_t *result, int interrupted)
 		run_report_usage(result);
 		run_dirs_usage(&r->dirs);
 	}
+	if (learned != 0)
+		return learned;
 	return code == RUN_EXIT_CANCELLED && interrupted != 0 ? 128 + interrupted : code;
 }
 
@@ -440,6 +488,17 @@ make_descriptors(struct run *r, int fds[BRIG_FDS_MAX], int *nfds, struct err *e)
 	return 0;
 }
 
+/* Lets standard output go where standard error goes. Returns a descriptor for what it was, or ERR_IO. */
+static int
+divert_output(struct err *e)
+{
+	int saved = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+
+	if (saved < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		return err_sys(e, ERR_IO, "standard output");
+	return saved;
+}
+
 static int
 run_it(struct run *r)
 {
@@ -447,7 +506,7 @@ run_it(struct run *r)
 	struct brig *b = NULL;
 	json_t *params = NULL, *result = NULL;
 	struct err e = {0};
-	int fds[BRIG_FDS_MAX], nfds = 0, interrupted = 0, rc;
+	int fds[BRIG_FDS_MAX], nfds = 0, out = -1, interrupted = 0, rc;
 	int code = RUN_EXIT_FAILED;
 
 	if (!r->stored && (rc = module_file_load(r->file, !r->no_sign, &r->module, &e)) != 0)
@@ -456,7 +515,13 @@ run_it(struct run *r)
 		goto out;
 	if ((rc = connect_server(r, &b, &e)) != 0 || (rc = make_descriptors(r, fds, &nfds, &e)) != 0)
 		goto out;
+	if (r->learn && r->learn_file == NULL && !r->json && (out = divert_output(&e)) < 0) {
+		rc = out;
+		goto out;
+	}
 	rc = run_stream(b, params, fds, nfds, !r->no_stdin, &result, &error, &interrupted, &e);
+	if (out >= 0)
+		dup2(out, STDOUT_FILENO);
 	params = NULL;
 	if (rc == 0)
 		code = finish(r, result, interrupted);
@@ -469,6 +534,8 @@ out:
 	json_decref(result);
 	if (!r->stored && nfds > 0)
 		close(fds[0]);
+	if (out >= 0)
+		close(out);
 	brig_close(b);
 	return code;
 }

@@ -221,6 +221,72 @@ run_report_error(const struct brig_error *error, const char *advice)
 	return RUN_EXIT_FAILED;
 }
 
+/* --- what was learned ----------------------------------------------------------------------------------------- */
+
+static void
+print_text(const char *text)
+{
+	cmd_print_safe(stderr, text, strlen(text));
+}
+
+/* "  fs /w/d: read, path_open below /w/d, 12 times" or "  limits memory_bytes: 65536 used; twice what was used...". */
+static void
+print_evidence(const json_t *one)
+{
+	static const struct {
+		const char *extent;
+		const char *word;
+	} extents[] = {{"below", " below "}, {"together", " from one place to another below "}};
+	const char *target = text_of(one, "target"), *because = text_of(one, "because"), *at = " of ";
+	const json_t *right;
+	size_t i;
+
+	fputs("  ", stderr);
+	print_text(text_of(one, "field"));
+	if (json_object_get(one, "call") == NULL) {
+		fprintf(stderr, "%s", target[0] != '\0' ? " " : "");
+		print_text(target);
+		if (json_is_integer(json_object_get(one, "used")))
+			fprintf(stderr, ": %" PRIu64 " used", number_of(one, "used"));
+		fputs(": ", stderr);
+		print_text(because);
+		fputc('\n', stderr);
+		return;
+	}
+	if (target[0] != '\0') {
+		fputc(' ', stderr);
+		print_text(text_of(one, "rule"));
+	}
+	fputc(':', stderr);
+	json_array_foreach(json_object_get(one, "rights"), i, right) {
+		fputc(' ', stderr);
+		print_text(json_string_value(right) != NULL ? json_string_value(right) : "");
+	}
+	fputs(json_array_size(json_object_get(one, "rights")) > 0 ? ", " : " ", stderr);
+	print_text(text_of(one, "call"));
+	for (i = 0; i < sizeof(extents) / sizeof(extents[0]); i++)
+		if (strcmp(text_of(one, "extent"), extents[i].extent) == 0)
+			at = extents[i].word;
+	if (target[0] != '\0') {
+		fputs(at, stderr);
+		print_text(target);
+	}
+	fprintf(stderr, ", %" PRIu64 " times\n", number_of(one, "count"));
+}
+
+void
+run_report_learned(const json_t *result)
+{
+	const json_t *learned = json_object_get(result, "learned"), *one;
+	size_t i;
+
+	cmd_error(VERB, "learned %s, for a person to read and sign:", text_of(learned, "digest"));
+	json_array_foreach(json_object_get(learned, "evidence"), i, one)
+		print_evidence(one);
+	if (!json_is_true(json_object_get(learned, "complete")))
+		cmd_error(VERB, "the program did not come to its end: what it would have needed then is not in this policy");
+}
+
 /* --- usage ---------------------------------------------------------------------------------------------------- */
 
 static double

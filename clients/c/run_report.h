@@ -27,6 +27,9 @@ int run_report(const json_t *result, const json_t *limits);
  */
 int run_report_error(const struct brig_error *error, const char *advice);
 
+/* run_report_learned - why each rule of what a run learned is there, a line each on standard error. */
+void run_report_learned(const json_t *result);
+
 /* run_report_usage - what the run used, as a small table on standard error. */
 void run_report_usage(const json_t *result);
 

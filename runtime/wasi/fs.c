@@ -13,6 +13,7 @@ wasi_fs_begin(struct wasi_fs *fs, uint64_t bytes_max, uint64_t nodes_max, const 
 	wasi_tree_begin(&fs->tree, bytes_max, nodes_max, clock);
 	fs->mount_count = 0;
 	fs->refused = 0;
+	fs->noted = NULL;
 	fs->originals = NULL;
 	fs->original_count = fs->original_room = 0;
 }
@@ -178,6 +179,32 @@ refuse(struct wasi_fs *fs, const struct wasi_place *place, uint32_t missing)
 	return WASI_ENOTCAPABLE;
 }
 
+/* Notes what was needed. */
+static void
+note(struct wasi_fs *fs, const struct wasi_place *place, uint32_t rights)
+{
+	struct wasi_need *n = &fs->noted->list[fs->noted->count];
+
+	if (fs->noted->count == sizeof(fs->noted->list) / sizeof(fs->noted->list[0]))
+		return; /* no operation needs so much */
+	fs->noted->count++;
+	n->rights = rights;
+	n->mount = decides(place)->mount;
+	wasi_fs_path(fs, decides(place), place->name, place->length, &n->path);
+}
+
+/* Notes that something gets another name. */
+static void
+note_move(struct wasi_fs *fs, const struct wasi_place *from, const struct wasi_place *to)
+{
+	if (fs->noted == NULL)
+		return;
+	fs->noted->count = fs->noted->count > 2 ? 2 : fs->noted->count;
+	note(fs, from, 0);
+	note(fs, to, 0);
+	fs->noted->together = true;
+}
+
 enum wasi_errno
 wasi_fs_refuse(struct wasi_fs *fs, const struct wasi_node *dir, uint32_t missing)
 {
@@ -191,6 +218,8 @@ need(struct wasi_fs *fs, const struct wasi_place *place, uint32_t rights)
 {
 	uint32_t missing = rights & ~rights_of(fs, place);
 
+	if (missing == 0 && fs->noted != NULL)
+		note(fs, place, rights);
 	return missing == 0 ? WASI_ESUCCESS : refuse(fs, place, missing);
 }
 
@@ -606,6 +635,8 @@ wasi_fs_link(struct wasi_fs *fs, const struct wasi_from *old, bool follow, const
 	if (error == WASI_ESUCCESS)
 		error = need_no_more(fs, &from, &to);
 	if (error == WASI_ESUCCESS)
+		note_move(fs, &from, &to);
+	if (error == WASI_ESUCCESS)
 		error = wasi_dir_add(&fs->tree, to.dir, to.name, to.length, from.node);
 	return error;
 }
@@ -711,6 +742,8 @@ wasi_fs_rename(struct wasi_fs *fs, const struct wasi_from *old, const struct was
 		error = WASI_EXDEV;
 	if (error == WASI_ESUCCESS)
 		error = need_rename(fs, &from, &to);
+	if (error == WASI_ESUCCESS)
+		note_move(fs, &from, &to);
 	if (error == WASI_ESUCCESS)
 		error = move(fs, &from, &to);
 	return error;

@@ -51,6 +51,20 @@ struct wasi_original {
 	uint64_t size;
 };
 
+/* Rights that an operation needed at a place, and had. */
+struct wasi_need {
+	uint32_t rights; /* 0: the place matters only with the next one */
+	uint32_t mount;
+	struct wasi_path path;
+};
+
+/* What the last operation needed, for who wants to know. */
+struct wasi_noted {
+	uint32_t count;
+	bool together; /* something moves from the last place but one to the last: their rights must not differ */
+	struct wasi_need list[4];
+};
+
 /* All that a run can reach by paths. */
 struct wasi_fs {
 	struct wasi_tree tree;
@@ -62,9 +76,11 @@ struct wasi_fs {
 	/* The last ENOTCAPABLE that came from policy: what was missing; 0 when it was for another reason. */
 	uint32_t refused;
 	struct wasi_path refused_path;
+
+	struct wasi_noted *noted; /* NULL: not noted */
 };
 
-/* wasi_fs_begin - no mounts yet. Borrows the clock. wasi_fs_end frees all; every descriptor must be closed. */
+/* wasi_fs_begin - no mounts yet, nothing noted. Borrows the clock. wasi_fs_end frees all; every descriptor must be closed. */
 void wasi_fs_begin(struct wasi_fs *fs, uint64_t bytes_max, uint64_t nodes_max, const struct wasi_clock *clock);
 void wasi_fs_end(struct wasi_fs *fs);
 

@@ -6,6 +6,7 @@
 #include "runtime/wasi/clock.h"
 #include "runtime/wasi/fd.h"
 #include "runtime/wasi/fs.h"
+#include "runtime/wasi/learn.h"
 #include "runtime/wasi/memory.h"
 #include "runtime/wasi/random.h"
 #include "runtime/wasi/stream.h"
@@ -51,6 +52,8 @@ struct wasi {
 	uint32_t granted; /* bits 1 << enum wasi_capability */
 	struct wasi_refusal *refusals; /* PROTO_DENIALS_MAX, or NULL: none yet */
 	uint32_t refusal_count;
+	struct wasi_learn *learn; /* NULL: not in learn mode */
+	uint64_t learn_began;     /* what the run's clock said at first */
 	uint64_t refusals_omitted; /* refusals of which there was no room to say what they are about */
 	volatile struct proto_shared *shared;
 
@@ -87,6 +90,15 @@ bool wasi_allows(struct wasi *w, enum wasi_call call, enum wasi_capability capab
  */
 enum wasi_errno wasi_checked(struct wasi *w, enum wasi_call call, enum wasi_errno error);
 
+/*
+ * wasi_learn_changes - in learn mode, note that a file or directory changes by a descriptor that was not opened for
+ * writing: without the right to write the descriptor would not be able to.
+ */
+void wasi_learn_changes(struct wasi *w, enum wasi_call call, const struct wasi_fd *f);
+
+/* wasi_learn_times - in learn mode, note that the guest is shown a node's times, if they come from the run's clock. */
+void wasi_learn_times(struct wasi *w, enum wasi_call call, const struct wasi_node *n);
+
 /* wasi_interrupted - whether the run was asked to stop; if so it has ended. Asked once per 64 KiB or less of work. */
 bool wasi_interrupted(struct wasi *w);
 
@@ -109,8 +121,8 @@ enum {
 /* preview1_filetype - that of a node. */
 uint8_t preview1_filetype(const struct wasi_node *n);
 
-/* preview1_put_filestat - write a node's `filestat` to `at`: EFAULT, or as wasi_node_know. */
-enum wasi_errno preview1_put_filestat(struct wasi *w, struct wasi_node *n, uint64_t at);
+/* preview1_put_filestat - write a node's `filestat` to `at`, for `call`: EFAULT, or as wasi_node_know. */
+enum wasi_errno preview1_put_filestat(struct wasi *w, enum wasi_call call, struct wasi_node *n, uint64_t at);
 
 /* Atim, mtim and fstflags as the functions that set times have them. */
 struct preview1_times {

@@ -126,6 +126,8 @@ preview1_fd_readdir(struct wasi *w, const uint64_t *a)
 		return wasi_checked(w, WASI_CALL_fd_readdir, wasi_fs_refuse(&w->fs, m->top, WASI_FS_READ));
 	if (error != WASI_ESUCCESS)
 		return error;
+	if (w->learn != NULL && f->preopened != NULL)
+		wasi_learn_mount(w->learn, WASI_CALL_fd_readdir, &w->fs, f->node->mount, WASI_FS_READ);
 	if (!wasi_memory_slice(&w->memory, a[1], l.size, &l.buffer) || !wasi_memory_fits(&w->memory, a[4], 4))
 		return WASI_EFAULT;
 	if ((error = wasi_dir_look(&w->fs.tree, f->node)) != WASI_ESUCCESS)

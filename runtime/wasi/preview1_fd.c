@@ -379,6 +379,7 @@ preview1_fd_allocate(struct wasi *w, const uint64_t *a)
 		return error;
 	if (a[1] > INT64_MAX || a[2] > INT64_MAX || a[2] == 0)
 		return WASI_EINVAL;
+	wasi_learn_changes(w, WASI_CALL_fd_allocate, f);
 	file = &f->node->file;
 	error = allocate(w, file, a[1], a[1] + a[2]);
 	if (error == WASI_ESUCCESS && a[1] + a[2] > file->size) {
@@ -396,6 +397,8 @@ preview1_fd_filestat_set_size(struct wasi *w, const uint64_t *a)
 
 	if (error == WASI_ESUCCESS && a[1] > INT64_MAX)
 		error = WASI_EINVAL;
+	if (error == WASI_ESUCCESS)
+		wasi_learn_changes(w, WASI_CALL_fd_filestat_set_size, f);
 	if (error == WASI_ESUCCESS)
 		error = wasi_file_resize(&f->node->file, &w->fs.tree.room, a[1]);
 	if (error == WASI_ESUCCESS)
@@ -498,7 +501,7 @@ preview1_fd_fdstat_set_rights(struct wasi *w, const uint64_t *a)
 }
 
 enum wasi_errno
-preview1_put_filestat(struct wasi *w, struct wasi_node *n, uint64_t at)
+preview1_put_filestat(struct wasi *w, enum wasi_call call, struct wasi_node *n, uint64_t at)
 {
 	enum wasi_errno error = wasi_node_know(&w->fs.tree, n);
 	uint64_t size = 0;
@@ -506,6 +509,7 @@ preview1_put_filestat(struct wasi *w, struct wasi_node *n, uint64_t at)
 
 	if (error != WASI_ESUCCESS)
 		return error;
+	wasi_learn_times(w, call, n);
 	if (n->kind == WASI_NODE_FILE)
 		size = n->file.size;
 	else if (n->kind == WASI_NODE_LINK)
@@ -533,7 +537,7 @@ preview1_fd_filestat_get(struct wasi *w, const uint64_t *a)
 	if (error != WASI_ESUCCESS)
 		return error;
 	if (f->node != NULL)
-		return preview1_put_filestat(w, f->node, a[1]);
+		return preview1_put_filestat(w, WASI_CALL_fd_filestat_get, f->node, a[1]);
 	stat.inode = htole64((uint64_t)f->kind); /* three different pipes, on device 0 */
 	return wasi_memory_write(&w->memory, a[1], &stat, sizeof(stat)) ? WASI_ESUCCESS : WASI_EFAULT;
 }
@@ -572,8 +576,10 @@ preview1_fd_filestat_set_times(struct wasi *w, const uint64_t *a)
 	error = preview1_check_times(&times);
 	if (error == WASI_ESUCCESS)
 		error = wasi_fds_need(&w->fds, (uint32_t)a[0], WASI_RIGHT_FD_FILESTAT_SET_TIMES, &f);
-	if (error == WASI_ESUCCESS)
+	if (error == WASI_ESUCCESS) {
+		wasi_learn_changes(w, WASI_CALL_fd_filestat_set_times, f);
 		preview1_set_times(w, f->node, &times);
+	}
 	return error;
 }
 

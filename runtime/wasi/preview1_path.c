@@ -198,7 +198,7 @@ preview1_path_filestat_get(struct wasi *w, const uint64_t *a)
 		error = WASI_EFAULT;
 	if (error == WASI_ESUCCESS)
 		error = wasi_fs_find(&w->fs, from.base, from.path, from.length, a[1] != 0, 0, &node);
-	return error == WASI_ESUCCESS ? preview1_put_filestat(w, node, a[4]) : error;
+	return error == WASI_ESUCCESS ? preview1_put_filestat(w, WASI_CALL_path_filestat_get, node, a[4]) : error;
 }
 
 enum wasi_errno

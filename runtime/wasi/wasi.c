@@ -51,6 +51,8 @@ end_files(struct wasi *w)
 {
 	wasi_fds_end(&w->fds);
 	wasi_fs_end(&w->fs);
+	free(w->fs.noted);
+	w->fs.noted = NULL;
 	free(w->rules);
 	w->rules = NULL;
 }
@@ -62,6 +64,7 @@ wasi_free(struct wasi *w)
 		return;
 	end_files(w);
 	free(w->refusals);
+	wasi_learn_free(w->learn);
 	free(w);
 }
 
@@ -113,8 +116,11 @@ note_refusal(struct wasi *w, enum wasi_call call, enum wasi_capability capabilit
 bool
 wasi_allows(struct wasi *w, enum wasi_call call, enum wasi_capability capability)
 {
-	if ((w->granted & 1u << capability) != 0)
+	if ((w->granted & 1u << capability) != 0) {
+		if (w->learn != NULL)
+			wasi_learn_call(w->learn, call, capability);
 		return true;
+	}
 	note_refusal(w, call, capability, NULL, 0);
 	return false;
 }
@@ -143,6 +149,8 @@ wasi_checked(struct wasi *w, enum wasi_call call, enum wasi_errno error)
 {
 	const struct wasi_path *path = &w->fs.refused_path;
 
+	if (w->learn != NULL)
+		wasi_learn_noted(w->learn, call, &w->fs);
 	if (error != WASI_ENOTCAPABLE || w->fs.refused == 0)
 		return error;
 	if (path->start > 0)
@@ -151,6 +159,23 @@ wasi_checked(struct wasi *w, enum wasi_call call, enum wasi_errno error)
 		w->refusals_omitted++; /* it is longer than any path, and nobody could say what it is about */
 	w->fs.refused = 0;
 	return error;
+}
+
+void
+wasi_learn_changes(struct wasi *w, enum wasi_call call, const struct wasi_fd *f)
+{
+	if (w->learn != NULL && f->node != NULL && (f->rights & WASI_RIGHT_FD_WRITE) == 0)
+		wasi_learn_mount(w->learn, call, &w->fs, f->node->mount, WASI_FS_WRITE);
+}
+
+void
+wasi_learn_times(struct wasi *w, enum wasi_call call, const struct wasi_node *n)
+{
+	const uint64_t began = w->learn_began;
+
+	if (w->learn != NULL && w->clock.kind != PROTO_CLOCK_NONE &&
+	    (n->accessed >= began || n->modified >= began || n->changed >= began))
+		wasi_learn_call(w->learn, call, WASI_CAP_CLOCK);
 }
 
 bool
@@ -448,6 +473,15 @@ begin_files(struct wasi *w, const struct proto_job *job, const struct wasi_mount
 	return rc;
 }
 
+static int
+begin_to_learn(struct wasi *w, struct err *e)
+{
+	wasi_learn_free(w->learn); /* of a job before */
+	w->learn = wasi_learn_new();
+	w->fs.noted = calloc(1, sizeof(*w->fs.noted));
+	return w->learn != NULL && w->fs.noted != NULL ? 0 : err_set(e, ERR_NOMEM, "what a run learns");
+}
+
 int
 wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *e)
 {
@@ -459,7 +493,10 @@ wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *e)
 		return rc;
 	w->clock.kind = (enum proto_clock)job->clock;
 	w->clock.fixed_ns = job->clock_fixed_ns;
+	(void)wasi_clock_now(&w->clock, WASI_CLOCK_REALTIME, &w->learn_began);
 	if ((rc = begin_files(w, job, &parts.files, e)) != 0)
+		return rc;
+	if ((job->flags & PROTO_JOB_LEARN) != 0 && (rc = begin_to_learn(w, e)) != 0)
 		return rc;
 	w->args = parts.args;
 	w->environment = parts.environment;
@@ -614,6 +651,8 @@ wasi_finish(struct wasi *w)
 	for (uint32_t i = 0; i < w->fs.mount_count && rc == 0; i++)
 		if (send_troubles(w, w->fs.mounts[i].lower) != WASI_STREAM_OK)
 			rc = ERR_EOF;
+	if (rc == 0 && w->learn != NULL && wasi_learn_send(w->learn, &w->port) != WASI_STREAM_OK)
+		rc = ERR_EOF;
 	set_busy(w, 0);
 	return rc;
 }

@@ -17,7 +17,7 @@
  * An input is: options, then messages: type, flags, length, payload. With RESULT the payload is a result whose fields
  * are given by a byte each, so that an input says the same when the structure changes.
  */
-enum { OPTION_STREAM = 1, OPTION_NO_CLOCK = 2, OPTION_NO_RANDOM = 4, OPTION_READ_ONLY = 8 };
+enum { OPTION_STREAM = 1, OPTION_NO_CLOCK = 2, OPTION_NO_RANDOM = 4, OPTION_READ_ONLY = 8, OPTION_LEARN = 16 };
 enum { FLAG_OTHER_RUN = 1, FLAG_DESCRIPTOR = 2, FLAG_RESULT = 4 };
 
 static struct policy *
@@ -30,6 +30,23 @@ fixed_policy(void)
 		p->limits[POLICY_LIMIT_output_bytes] = OUTPUT_BYTES;
 		p->limits[POLICY_LIMIT_changes_bytes] = OUTPUT_BYTES;
 		p->fs[0].mount = true;
+	}
+	return p;
+}
+
+/* The policy of a run in learn mode, with a mount in a mount, and less to be had below. */
+static struct policy *
+learn_policy(void)
+{
+	static const char text[] = "{\"mode\": \"learn\", \"clock\": \"real\", \"limits\": {\"output_bytes\": 4096,"
+	    "\"changes_bytes\": 4096}, \"fs\": [{\"mount\": \"/w\", \"rights\": [\"read\", \"write\", \"create\"], \"paths\":"
+	    "{\"a\": [\"read\"], \"b\": []}}, {\"mount\": \"/w/m\", \"kind\": \"inline\", \"rights\": [\"create\", \"delete\"]}]}";
+	static struct policy *p, *asked;
+
+	if (p == NULL) {
+		MUST(policy_parse(text, strlen(text), NULL, &asked, NULL) == 0);
+		MUST(policy_effective(&(struct policy_layer){POLICY_LAYER_REQUEST, asked}, 1, &p, NULL) == 0);
+		MUST(p->mode == POLICY_MODE_LEARN);
 	}
 	return p;
 }
@@ -62,7 +79,7 @@ static void
 begin(struct run *run, uint8_t options)
 {
 	*run = (struct run){.number = NUMBER, .id = "run-fuzzed", .request.module.fd = -1};
-	run->policy = fixed_policy();
+	run->policy = (options & OPTION_LEARN) != 0 ? learn_policy() : fixed_policy();
 	run->request.stream_output = (options & OPTION_STREAM) != 0;
 	run->denials = json_array();
 	for (int i = 0; i < 2; i++) {
@@ -85,6 +102,7 @@ end(struct run *run)
 	json_decref(run->denials);
 	json_decref(run->frames);
 	run_changes_clear(&run->changes);
+	run_learned_clear(&run->learned);
 	free(run->no_clock);
 	free(run->no_random);
 	free(run->trap_text);
@@ -192,6 +210,22 @@ must_be_recorded(const struct run_facts *f, const struct digest *d, const json_t
 	free(text);
 }
 
+/* What was learned is a good document, and allows nothing that the run was not allowed. */
+static void
+must_be_learned(const struct run *run)
+{
+	static const char *const env[] = {"LANG", "A*B", "n\nl"};
+	struct policy_uses uses = {.effective = run->policy, .request = run->policy, .args = true, .env = env, .envc = 3};
+	json_t *json = run_learned_json(&run->learned, &uses, true);
+	struct policy *learned;
+
+	MUST(json != NULL && run->learned.count <= PROTO_LEARNED_MAX && run->learned.names <= PROTO_LEARNED_NAMES);
+	MUST(policy_from_json(json_object_get(json, "policy"), &learned, NULL) == 0);
+	MUST(policy_allows(run->policy, learned) && learned->mode == POLICY_MODE_ENFORCE);
+	policy_free(learned);
+	json_decref(json);
+}
+
 /* And the client an answer, which is JSON. */
 static void
 must_be_told(struct run *run)
@@ -228,6 +262,8 @@ must_be_told(struct run *run)
 	text = json_dumps(json, JSON_COMPACT);
 	MUST(text != NULL && strchr(text, '\n') == NULL);
 	must_be_recorded(&f, &d, usage);
+	if (run->policy->mode == POLICY_MODE_LEARN)
+		must_be_learned(run);
 	free(text);
 	json_decref(json);
 	json_decref(usage);

@@ -217,6 +217,13 @@ def worker():
     yield b"\0" + change(b"a") + message(27, bytes(8))
     yield b"\x08" + b"".join(message(23, struct.pack("<IIQ", 32, cap, 1) + b"/w/\xc3\xa4") for cap in (4, 5, 6)) + result(1)
     yield b"\x08" + message(23, struct.pack("<IIQ", 32, 3, 1) + b"/w")
+    def learned(path=b"/w/f", call=32, capability=0, rights=1, extent=0):
+        return message(29, struct.pack("<IIIIQ", call, capability, rights, extent, 3) + path)
+    yield b"\x10" + learned() + learned(b"/w/m/x", rights=12) + learned(b"/w/d", rights=7, extent=1) \
+        + learned(b"/w/e", rights=0, extent=2) + learned(b"", 6, 1, 0) + learned(b"/w/t/x", rights=4) + learned(b"/w/t/x/y") + result(1)
+    yield b"\x10" + b"".join(learned(b"/w/d/%d/%d" % (i // 6, i)) for i in range(40)) + learned(b"/w/n\nl/f") + result(1)
+    yield b"\x10" + learned(b"/w/a/x", rights=2)
+    yield b"\0" + learned()
     for trap in range(14):
         yield b"\0" + result(2, trap, text=b"a trap", frames=(b"main", b"", "f\u20ac".encode(), b"n\0n"))
     yield b"\0" + result(2, 1, text=b"\xff") + message(22)

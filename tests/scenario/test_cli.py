@@ -144,6 +144,32 @@ class Home(Fresh):
             done = self.run_brig(*args, self.wasm(), "loop")
             self.assertEqual((done.returncode, b"100 ms" in done.stderr), (124, True), done.stderr)
 
+    def test_what_was_learned_is_printed_or_written_and_serves_as_a_policy(self):
+        done = self.run_brig("--learn", "-e", "LANG=C", self.wasm(), "both")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        policy = json.loads(done.stdout)
+        self.assertEqual((policy["args"], policy["env"], policy["clock"]), (True, ["LANG"], "none"))
+        said = done.stderr.decode()
+        plain = self.run_brig(self.wasm(), "both")
+        self.assertIn(plain.stdout.decode(), said)  # the program's own, which makes room for the policy
+        self.assertIn("env LANG: the request sets it", said)
+        self.assertIn("limits memory_bytes: ", said)
+        path = os.path.join(self.home, "learned.json")
+        done = self.run_brig("--learn", "-o", path, self.wasm(), "both")
+        self.assertEqual(done.stdout, plain.stdout)
+        must(brig("policy", "check", path))
+        done = self.run_brig("--policy", path, self.wasm(), "both")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, plain.stdout, plain.stderr))
+        learned = json.loads(self.run_brig("--learn", "--json", self.wasm(), "exit", 3).stdout)
+        self.assertEqual((learned["exit_code"], learned["learned"]["complete"]), (3, True))
+        self.assertEqual(self.run_brig("--learn", self.wasm(), "exit", 3).returncode, 3)
+        self.assertEqual(self.run_brig("-o", path, self.wasm()).returncode, 125)
+        done = self.run_brig("--learn", "-o", "/no/such/place", self.wasm(), "hello")
+        self.assertEqual(done.returncode, 125)
+        done = self.run_brig("--learn", "-t", "50ms", self.wasm(), "loop")
+        self.assertEqual(done.returncode, 124)
+        self.assertIn("did not come to its end", done.stderr.decode())
+
     def test_json_takes_more_input_than_a_request_could_hold(self):
         chunk = bytes(range(256)) * 4096
         with self.start("--json", "-t", "1m", "-l", "output_bytes=1K", self.wasm(), "cat", stdin=subprocess.PIPE) as one:

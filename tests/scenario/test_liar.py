@@ -18,8 +18,8 @@ SEED = int(os.environ.get("BRIG_LIES_SEED", "20261121"))
 SPAWNED, SPAWN_FAILED, CHILD_EXITED = 2, 3, 5
 STORE_DONE, STORE_DATA, STORE_LISTED, STORE_FAILED, LOG_FAILED = 44, 45, 46, 47, 52
 READY, FAILED, RUN, RUN_EXITED, JOB, OUTPUT, DENIAL, RESULT, COMPILED, LOG_DONE = 10, 11, 12, 14, 20, 22, 23, 24, 31, 51
-CHANGE, CONTENT, CHANGES, TROUBLE = 25, 26, 27, 28
-TYPES = (1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 26, 27, 28, 30, 31, 40, 41, 42, 43, 44, 45, 46, 47, 50, 51, 52)
+CHANGE, CONTENT, CHANGES, TROUBLE, LEARNED = 25, 26, 27, 28, 29
+TYPES = (1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 40, 41, 42, 43, 44, 45, 46, 47, 50, 51, 52)
 U32, U64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 CALLS = 46
 
@@ -44,6 +44,7 @@ FIELDS = {
     "store_done": [("code", "i"), ("existed", "I"), ("size", "Q"), ("stored_at", "Q")],
     "store_entry": [("digest%d" % i, "Q") for i in range(4)] + [("size", "Q"), ("stored_at", "Q")],
     "log_done": [("sequence", "Q")] + [("hash%d" % i, "Q") for i in range(4)],
+    "learned": [("call", "I"), ("capability", "I"), ("rights", "I"), ("extent", "I"), ("count", "Q")],
 }
 
 
@@ -78,6 +79,10 @@ def output(text, stream=1):
 
 def change(path=b"/w/f", target=b"", **values):
     return pack("change", **dict({"path_length": len(path), "target_length": len(target)}, **values)) + path + target
+
+
+def learned(path=b"/w/f", **values):
+    return say(LEARNED, pack("learned", **dict({"call": 32, "rights": 1, "count": 1}, **values)) + path)
 
 
 GOOD = say(RESULT, result())
@@ -152,6 +157,7 @@ class Workers(Liar):
         "denial without bytes": ([say(DENIAL)], "denial of 0 bytes"),
         "denial of no call": ([say(DENIAL, pack("denial", call=1000, capability=1))], "denial of call 1000"),
         "denial of what is granted": ([say(DENIAL, pack("denial", call=6, capability=1, count=1))], "granted"),
+        "learning that nobody asked for": ([learned()], "not in learn mode"),
         "two results": ([GOOD, GOOD], "after its result"),
         "output after the result": ([GOOD, say(OUTPUT, output(b"x"))], "after its result"),
         "flood after the result": ([GOOD, flood(OUTPUT, output(b"x"))], "after its result"),
@@ -240,6 +246,60 @@ class Workers(Liar):
                 self.assertIn("broke the protocol", told["reason"])
         self.assert_still_serving()
 
+    # In learn mode, with a mount at /w; randomness is none.
+    LEARN_BREACHES = {
+        "short use": ([say(LEARNED, pack("learned")[:-1])], "learned of 23 bytes"),
+        "use of 4,096 bytes": ([learned(b"/w/" + b"a" * 4093)], "learned of 4120 bytes"),
+        "call that there is not": ([learned(call=0)], "call 0 that cannot be"),
+        "call past the last": ([learned(call=CALLS + 1)], "call 47 that cannot be"),
+        "nothing used": ([learned(count=0)], "cannot be"),
+        "rights that there are not": ([learned(rights=16)], "cannot be"),
+        "extent that there is not": ([learned(extent=3)], "cannot be"),
+        "NUL in a path": ([learned(b"/w/a\0b")], "cannot be"),
+        "path that is not UTF-8": ([learned(b"/w/\xff")], "cannot be"),
+        "no path": ([learned(b"")], "not granted"),
+        "relative path": ([learned(b"w/f")], "not granted"),
+        "path outside of the mount": ([learned(b"/x/f")], "not granted"),
+        "path that leads out": ([learned(b"/w/../x")], "not granted"),
+        "path with nothing in it": ([learned(b"/w//f")], "not granted"),
+        "path with a slash at its end": ([learned(b"/w/f/")], "not granted"),
+        "no rights": ([learned(rights=0)], "not granted"),
+        "clock with a path": ([learned(capability=1, rights=0)], "not granted"),
+        "clock with rights": ([learned(b"", capability=1)], "not granted"),
+        "randomness that is withheld": ([learned(b"", capability=2, rights=0)], "not granted"),
+        "capability that is none": ([learned(b"", capability=9, rights=0)], "not granted"),
+        "files by another capability": ([learned(capability=3)], "not granted"),
+        "flood of uses": ([flood(LEARNED, pack("learned", call=32, rights=1, count=1) + b"/w/f")], "after 1024 uses"),
+        "flood of long paths": ([flood(LEARNED, pack("learned", call=32, rights=1, count=1) + b"/w/" + b"a/" * 2000 + b"a")],
+                                "too much learned"),
+    }
+
+    def learn(self, acts):
+        return self.run_guest(*acts, wasm=wasm.module(), policy={"mode": "learn", "random": "seeded", "fs": [{"mount": "/w"}]})
+
+    def test_lies_about_what_was_used_end_the_run_with_the_reason(self):
+        brigd = harness.Brigd(harness.tempfile.mkdtemp(dir=self.directory), self.keys,
+                              dict(self.LEARN_CEILING, signature={"module": "optional"}), self.options)
+        self.addCleanup(harness.shutil.rmtree, brigd.directory)
+        self.addCleanup(brigd.stop)
+        os.chmod(brigd.directory, 0o711)
+        self.client.close()
+        self.client = brigd.client()
+        self.addCleanup(self.client.close)
+        for name, (acts, reason) in self.LEARN_BREACHES.items():
+            with self.subTest(lie=name):
+                self.assert_failed(self.learn([*acts, GOOD, "exit 0"]), reason)
+        told = self.learn([learned(rights=1), learned(b"/w/d", rights=15, extent=1, count=U64), learned(b"/w", rights=0, extent=2),
+                           learned(b"", capability=1, rights=0), learned(b"/w/a\nb"), GOOD, "exit 0"])
+        self.assert_exited(told)
+        self.assertEqual(told["learned"]["policy"]["fs"], [{"mount": "/w", "kind": "tmp", "rights": ["read"], "paths": {}}])
+        for field, value in self.extremes_of("learned"):
+            with self.subTest(learned=field, value=value):
+                self.assertIn(self.learn([learned(**{field: value}), GOOD, "exit 0"])["status"], ("exited", "failed"))
+
+    # Reads only: a worker that claims more is not believed, or what it claims is cut to that.
+    LEARN_CEILING = {"mode": "learn", "args": True, "clock": "real", "fs": [{"under": "/w", "rights": ["read"]}]}
+
     def tell_with_files(self, acts):
         return self.run_guest(*acts, wasm=wasm.module(), limits={"changes_bytes": 10},
                               policy={"fs": [{"mount": "/w", "rights": ["read"]}]})
@@ -312,7 +372,7 @@ class Workers(Liar):
         self.client.notifications.clear()
 
     def test_only_its_own_messages_are_taken_from_a_worker(self):
-        mine = (FAILED, OUTPUT, DENIAL, RESULT, CHANGE, CONTENT, CHANGES)
+        mine = (FAILED, OUTPUT, DENIAL, RESULT, CHANGE, CONTENT, CHANGES, TROUBLE, LEARNED)
         for kind in [0, *TYPES, 53, 100, 65535, U32 - 1, U32]:
             for payload in (b"", b"\0" * 24, b"\xff" * 72, b"\0" * 65000):
                 with self.subTest(type=kind, bytes=len(payload)):

@@ -100,7 +100,7 @@ policies_generate(unsigned absent)
 {
 	static const char *const names[] = {"*", "A", "A*", "AB", "AB*", "ABC", "B", "B*", "C"};
 	static const char *const tools[] = {"search", "fetch", "a.b-c_D", "x"};
-	static const char *const fields[] = {"fs", "limits", "env", "tools", "args", "output", "signature"};
+	static const char *const fields[] = {"fs", "limits", "env", "tools", "args", "output", "mode", "signature"};
 	json_t *limits = json_object(), *json = json_object();
 
 	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
@@ -112,6 +112,7 @@ policies_generate(unsigned absent)
 	json_object_set_new(json, "fs", generated_fs(absent));
 	json_object_set_new(json, "args", json_boolean(roll(2)));
 	json_object_set_new(json, "output", json_string(roll(2) ? "cut" : "end"));
+	json_object_set_new(json, "mode", json_string(roll(2) ? "learn" : "enforce"));
 	json_object_set_new(json, "signature", json_pack("{s:s, s:s}", "module", roll(2) ? "required" : "optional",
 	    "source", roll(2) ? "required" : "optional"));
 	if (roll(16) >= absent)

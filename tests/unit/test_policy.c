@@ -160,7 +160,7 @@ static const struct {
     {"{\"tools\":{\"x\":1}}", "$.tools must be a list of names"},
     {"{\"net\":[\"example.com\"]}", "$.net must be an empty list"},
     {"{\"net\":{}}", "$.net must be a list, not an object"},
-    {"{\"mode\":\"learn\"}", "$.mode must be \"enforce\""},
+    {"{\"mode\":\"watch\"}", "$.mode is \"watch\", but must be one of \"enforce\", \"learn\""},
 };
 
 static void
@@ -473,6 +473,182 @@ effective_sets_every_limit_but_fuel(void **state)
 	assert_int_equal(p->signature_module, POLICY_SIGNATURE_REQUIRED);
 	policy_free(p);
 	policy_free(builtin);
+}
+
+/* --- learn mode ------------------------------------------------------------------------------------------------ */
+
+#define LEARN "{\"mode\": \"learn\"}"
+
+/* Whether a run learns under a ceiling, an owner's grant and a request; *layer is who withholds it, if one does. */
+static bool
+learns(const char *ceiling, const char *owner, const char *request, enum policy_layer_kind *layer)
+{
+	struct policy_layer layers[] = {
+	    {POLICY_LAYER_CEILING, ceiling == NULL ? NULL : parsed(ceiling)},
+	    {POLICY_LAYER_OWNER, owner == NULL ? NULL : parsed(owner)},
+	    {POLICY_LAYER_REQUEST, request == NULL ? NULL : parsed(request)},
+	};
+	const struct policy_ask ask = {.module_signed = true,
+	    .learn = request != NULL && layers[2].policy->mode == POLICY_MODE_LEARN};
+	struct policy_denial denial = {.message = ""};
+	struct policy *p = NULL;
+	bool learn;
+	struct err e;
+	int rc;
+
+	assert_int_equal(policy_effective(layers, COUNT_OF(layers), &p, &e), 0);
+	learn = p->mode == POLICY_MODE_LEARN;
+	rc = policy_check_run(layers, COUNT_OF(layers), &ask, &denial, &e);
+	assert_int_equal(rc, ask.learn && !learn ? ERR_DENIED : 0);
+	if (rc != 0) {
+		assert_int_equal(denial.capability, POLICY_CAP_MODE);
+		assert_string_equal(denial.grant, LEARN);
+		*layer = denial.layer;
+	}
+	policy_free(p);
+	for (size_t i = 0; i < COUNT_OF(layers); i++)
+		policy_free((struct policy *)(uintptr_t)layers[i].policy);
+	return learn;
+}
+
+static void
+learn_mode_is_asked_for_by_the_request_and_granted_by_all_others(void **state)
+{
+	enum policy_layer_kind layer = POLICY_LAYER_REQUEST;
+
+	(void)state;
+	assert_true(learns(LEARN, NULL, LEARN, &layer));
+	assert_true(learns(LEARN, LEARN, LEARN, &layer));
+	assert_false(learns(LEARN, LEARN, NULL, &layer));
+	assert_false(learns(LEARN, LEARN, "{}", &layer));
+	assert_false(learns("{}", LEARN, LEARN, &layer));
+	assert_int_equal(layer, POLICY_LAYER_CEILING);
+	assert_false(learns(LEARN, "{\"mode\": \"enforce\"}", LEARN, &layer));
+	assert_int_equal(layer, POLICY_LAYER_OWNER);
+}
+
+static void
+what_learns_asks_for_all_that_it_does_not_narrow_itself(void **state)
+{
+	struct policy *p = parsed("{\"mode\": \"learn\", \"limits\": {\"wall_ms\": 7}, \"tools\": [\"t\"], \"env\": [\"A\"],"
+	    "\"clock\": \"fixed\", \"clock_fixed_ns\": 3, \"fs\": [{\"mount\": \"/w\", \"kind\": \"inline\", \"paths\":"
+	    "{\"a\": [\"read\"]}}, {\"mount\": \"/r\", \"rights\": [\"read\"]}]}");
+	struct policy *want = parsed("{\"mode\": \"learn\", \"limits\": {\"wall_ms\": 7}, \"tools\": [\"t\"], \"env\": [\"*\"],"
+	    "\"args\": true, \"clock\": \"fixed\", \"clock_fixed_ns\": 3, \"random\": \"real\", \"fs\": [{\"mount\": \"/w\","
+	    "\"kind\": \"inline\", \"rights\": [\"read\", \"write\", \"create\", \"delete\"], \"paths\": {\"a\": [\"read\"]}},"
+	    "{\"mount\": \"/r\", \"rights\": [\"read\"]}], \"signature\": {\"module\": \"optional\", \"source\": \"optional\"}}");
+	struct err e;
+
+	(void)state;
+	assert_int_equal(policy_learn(p, &e), 0);
+	assert_true(policy_equal(p, want));
+	policy_free(p);
+	policy_free(want);
+}
+
+/* What is learned under `effective` when these paths were used, as JSON text of its "fs". The caller frees it. */
+static char *
+learned_fs(const char *effective, const struct policy_use *files, size_t count)
+{
+	struct policy *p = parsed(effective), *learned = NULL;
+	struct policy_uses uses = {.effective = p, .request = p, .files = files, .file_count = count};
+	struct err e;
+	json_t *json;
+	char *text;
+
+	memset(uses.used, 0xff, sizeof(uses.used));
+	assert_int_equal(policy_learned(&uses, &learned, &e), 0);
+	assert_true(policy_allows(p, learned));
+	json = policy_to_json(learned);
+	text = json_dumps(json_object_get(json, "fs"), JSON_COMPACT | JSON_SORT_KEYS);
+	json_decref(json);
+	policy_free(learned);
+	policy_free(p);
+	return text;
+}
+
+#define USE(path, rights, extent) {(char *)(uintptr_t)(path), rights, POLICY_EXTENT_##extent}
+#define FS_ALL "\"rights\":[\"read\",\"write\",\"create\",\"delete\"]"
+
+static void
+paths_are_generalised_and_never_past_what_was_allowed(void **state)
+{
+	static const char all[] = "{\"fs\":[{\"mount\":\"/w\"," FS_ALL "},{\"mount\":\"/w/m\"," FS_ALL "}]}";
+	static const char less[] = "{\"fs\":[{\"mount\":\"/w\",\"rights\":[\"read\"],\"paths\":{\"a\":[]}}]}";
+	static const struct {
+		const char *effective;
+		struct policy_use files[8];
+		const char *fs;
+	} list[] = {
+	    {all, {USE("/w/a/b", POLICY_FS_READ, PATH)}, "\"paths\":{\"a/b\":[\"read\"]},\"rights\":[]}"},
+	    {all, {USE("/w/a", POLICY_FS_READ, PATH), USE("/w/a/b", POLICY_FS_WRITE, PATH)},
+	        "\"paths\":{\"a\":[\"read\"],\"a/b\":[\"read\",\"write\"]},\"rights\":[]}"},
+	    {all, {USE("/w/t1", POLICY_FS_CREATE, PATH), USE("/w/t1/f", POLICY_FS_CREATE, PATH),
+	              USE("/w/t1/f", POLICY_FS_DELETE, PATH)}, "\"paths\":{},\"rights\":[\"create\",\"delete\"]}"},
+	    {all, {USE("/w/d", POLICY_FS_CREATE, BELOW), USE("/w/d/x/y", POLICY_FS_READ, PATH)},
+	        "\"paths\":{\"d\":[\"read\",\"create\"]},\"rights\":[]}"},
+	    {all, {USE("/w/d", 0, TOGETHER), USE("/w/d/x/y", POLICY_FS_READ, PATH), USE("/w/d/z", POLICY_FS_DELETE, PATH)},
+	        "\"paths\":{\"d\":[\"read\",\"delete\"]},\"rights\":[]}"},
+	    {all, {USE("/w/n\nl/f", POLICY_FS_READ, PATH)}, "\"paths\":{},\"rights\":[\"read\"]}"},
+	    {less, {USE("/w/a/b", 15, BELOW), USE("/w", 15, BELOW)}, "\"paths\":{\"a\":[]},\"rights\":[\"read\"]}"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(list); i++) {
+		size_t count = 0;
+		char *text;
+
+		while (list[i].files[count].path != NULL)
+			count++;
+		text = learned_fs(list[i].effective, list[i].files, count);
+		if (strstr(text, list[i].fs) == NULL)
+			fail_msg("%zu: %s instead of %s", i, text, list[i].fs);
+		free(text);
+	}
+}
+
+static void
+a_mount_inside_another_keeps_its_own_rules(void **state)
+{
+	static const char all[] = "{\"fs\":[{\"mount\":\"/w\"," FS_ALL "},{\"mount\":\"/w/m\"," FS_ALL "}]}";
+	const struct policy_use files[] = {USE("/w/m/f", POLICY_FS_CREATE, PATH), USE("/w/g", POLICY_FS_READ, PATH)};
+	char *text = learned_fs(all, files, 2);
+
+	(void)state;
+	assert_non_null(strstr(text, "\"mount\":\"/w/m\",\"paths\":{},\"rights\":[\"create\"]"));
+	assert_non_null(strstr(text, "\"mount\":\"/w\",\"paths\":{\"g\":[\"read\"]},\"rights\":[]"));
+	free(text);
+}
+
+static void
+learned_limits_are_twice_what_was_used_and_round(void **state)
+{
+	static const struct {
+		enum policy_limit limit;
+		uint64_t used, learned;
+	} list[] = {{POLICY_LIMIT_wall_ms, 0, 1000}, {POLICY_LIMIT_wall_ms, 500, 1000}, {POLICY_LIMIT_wall_ms, 501, 2000},
+	    {POLICY_LIMIT_wall_ms, 1001, 5000}, {POLICY_LIMIT_wall_ms, 9000, 10000}, /* no more than it had */
+	    {POLICY_LIMIT_memory_bytes, 1, 1 << 20}, {POLICY_LIMIT_memory_bytes, (1 << 20) + 1, 4 << 20},
+	    {POLICY_LIMIT_host_calls, 12345, 50000}, {POLICY_LIMIT_fs_bytes, UINT64_MAX - 1, 67108864}};
+	struct policy *request = parsed("{\"limits\":{\"open_files\":9}}"), *effective = NULL, *learned;
+	struct policy_layer layer = {POLICY_LAYER_REQUEST, request};
+	struct err e;
+
+	(void)state;
+	assert_int_equal(policy_effective(&layer, 1, &effective, &e), 0);
+	for (size_t i = 0; i < COUNT_OF(list); i++) {
+		struct policy_uses uses = {.effective = effective, .request = request};
+
+		memset(uses.used, 0xff, sizeof(uses.used));
+		uses.used[list[i].limit] = list[i].used;
+		assert_int_equal(policy_learned(&uses, &learned, &e), 0);
+		assert_int_equal(learned->limits[list[i].limit], list[i].learned);
+		assert_int_equal(learned->limits[POLICY_LIMIT_open_files], 9);
+		assert_true(learned->limits[POLICY_LIMIT_args_bytes] == POLICY_UNSET);
+		policy_free(learned);
+	}
+	policy_free(effective);
+	policy_free(request);
 }
 
 /* --- decisions ------------------------------------------------------------------------------------------------ */
@@ -861,6 +1037,11 @@ main(void)
 	    cmocka_unit_test(different_fixed_clocks_leave_none),
 	    cmocka_unit_test(limit_is_the_default_unless_the_request_states_one),
 	    cmocka_unit_test(effective_sets_every_limit_but_fuel),
+	    cmocka_unit_test(learn_mode_is_asked_for_by_the_request_and_granted_by_all_others),
+	    cmocka_unit_test(what_learns_asks_for_all_that_it_does_not_narrow_itself),
+	    cmocka_unit_test(paths_are_generalised_and_never_past_what_was_allowed),
+	    cmocka_unit_test(a_mount_inside_another_keeps_its_own_rules),
+	    cmocka_unit_test(learned_limits_are_twice_what_was_used_and_round),
 	    cmocka_unit_test(unsigned_module_needs_every_layer_to_say_optional),
 	    cmocka_unit_test(denial_names_capability_layer_target_and_grant),
 	    cmocka_unit_test(bytes_at_the_limit_are_allowed_and_one_more_is_not),
