@@ -26,7 +26,7 @@ table() {
 	check|sanitizer_links|libasan8 libubsan1|the compiler's address and undefined-behaviour sanitizers
 	check|command -v python3|python3|Python, 3.9 or newer
 	check|python_makes_venvs|python3-venv|Python's venv module
-	check|python3 -c 'import jsonschema; jsonschema.Draft202012Validator'|python3-jsonschema|jsonschema for Python, 4.0 or newer
+	check|python_has_jsonschema|python3-jsonschema|jsonschema for Python, 4.0 or newer
 	check|command -v setpriv|util-linux|util-linux, with setpriv
 	check|node_is_new_enough|nodejs|Node.js, 18 or newer
 	check|command -v npm|npm|npm
@@ -56,6 +56,14 @@ fuzzer_links() {
 # Debian's venv module is there without python3-venv, but makes nothing.
 python_makes_venvs() {
 	python3 -c 'import ensurepip, venv'
+}
+
+# The first python3 need not be the one that Debian's packages are for; the tests take either (tests/scenario/validate.py).
+python_has_jsonschema() {
+	for python in python3 /usr/bin/python3; do
+		"$python" -c 'import jsonschema; jsonschema.Draft202012Validator' && return
+	done
+	return 1
 }
 
 node_is_new_enough() {
