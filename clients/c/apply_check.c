@@ -57,14 +57,17 @@ is_state(const struct check *k, int fd)
 	return fd >= 0 && (fstat(fd, &st) != 0 || (st.st_dev == k->state.st_dev && st.st_ino == k->state.st_ino));
 }
 
+/* A directory alone is run by nothing, unless it comes or goes in the place of what is. */
 static void
 check_guard(struct check *k, const struct apply_change *c)
 {
-	const struct apply_guard_rule *rule = c->kind == APPLY_DIRECTORY ? NULL : apply_guard_find(k->guard, c->path);
+	bool passes = c->kind == APPLY_DIRECTORY && c->was == APPLY_DIRECTORY;
+	const struct apply_guard_rule *rule = passes ? NULL : apply_guard_find(k->guard, c->path);
+	bool quotable = strchr(c->path, '\'') == NULL; /* what is shown may be pasted into a shell */
 
 	if (rule != NULL)
-		problem(k, c, "refused, as it matches \"%s\": %s; to change it, name it: --allow-path '%s'", rule->pattern,
-		    rule->reason, c->path);
+		problem(k, c, "refused, as it matches \"%s\": %s; to change it, name it: --allow-path %s%s%s", rule->pattern,
+		    rule->reason, quotable ? "'" : "", quotable ? c->path : "PATTERN", quotable ? "'" : "");
 }
 
 /* --- the directory that a change is in --------------------------------------------------------------------------- */

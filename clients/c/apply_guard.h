@@ -16,6 +16,7 @@
 	/* pattern                  who runs what                                                                */  \
 	X(".git",                   "git runs the hooks and commands that its files name")                          \
 	X("git~*",                  "the short name of .git on Windows' filesystems")                               \
+	X("head",                   "with it any directory is a repository, and git runs what its config names")    \
 	X(".gitmodules",            "git fetches code from where it says")                                          \
 	X(".hg",                    "Mercurial runs the hooks that its files name")                                 \
 	X(".svn",                   "Subversion's own files")                                                       \

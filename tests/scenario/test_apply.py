@@ -338,7 +338,7 @@ class Guarding(Apply):
         self.fill({"d": None, ".git": None, ".git/hooks": None})
         for path in (".git/hooks/pre-commit", ".git/config", ".GIT/config", ".g\u0131t", ".envrc", ".ENVRC", "d/.envrc",
                      "Makefile", "d/maKefile", "ma\u212aefile", "setup.py", "package.json", ".bashrc", "d/x.pth",
-                     "Makefile.", "Makefile ", "GIT~1", "vite.config.mjs", "\ufb01x.pth", "d/build.rs"):
+                     "Makefile.", "Makefile ", "GIT~1", "vite.config.mjs", "\ufb01x.pth", "d/build.rs", "d/HEAD"):
             with self.subTest(path=path):
                 if path in (".GIT/config", ".g\u0131t"):
                     continue
@@ -349,6 +349,22 @@ class Guarding(Apply):
                 self.assert_refused([created(path), created(path + "/x", "x")], "--allow-path '%s/x'" % path)
         self.assert_refused([created(".git", target="d")], "refused")
         self.assert_refused([deleted(".git/config", "x")], "refused")
+
+    def test_a_directory_in_the_place_of_one_is_refused_too(self):
+        self.fill({".npmrc": "x", ".envrc": ("link", "d"), ".git": None})
+        for path, was in ((".npmrc", "file"), (".envrc", "link")):
+            for change in ("modified", "deleted"):
+                with self.subTest(path=path, change=change):
+                    one = dict(created(path), change=change, was=was)
+                    if was == "file":
+                        one["base"] = digest(b"x")
+                    self.assert_refused([one], "refused, as it matches")
+        self.assert_applied([deleted(".git", kind="directory")])
+
+    def test_what_is_to_be_named_can_be_pasted_into_a_shell(self):
+        self.fill({})
+        text = self.assert_refused([created(".envrc'; touch x; '", "x")], "--allow-path PATTERN")
+        self.assertNotIn("--allow-path '", text)
 
     def test_one_that_is_named_is_changed_and_no_other(self):
         self.fill({})
