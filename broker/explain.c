@@ -28,7 +28,7 @@ add_layer(struct layers *l, enum policy_layer_kind kind, const struct policy_doc
 
 /* The grant of the key that is named. */
 static int
-read_signer(const struct broker *b, const json_t *signer, struct layers *l, struct rpc_failure *f)
+read_signer(const struct broker *b, uid_t uid, const json_t *signer, struct layers *l, struct rpc_failure *f)
 {
 	const struct keyring_key *key;
 	struct err e = {0};
@@ -39,7 +39,7 @@ read_signer(const struct broker *b, const json_t *signer, struct layers *l, stru
 		return rpc_fail(f, RPC_invalid_params, "signer must be the id of a key of the keyring");
 	if ((key = keyring_find_kid(b->keyring, json_string_value(signer))) == NULL)
 		return rpc_fail(f, RPC_unknown_key, "the keyring has no key %.40s", json_string_value(signer));
-	if (keyring_key_usable(key, time(NULL), &e) != 0)
+	if (keyring_key_usable(key, time(NULL), &e) != 0 || keyring_key_check_owner(key, uid, &e) != 0)
 		return rpc_fail(f, RPC_unknown_key, "%s", e.msg);
 	if (key->grant != NULL && policy_document_of(key->grant, &l->signer, &e) != 0)
 		return rpc_fail(f, RPC_internal_error, "%s", e.msg);
@@ -115,7 +115,7 @@ explain_questions(const struct broker *b, uid_t uid, const json_t *params, struc
 		rpc_fail(f, RPC_invalid_params, "questions must be a list of 1 to %d", EXPLAIN_QUESTIONS_MAX);
 		return NULL;
 	}
-	if (read_signer(b, json_object_get(params, "signer"), &l, f) == 0 &&
+	if (read_signer(b, uid, json_object_get(params, "signer"), &l, f) == 0 &&
 	    read_request(json_object_get(params, "policy"), &l, f) == 0) {
 		add_layer(&l, POLICY_LAYER_CEILING, b->ceiling);
 		add_layer(&l, POLICY_LAYER_OWNER, grants_document_of(b->grants, uid));

@@ -2,6 +2,7 @@
 
 #include "broker/keyring.h"
 
+#include <pwd.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -612,4 +613,18 @@ keyring_key_owner_allows(const struct keyring_key *key, uint32_t uid, const char
 	if (key->owner == KEYRING_OWNER_NAME)
 		return name != NULL && strcmp(key->owner_name, name) == 0;
 	return true;
+}
+
+int
+keyring_key_check_owner(const struct keyring_key *key, uint32_t uid, struct err *e)
+{
+	struct passwd pw, *found = NULL;
+	const char *name = NULL;
+	char buffer[4096];
+
+	if (key->owner == KEYRING_OWNER_NAME && getpwuid_r(uid, &pw, buffer, sizeof(buffer), &found) == 0 && found != NULL)
+		name = found->pw_name;
+	if (keyring_key_owner_allows(key, uid, name))
+		return 0;
+	return err_set(e, ERR_NOTFOUND, "key %s signs for another owner than user %u", key->kid, (unsigned)uid);
 }

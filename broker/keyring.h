@@ -110,4 +110,7 @@ int keyring_key_usable(const struct keyring_key *key, int64_t now, struct err *e
 /* keyring_key_owner_allows - whether a module signed by `key` may be run by `uid`, named `name` (NULL: unnamed). */
 bool keyring_key_owner_allows(const struct keyring_key *key, uint32_t uid, const char *name);
 
+/* keyring_key_check_owner - the same, with the user's name as this machine knows it. 0, or ERR_NOTFOUND. */
+int keyring_key_check_owner(const struct keyring_key *key, uint32_t uid, struct err *e);
+
 #endif

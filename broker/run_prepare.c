@@ -1,6 +1,5 @@
 /* broker/run_prepare: from a request to a run that may start: signature, policy, intent on record, artifact. brigd. */
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,34 +48,17 @@ collect_layers(const struct run *run, struct policy_layer layers[RUN_LAYERS_MAX]
 	return n;
 }
 
-/* The name of a user, for keys whose owner is a name. NULL for none. */
-static const char *
-user_name(uid_t uid, char *buffer, size_t size)
-{
-	struct passwd pw, *found = NULL;
-
-	return getpwuid_r(uid, &pw, buffer, size, &found) == 0 && found != NULL ? found->pw_name : NULL;
-}
-
 /* Whether the keys that signed it may sign for this owner. */
 static int
 check_key_owner(const struct run *run, struct err *e)
 {
 	const struct keyring_key *keys[2] = {run->verdict.key, run->verdict.second};
-	char buffer[4096];
+	int rc = 0;
 
-	for (int i = 0; i < 2; i++) {
-		const char *name = NULL;
-
-		if (keys[i] == NULL)
-			continue;
-		if (keys[i]->owner == KEYRING_OWNER_NAME)
-			name = user_name(run->peer.uid, buffer, sizeof(buffer));
-		if (!keyring_key_owner_allows(keys[i], run->peer.uid, name))
-			return err_set(e, ERR_NOTFOUND, "key %s signs for another owner than user %u", keys[i]->kid,
-			    (unsigned)run->peer.uid);
-	}
-	return 0;
+	for (int i = 0; i < 2 && rc == 0; i++)
+		if (keys[i] != NULL)
+			rc = keyring_key_check_owner(keys[i], run->peer.uid, e);
+	return rc;
 }
 
 /* Ends the run with what policy withheld, in words and as data. */

@@ -251,6 +251,7 @@ class Layers(harness.Scenario):
             must(brig("keygen", "-o", key))
             cls.keys.edit("add", "--name", name, "--key", key + ".pub", "--grant", grant)
             cls.signers.append((grant, key))
+        cls.keys.edit("add", "--name", "another's", "--key", cls.keys.root + ".pub", "--owner", "54321", "--grant", grant)
         wasm = guest("asks")
         cls.wasm = [(None, {"wasm": harness.b64(wasm)})] + [
             (grant, {"wasm": harness.b64(wasm), "signature": cls.keys.sign(wasm, key=key, detached=True)})
@@ -373,7 +374,11 @@ class Layers(harness.Scenario):
                        {"questions": ["args"], "policy": 1}, {"questions": ["args"], "signer": 5},
                        {"questions": ["args"], "ceiling": {}}):
             self.assert_rpc_error("invalid_params", "policy.explain", params)
-        self.assert_rpc_error("unknown_key", "policy.explain", {"questions": ["args"], "signer": "00" * 12})
+        self.new_rules()
+        with open(self.keys.keyring, encoding="utf-8") as f:
+            another = json.load(f)["keys"][-1]["kid"]
+        for kid in ("00" * 12, another):  # what another user's key is granted is nobody else's business
+            self.assert_rpc_error("unknown_key", "policy.explain", {"questions": ["args"], "signer": kid})
         self.assertEqual(len(self.client.call("policy.explain", {"questions": ["args"] * 32})["answers"]), 32)
 
     def test_a_guest_gets_what_explain_says(self):
