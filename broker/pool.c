@@ -261,6 +261,7 @@ zygote_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	struct pool *p = z->pool;
 	struct pool_run *r;
 	struct err told = {0};
+	bool was_retired = z->retired && z->why.code == 0;
 
 	if (z->why.code != 0)
 		told = z->why;
@@ -272,7 +273,7 @@ zygote_ended(void *arg, const struct proto_exited *exited, const struct err *why
 		err_set(&told, ERR_IO, "the zygote ended");
 	LIST_REMOVE(z, link);
 	forget(z);
-	if (z->is_template && !z->is_loaded)
+	if (z->is_template && z->is_ready && !z->is_loaded && !was_retired)
 		heat_bar(p->heat, &z->key); /* it would not load the next time either */
 	while ((r = LIST_FIRST(&z->runs)) != NULL) {
 		LIST_REMOVE(r, link);

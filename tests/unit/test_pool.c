@@ -78,7 +78,7 @@ static int
 set_up_with(void **state, unsigned ready_ms)
 {
 	const struct pool_limits limits = {
-	    .runs_max = RUNS_MAX, .minutes_max = 60, .ready_ms = ready_ms, .layers = REQUIRED};
+	    .runs_max = RUNS_MAX, .minutes_max = 60, .ready_ms = ready_ms, .layers = REQUIRED, .templates_max = 1};
 	static struct fixture f;
 	int a[2];
 
@@ -532,6 +532,58 @@ run_that_ended_before_its_zygote_died_has_ended_well(void **state)
 	assert_true(ended.count == 1 && ended.has_exited && ended.exited.user_us == 5);
 }
 
+/* So many runs of an owner's module, picked and not started. */
+static void
+pick(struct fixture *f, uid_t owner, int runs)
+{
+	const struct heat_key key = {.engine = PROTO_ENGINE_PLAIN, .owner = owner};
+	struct pool_place place;
+
+	for (int i = 0; i < runs; i++)
+		assert_int_equal(pool_pick(f->pool, &key, f->job, &place, NULL), 0);
+}
+
+static void
+template_that_gave_way_before_it_had_loaded_may_come_back(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain = zygote_starts(f), first, second, again;
+
+	zygote_is_ready(f, &plain, REQUIRED);
+	pick(f, 1, 5);
+	first = zygote_starts(f);
+	zygote_is_ready(f, &first, REQUIRED);
+	pick(f, 2, 20); /* is run more */
+	second = zygote_starts(f);
+	expect(f, f->launcher_end, PROTO_KILL, first.token);
+	zygote_dies(f, &first, true);
+	pick(f, 1, 50);
+	again = zygote_starts(f);
+	close(plain.sock);
+	close(second.sock);
+	close(again.sock);
+}
+
+static void
+template_that_does_not_load_is_not_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain = zygote_starts(f), z;
+	const struct proto_exited exited = {.wait_status = 0};
+
+	zygote_is_ready(f, &plain, REQUIRED);
+	pick(f, 1, 5);
+	z = zygote_starts(f);
+	zygote_is_ready(f, &z, REQUIRED);
+	zygote_dies(f, &z, false);
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	imsg_send(f->launcher_end, PROTO_CHILD_EXITED, z.token, &exited, sizeof(exited), NULL, 0, NULL);
+	turn(f);
+	pick(f, 1, 20);
+	expect_nothing(f, f->launcher_end);
+	close(plain.sock);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
@@ -539,6 +591,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(is_ready_when_its_first_zygote_is),
+	    T(template_that_gave_way_before_it_had_loaded_may_come_back),
+	    T(template_that_does_not_load_is_not_tried_again),
 	    T(missing_layer_means_nothing_runs),
 	    T(jail_that_cannot_be_made_is_told),
 	    cmocka_unit_test_setup_teardown(zygote_that_is_never_ready_is_killed, set_up_impatient, tear_down),
