@@ -209,8 +209,11 @@ settle_places(struct places *p, const struct policy *effective)
 
 	while (rc == 1) {
 		rc = 0;
-		for (size_t i = 0; i < p->count && rc == 0; i++)
-			rc = generalise(p, effective, i);
+		for (size_t i = 0; i < p->count && rc >= 0; i++) {
+			int one = generalise(p, effective, i);
+
+			rc = one != 0 ? one : rc;
+		}
 	}
 	for (size_t i = 0; i < p->count; i++)
 		if (p->list[i].together)
