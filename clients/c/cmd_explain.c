@@ -174,7 +174,9 @@ print_answer(const json_t *answer)
 
 	printf("%s: ", text_of(answer, "answer"));
 	print_text(text_of(answer, "question"));
-	printf("\n  %s\n", text_of(answer, "message"));
+	print_text("\n  ");
+	print_text(text_of(answer, "message"));
+	print_text("\n");
 	json_array_foreach(json_object_get(answer, "layers"), i, layer) {
 		printf("  %s %s: ", text_of(layer, "layer"), strcmp(text_of(layer, "answer"), "allow") == 0 ? "allows" : "denies");
 		print_rule(layer);
