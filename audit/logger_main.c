@@ -114,8 +114,8 @@ take_stock(struct log *log, int dir, struct err *e)
 
 	if (rc != 0 || count == 0)
 		return rc;
-	snprintf(text, sizeof(text), "%zu runs without an outcome, since brigd was killed or could not record it; recorded as failed",
-	    count);
+	snprintf(text, sizeof(text), "%zu runs without an outcome, since brigd was killed or could not record it; recorded as "
+	    "failed", count);
 	return service_send(PROTO_SOCKET_FD, PROTO_FOUND, 0, text, strlen(text), -1, e);
 }
 

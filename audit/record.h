@@ -13,8 +13,9 @@
 
 /*
  * Every function here makes one JSON object, compact, for PROTO_LOG_APPEND: an OCSF event but for its metadata, which
- * the logger adds (audit/log.h). Not thread-safe: parts that stay the same are made once. All structures borrow. Texts are taken as they come: bytes that are not UTF-8 become '?', and what is
- * longer than RECORD_STRING_MAX is cut. A text that may be NULL or "" is then left out.
+ * the logger adds (audit/log.h). Not thread-safe: parts that stay the same are made once. All structures borrow. Texts
+ * are taken as they come: bytes that are not UTF-8 become '?', and what is longer than RECORD_STRING_MAX is cut. A text
+ * that may be NULL or "" is then left out.
  *
  * Each returns 0 with *text (NUL-terminated, *length without it, freed by the caller), never more than
  * RECORD_TEXT_MAX bytes: of denials that would exceed it the first are kept, the calls of the others counted; usage and

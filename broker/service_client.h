@@ -12,15 +12,15 @@
 struct service_client;
 
 /*
- * Called once with the answer to one question. `m` is an answer to such a question, whole and with its descriptor; NULL when the service is gone, and `why` then says how. Descriptors that it wants, it takes with imsg_take_fd.
+ * Called once with the answer to one question. `m` is an answer to such a question, whole and with its descriptor; NULL
+ * when the service is gone, and `why` then says how. Descriptors that it wants, it takes with imsg_take_fd.
  */
 typedef void service_answer_fn(void *arg, struct imsg *m, const struct err *why);
 
 /*
  * service_client_new - talk to a service over `sock` (taken). `name` is for messages (borrowed). READY is taken note
- * of: `ready` is called when it comes. `lost` is called once when the service is gone, has broken
- * the protocol, or has left a question open for `patience_s`, or twice that; after every open question was answered with
- * NULL.
+ * of: `ready` is called when it comes. `lost` is called once when the service is gone, has broken the protocol, or has
+ * left a question open for `patience_s`, or twice that; after every open question was answered with NULL.
  */
 struct service_client *service_client_new(struct event_base *base, int sock, const char *name, unsigned patience_s,
     void (*ready)(void *arg), void (*lost)(void *arg, const struct err *why), void *arg);

@@ -221,8 +221,8 @@ cmd_send_module(const char *verb, const char *socket, const char *method, const 
 int
 cmd_print_json(const char *verb, const json_t *json)
 {
-	if (json == NULL || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9)) != 0 || putchar('\n') == EOF ||
-	    fflush(stdout) != 0) {
+	if (json == NULL || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9)) != 0 ||
+	    putchar('\n') == EOF || fflush(stdout) != 0) {
 		cmd_error(verb, "the answer cannot be printed");
 		return CMD_FAILED;
 	}
