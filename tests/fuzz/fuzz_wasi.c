@@ -263,11 +263,14 @@ go_up(char *done, const char *base)
 	return WASI_ESUCCESS;
 }
 
+/* A path, and the targets of all links that are followed. */
+#define TODO_MAX (42 * TEXT_MAX)
+
 /* Resolves by rewriting text: `done` is walked, `todo` still to be. A link's target goes in front of what is left. */
 static enum wasi_errno
 resolve(const char *base, const char *path, enum wasi_walk_end mode, struct end *end)
 {
-	static char done[TEXT_MAX], todo[4 * TEXT_MAX], component[TEXT_MAX], here[TEXT_MAX], rest[4 * TEXT_MAX];
+	static char done[TEXT_MAX], todo[TODO_MAX], component[TEXT_MAX], here[TEXT_MAX], rest[TODO_MAX];
 	int followed = 0;
 
 	end->dot = end->dots = end->slash = false;

@@ -100,6 +100,7 @@ end(struct run *run)
 	for (int i = 0; i < 2; i++)
 		evbuffer_free(run->output[i]);
 	json_decref(run->denials);
+	json_decref(run->warnings);
 	json_decref(run->frames);
 	run_changes_clear(&run->changes);
 	run_learned_clear(&run->learned);
@@ -216,9 +217,12 @@ must_be_learned(const struct run *run)
 {
 	static const char *const env[] = {"LANG", "A*B", "n\nl"};
 	struct policy_uses uses = {.effective = run->policy, .request = run->policy, .args = true, .env = env, .envc = 3};
-	json_t *json = run_learned_json(&run->learned, &uses, true);
 	struct policy *learned;
+	json_t *json;
 
+	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)
+		uses.used[i] = POLICY_UNSET;
+	json = run_learned_json(&run->learned, &uses, true);
 	MUST(json != NULL && run->learned.count <= PROTO_LEARNED_MAX && run->learned.names <= PROTO_LEARNED_NAMES);
 	MUST(policy_from_json(json_object_get(json, "policy"), &learned, NULL) == 0);
 	MUST(policy_allows(run->policy, learned) && learned->mode == POLICY_MODE_ENFORCE);

@@ -139,6 +139,8 @@ class Schema(Files):
         text = json.dumps({"schema": self.schema, "documents": documents}).encode()
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "validate.py")
         for python in (sys.executable, "/usr/bin/python3"):
+            if not os.access(python, os.X_OK):
+                continue
             done = subprocess.run([python, "-B", script], input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             if b"No module named 'jsonschema'" not in done.stderr:
                 return json.loads(must(done).stdout)

@@ -37,6 +37,10 @@ class Traces(harness.Hostile):
 
     def test_process_is_found(self):
         kept = []
+        for _ in range(10):  # so that it has a template
+            self.run_guest("sleep", 0)
+        harness.wait_until(lambda: self.run_guest("sleep", 0)["usage"]["start"] == "template", "it has a template")
+        type(self).traces = self._settled(None, harness.PATIENCE)
 
         def leave():
             kept.append(self.brigd.client())
