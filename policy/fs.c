@@ -91,16 +91,38 @@ by_path(const void *a, const void *b)
 	return strcmp(((const struct policy_fs *)a)->path, ((const struct policy_fs *)b)->path);
 }
 
-/* Whether entry i says nothing that the one above it does not say; entries that were dropped have no path. */
+/* The entry of a sorted list whose path is path[0..length], or NULL. */
+static const struct policy_fs *
+find_sorted(const struct policy *p, const char *path, size_t length)
+{
+	size_t low = 0, high = p->fs_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const char *one = p->fs[middle].path;
+		int order = strncmp(one, path, length);
+
+		if (order == 0 && one[length] == '\0')
+			return &p->fs[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* Whether entry i of a sorted list says nothing that the next one above it does not say. */
 static bool
 is_redundant(const struct policy *p, size_t i)
 {
 	const struct policy_fs *above = NULL, *f = &p->fs[i];
 
-	for (size_t j = 0; j < p->fs_count; j++)
-		if (j != i && strcmp(p->fs[j].path, f->path) != 0 && policy_path_covers(p->fs[j].path, f->path) &&
-		    (above == NULL || strlen(p->fs[j].path) > strlen(above->path)))
-			above = &p->fs[j];
+	for (size_t n = strlen(f->path); n > 1 && above == NULL;) {
+		while (f->path[--n] != '/')
+			continue;
+		above = find_sorted(p, f->path, n == 0 ? 1 : n);
+	}
 	return !f->mount && above != NULL && above->rights == f->rights && above->kind == f->kind;
 }
 
