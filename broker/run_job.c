@@ -601,10 +601,10 @@ data_bytes(const struct run *run)
 
 	if (run_mounts(run) > 0)
 		files = limits[POLICY_LIMIT_fs_bytes] + limits[POLICY_LIMIT_fs_bytes] / 16 +
-		    NODE_COST * limits[POLICY_LIMIT_fs_nodes];
+		    NODE_COST * limits[POLICY_LIMIT_fs_nodes] + limits[POLICY_LIMIT_changes_bytes];
 	if (run->request.ask.dirc > 0)
 		files += limits[POLICY_LIMIT_dir_bytes] + limits[POLICY_LIMIT_dir_bytes] / 8 +
-		    limits[POLICY_LIMIT_changes_bytes] + DIR_COST * run->request.ask.dirc;
+		    DIR_COST * run->request.ask.dirc;
 	return limits[POLICY_LIMIT_memory_bytes] + 16 * limits[POLICY_LIMIT_table_elements] + files +
 	    FD_COST * limits[POLICY_LIMIT_open_files] + run->request.blob_length + FIXED_OVERHEAD;
 }

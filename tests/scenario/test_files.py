@@ -84,6 +84,19 @@ class Files(harness.Scenario):
                          [("/w/out", len(data), digest(data), "base64")])
         self.assertEqual(result["changes"][0]["content"], b64(data))
 
+    def test_what_is_told_of_files_has_memory_of_its_own(self):
+        """As much as changes_bytes says, however little the program may have for itself."""
+        calls = [("path_open", "iiiiiIIii:i"), ("fd_filestat_set_size", "iI:i")]
+        code = b"".join([wasm.i32(3), wasm.i32(0), wasm.i32(0), wasm.i32(1), wasm.i32(1), wasm.i64(1 << 22), wasm.i64(0),
+                         wasm.i32(0), wasm.i32(16), wasm.call(0), wasm.DROP,
+                         wasm.i32(4), wasm.i64(64 << 20), wasm.call(1), wasm.DROP])
+        result = self.run_guest(wasm=wasm.wasi_program(calls, code, data=[wasm.active(0, b"f")]),
+                                policy={"fs": [{"mount": "/w", "rights": ALL}]},
+                                limits={"memory_bytes": 65536, "table_elements": 1, "open_files": 8, "fs_nodes": 8,
+                                        "fs_bytes": 4096, "changes_bytes": 64 << 20})
+        self.assert_exited(result)
+        self.assertEqual([(c["path"], c["size"], "content" in c) for c in result["changes"]], [("/w/f", 64 << 20, True)])
+
     def test_many_files_travel_both_ways(self):
         """By the hundreds, which the worker has to sort under its filter."""
         files = {"/w/%d/%03d" % (i % 7, i * 37 % 500): str(i) for i in range(500)}
