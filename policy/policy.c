@@ -201,8 +201,9 @@ policy_allows(const struct policy *a, const struct policy *b)
 	if (b->random == POLICY_RANDOM_SEEDED && a->random == POLICY_RANDOM_SEEDED && a->has_seed &&
 	    !(b->has_seed && memcmp(a->seed, b->seed, POLICY_SEED_SIZE) == 0))
 		return false;
-	return b->mode <= a->mode && b->args <= a->args && b->clock <= a->clock && b->random <= a->random && b->output <= a->output &&
-	    b->signature_module <= a->signature_module && b->signature_source <= a->signature_source;
+	return b->mode <= a->mode && b->args <= a->args && b->clock <= a->clock && b->random <= a->random &&
+	    b->output <= a->output && b->signature_module <= a->signature_module &&
+	    b->signature_source <= a->signature_source;
 }
 
 bool

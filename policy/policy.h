@@ -30,7 +30,7 @@
 	X(memory_bytes, 1, 4294967296, 268435456, POLICY_UNIT_BYTES, "all linear memories together")               \
 	X(output_bytes, 0, 67108864, 1048576, POLICY_UNIT_BYTES, "standard output; the same for standard error")   \
 	X(host_calls, 1, 1000000000000, 10000000, POLICY_UNIT_COUNT, "calls from the guest to the host")           \
-	X(table_elements, 1, 10000000, 100000, POLICY_UNIT_COUNT, "elements of each table; a module has 16 at most")               \
+	X(table_elements, 1, 10000000, 100000, POLICY_UNIT_COUNT, "elements of each table; a module has 16 at most") \
 	X(args_bytes, 0, 1048576, 131072, POLICY_UNIT_BYTES, "arguments of the request, and one byte for each") \
 	X(env_bytes, 0, 1048576, 131072, POLICY_UNIT_BYTES, "environment, as NAME=value, and one byte for each") \
 	X(stdin_bytes, 0, 67108864, 16777216, POLICY_UNIT_BYTES, "standard input in the request (not when streamed)") \

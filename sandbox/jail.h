@@ -45,8 +45,9 @@ char *jail_layer_names(uint32_t mask, char *text, size_t size);
  * except mdwe and seccomp, which have to wait until engine and code are loaded.
  *
  * Call it first thing after exec, with one thread. With profile NAMESPACES it must be uid 0 of namespaces that the
- * launcher made; with CONTAINER it must not be uid 0, unless it serves a directory that may be root's. On success *layers is what is in force, cfg->given included. ERR_UNSUPPORTED when a layer is missing
- * that the profile requires, with what to do; ERR_IO when a step fails: the process is then half jailed and must exit.
+ * launcher made; with CONTAINER it must not be uid 0, unless it serves a directory that may be root's. On success
+ * *layers is what is in force, cfg->given included. ERR_UNSUPPORTED when a layer is missing that the profile requires,
+ * with what to do; ERR_IO when a step fails: the process is then half jailed and must exit.
  */
 int jail_enter(const struct jail_config *cfg, uint32_t *layers, struct err *e);
 
@@ -72,10 +73,10 @@ int jail_filter(const struct sock_fprog *prog, uint32_t *layers, struct err *e);
 #define JAIL_WORKER_SPACE ((uint64_t)16 << 30)
 
 /*
- * jail_limits - the resource limits of a worker or of brig-files: RLIMIT_CORE, FSIZE, NPROC and MEMLOCK 0, NOFILE JAIL_WORKER_FDS, DATA
- * run->data_bytes, AS that and JAIL_WORKER_SPACE; SIGXCPU at run->cpu_ms of CPU time rounded up to a second, plus one,
- * for a worker that did not end itself, and SIGKILL a second later. A hard limit that is lower already stays. Borrows
- * `run`. Returns 0 or ERR_IO.
+ * jail_limits - the resource limits of a worker or of brig-files: RLIMIT_CORE, FSIZE, NPROC and MEMLOCK 0, NOFILE
+ * JAIL_WORKER_FDS, DATA run->data_bytes, AS that and JAIL_WORKER_SPACE; SIGXCPU at run->cpu_ms of CPU time rounded up
+ * to a second, plus one, for a worker that did not end itself, and SIGKILL a second later. A hard limit that is lower
+ * already stays. Borrows `run`. Returns 0 or ERR_IO.
  */
 int jail_limits(const struct proto_run *run, struct err *e);
 
@@ -87,9 +88,9 @@ int jail_ruleset(struct err *e);
 
 /*
  * jail_worker - the part of the jail that a worker adds to what it inherits: the job socket becomes descriptor 3 and
- * every other one is closed, 0 to 2 included, but PROTO_MODULE_FD with `keep_module`; dies with its parent; jail_limits(); and a Landlock domain of its own by
- * `ruleset`, so that it can neither signal nor trace other workers; negative where there is no Landlock. Needs
- * no_new_privs. Borrows `run`.
+ * every other one is closed, 0 to 2 included, but PROTO_MODULE_FD with `keep_module`; dies with its parent;
+ * jail_limits(); and a Landlock domain of its own by `ruleset`, so that it can neither signal nor trace other workers;
+ * negative where there is no Landlock. Needs no_new_privs. Borrows `run`.
  *
  * Returns 0; or ERR_IO, with job_socket still open to say so on: the child must then exit.
  */

@@ -9,7 +9,8 @@
 /*
  * wasi_changes_send - compare what is there with the originals, and send each difference: PROTO_CHANGE, with
  * PROTO_CONTENT where a file's bytes fit what is left of `content_max` and can be had, and at last PROTO_CHANGES. A file
- * that was renamed is deleted there and created here. Of the host's files it asks what they held before. Not async-signal-safe; looks at *port->stop.
+ * that was renamed is deleted there and created here. Of the host's files it asks what they held before. Not
+ * async-signal-safe; looks at *port->stop.
  *
  * Sorts fs->originals, and adds to them: once. Returns OK, STOPPED (what was sent is then no complete list) or BROKEN.
  */

@@ -114,7 +114,10 @@ enum wasi_errno wasi_node_aim(struct wasi_tree *t, struct wasi_node *link, const
 void wasi_node_open(struct wasi_node *n);
 void wasi_node_close(struct wasi_tree *t, struct wasi_node *n);
 
-/* wasi_node_links - what POSIX calls st_nlink: names; of a directory 2, and 1 for each directory inside; 1 when that is not known. */
+/*
+ * wasi_node_links - what POSIX calls st_nlink: names; of a directory 2, and 1 for each directory inside; 1 when that is not
+ * known.
+ */
 uint64_t wasi_node_links(const struct wasi_node *n);
 
 /* wasi_dir_removed - whether the directory has lost its name, so that nothing can be put into it any more. */
