@@ -54,7 +54,7 @@ content_of(struct report *r, const struct wasi_file *file)
 	size_t n = 1;
 
 	for (uint64_t at = 0; data != NULL && error == WASI_ESUCCESS && n > 0 && at < file->size; at += n)
-		error = wasi_file_read(file, at, data + at, CONTENT_MAX, &n);
+		error = *r->port->stop == 0 ? wasi_file_read(file, at, data + at, CONTENT_MAX, &n) : WASI_EIO;
 	if (error == WASI_ESUCCESS)
 		return data;
 	free(data);
@@ -97,7 +97,8 @@ send_change(struct report *r, struct wasi_node *n, const struct wasi_original *w
 		struct imsg_hdr hdr;
 		struct proto_change head;
 		char text[2 * PROTO_PATH_MAX];
-	} packet = {.head = {.change = n == NULL ? PROTO_CHANGE_DELETED : was != NULL ? PROTO_CHANGE_MODIFIED : PROTO_CHANGE_CREATED}};
+	} packet = {.head = {.change = n == NULL ? PROTO_CHANGE_DELETED :
+	    was != NULL ? PROTO_CHANGE_MODIFIED : PROTO_CHANGE_CREATED}};
 	bool known = n != NULL && wasi_node_know(&r->fs->tree, n) == WASI_ESUCCESS;
 	struct wasi_target link = {NULL, 0};
 	uint8_t *content = NULL;
@@ -305,6 +306,21 @@ report_mount(struct report *r, const struct wasi_mount *m)
 	return s;
 }
 
+/* Whether there is something at the path in hand, an original's; what is found through a link in the way is elsewhere. */
+static bool
+is_there(const struct report *r, const struct wasi_original *o)
+{
+	struct wasi_path found;
+	struct wasi_place place;
+
+	if (wasi_walk(&r->fs->tree, o->mount->top, o->path, o->length, WASI_WALK_NAME, &place) != WASI_ESUCCESS ||
+	    place.node == NULL)
+		return false;
+	wasi_fs_path(r->fs, place.dir, place.name, place.length, &found);
+	return found.length == r->path.length &&
+	    memcmp(found.text + found.start, r->path.text + r->path.start, found.length) == 0;
+}
+
 /* What is gone. */
 static enum wasi_stream_status
 report_deleted(struct report *r)
@@ -313,13 +329,12 @@ report_deleted(struct report *r)
 
 	for (size_t i = 0; i < r->fs->original_count && s == WASI_STREAM_OK; i++) {
 		const struct wasi_original *o = &r->fs->originals[i];
-		struct wasi_place place;
 
-		if (wasi_walk(&r->fs->tree, o->mount->top, o->path, o->length, WASI_WALK_NAME, &place) == WASI_ESUCCESS &&
-		    place.node != NULL)
-			continue;
 		wasi_fs_path(r->fs, o->mount->top, o->path, o->length, &r->path);
-		s = send_change(r, NULL, o);
+		if (*r->port->stop != 0)
+			s = WASI_STREAM_STOPPED;
+		else if (!is_there(r, o))
+			s = send_change(r, NULL, o);
 	}
 	return s;
 }

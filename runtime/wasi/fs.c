@@ -326,7 +326,7 @@ wasi_fs_original(struct wasi_fs *fs)
 	return &fs->originals[fs->original_count];
 }
 
-/* Makes an original; a directory may be there already. */
+/* Makes an original; a directory may be there already. A link of the host, which would lead elsewhere, is ENOTDIR. */
 static enum wasi_errno
 put(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t length, enum wasi_node_kind kind,
     struct wasi_node **node)
@@ -336,7 +336,7 @@ put(struct wasi_fs *fs, const struct wasi_mount *mount, const char *path, size_t
 	enum wasi_errno error = wasi_walk(&fs->tree, mount->top, path, length, WASI_WALK_NAME, &place);
 
 	if (error == WASI_ESUCCESS && place.node != NULL && kind == WASI_NODE_DIR)
-		return WASI_ESUCCESS;
+		return place.node->kind == WASI_NODE_DIR ? WASI_ESUCCESS : WASI_ENOTDIR;
 	if (error == WASI_ESUCCESS)
 		error = must_be_free(&place);
 	if (error != WASI_ESUCCESS)

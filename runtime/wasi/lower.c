@@ -131,7 +131,7 @@ is_same(const struct wasi_trouble *a, const struct wasi_trouble *b)
 	return a->kind == b->kind && a->length == b->length && memcmp(a->path, b->path, a->length) == 0;
 }
 
-/* The guest's path, as much of it as fits: a mount's own is short. */
+/* The guest's path, or that of the mount where it does not fit. */
 static void
 set_path(struct wasi_trouble *t, const struct wasi_origin *o)
 {

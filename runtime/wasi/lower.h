@@ -37,7 +37,7 @@ struct wasi_trouble {
 	enum proto_trouble_kind kind;
 	uint64_t count;
 	size_t length;
-	char path[PROTO_PATH_MAX]; /* the guest's; cut in front when it is longer */
+	char path[PROTO_PATH_MAX]; /* the guest's; the mount's when it is longer */
 };
 
 #define WASI_TROUBLES_MAX 4         /* of one mount; the others are counted in the last */

@@ -105,6 +105,9 @@ no_room(enum wasi_errno error, const char *what, const char *path, size_t length
 {
 	if (error == WASI_ENOSPC)
 		return err_set(e, ERR_LIMIT, "no room for the %s %.*s: grant more fs_nodes or fs_bytes", what, (int)length, path);
+	if (error == WASI_ENOTDIR)
+		return err_set(e, ERR_INVAL, "the %s %.*s cannot be made: a link or a file is on the way to it", what,
+		    (int)length, path);
 	return err_set(e, ERR_PROTOCOL, "the %s %.*s cannot be made: error %d", what, (int)length, path, (int)error);
 }
 

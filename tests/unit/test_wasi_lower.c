@@ -623,6 +623,51 @@ changes_say_what_files_held_before(void **state)
 }
 
 static void
+what_a_link_in_its_place_leads_to_is_not_what_was_there(void **state)
+{
+	struct wasi_node *node;
+
+	(void)state;
+	begin();
+	assert_int_equal(unlink_at("dir/a"), 0);
+	assert_int_equal(unlink_at("dir/inner/deep"), 0);
+	assert_int_equal(wasi_fs_rmdir(&fs, top, "dir/inner", 9), 0);
+	assert_int_equal(wasi_fs_rmdir(&fs, top, "dir", 3), 0);
+	assert_int_equal(wasi_fs_mkdir(&fs, top, "new", 3), 0);
+	node = opened("new/a", WRITE | WASI_OPEN_CREATE);
+	wasi_node_close(&fs.tree, node);
+	assert_int_equal(wasi_fs_symlink(&fs, "new", 3, top, "dir", 3), 0);
+	assert_int_equal(changes(1000), 0);
+	assert_string_equal(told,
+	    "M /w/dir 2 was\n"
+	    "D /w/dir/a 0 base dir/a\n"
+	    "D /w/dir/inner 1\n"
+	    "D /w/dir/inner/deep 0 base dir/inner/deep\n"
+	    "C /w/new 1\n"
+	    "C /w/new/a 0 = \n");
+	finish();
+}
+
+static void
+no_mount_lies_behind_a_link_of_the_host(void **state)
+{
+	static const struct peer_node with_link[] = {
+		{.path = "", .kind = FILES_KIND_DIR},
+		{.path = "dir", .kind = FILES_KIND_DIR},
+		{.path = "dir/x", .kind = FILES_KIND_DIR},
+		{.path = "way", .kind = FILES_KIND_LINK, .text = "dir"},
+	};
+	const struct wasi_mount m = {.path = "/w/way/x", .length = 8, .rights = WASI_FS_ALL};
+
+	(void)state;
+	begin_with(with_link, COUNT_OF(with_link), ROOM);
+	assert_int_equal(wasi_fs_mount(&fs, &m), 0);
+	assert_int_equal(wasi_fs_nest(&fs, &fs.mounts[0], "way/x", 5, &fs.mounts[1]), WASI_ENOTDIR);
+	assert_int_equal(wasi_fs_nest(&fs, &fs.mounts[0], "dir/x", 5, &fs.mounts[1]), 0);
+	finish();
+}
+
+static void
 a_base_that_others_changed_is_said_to_be(void **state)
 {
 	struct wasi_node *node;
@@ -920,6 +965,8 @@ main(void)
 	    cmocka_unit_test(a_file_is_read_from_where_it_was_wherever_it_is),
 	    cmocka_unit_test(looking_and_reading_change_nothing),
 	    cmocka_unit_test(changes_say_what_files_held_before),
+	    cmocka_unit_test(what_a_link_in_its_place_leads_to_is_not_what_was_there),
+	    cmocka_unit_test(no_mount_lies_behind_a_link_of_the_host),
 	    cmocka_unit_test(a_base_that_others_changed_is_said_to_be),
 	    cmocka_unit_test(a_directory_made_anew_holds_what_was_there_as_modified),
 	    cmocka_unit_test(content_that_cannot_be_had_is_left_out),
