@@ -104,7 +104,7 @@ class Client:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(path)
-        self.buffer = b""
+        self.buffer = bytearray()
         self.next_id = 0
         self.answers = {}
         self.notifications = []
@@ -126,13 +126,16 @@ class Client:
 
     def receive(self):
         """The next line, as JSON; None at the end of the connection."""
-        while b"\n" not in self.buffer:
+        looked_at = 0
+        while (end := self.buffer.find(b"\n", looked_at)) < 0:
+            looked_at = len(self.buffer)
             more = self.socket.recv(1 << 16)
             if not more:
                 return None
             self.buffer += more
-        line, self.buffer = self.buffer.split(b"\n", 1)
-        return json.loads(line.decode("utf-8"))
+        line = self.buffer[:end].decode("utf-8")
+        del self.buffer[:end + 1]
+        return json.loads(line)
 
     def ask(self, line):
         """Sends one raw line and returns the next line that comes back."""
