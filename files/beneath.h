@@ -24,7 +24,8 @@ enum files_code beneath_stat(int dir, const char *path, struct files_node *node,
 
 /*
  * beneath_open - open the file or directory (`kind`) at `path` for reading; FILES_KIND when it is something else,
- * which is then not opened: devices do not act, fifos do not wait. The caller closes *fd.
+ * which is then not opened: devices do not act, fifos do not wait. (One that takes a file's place
+ * between the look and the opening is opened, without waiting and as no terminal, found to be another, and closed.) The caller closes *fd.
  */
 enum files_code beneath_open(int dir, const char *path, enum files_kind kind, int *fd, struct files_version *version);
 
