@@ -62,7 +62,7 @@ int wasi_link(struct wasi *w, wasmtime_linker_t *linker, struct err *e);
 /*
  * wasi_begin - take the job: arguments, environment, mounts, files, input, clock, randomness, limits.
  * Returns 0; ERR_PROTOCOL when the blob is not what the job says, ERR_LIMIT when its files do not fit the limits,
- * ERR_NOMEM; it may then be called again.
+ * ERR_INVAL when a link or a file is on the way to a mount, ERR_NOMEM; it may then be called again.
  */
 int wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *e);
 

@@ -101,7 +101,7 @@ must_be_in_order(const struct imsg *m, const struct job *job)
 	if (w == NULL)
 		MUST(wasi_new(&w, NULL) == 0);
 	rc = wasi_begin(w, &config, &e);
-	MUST(rc == 0 || ((rc == ERR_PROTOCOL || rc == ERR_LIMIT) && e.msg[0] != '\0'));
+	MUST(rc == 0 || ((rc == ERR_PROTOCOL || rc == ERR_LIMIT || rc == ERR_INVAL) && e.msg[0] != '\0'));
 }
 
 int
