@@ -181,10 +181,11 @@ class Wasmtime(unittest.TestCase):
                 return f.read().splitlines()
 
     def assert_explained(self, lines, explained):
-        """Each check that fails is explained, and each explanation is of a check that fails."""
+        """Each check that fails is explained, and each explanation is of a check that fails; but for what depends on which
+        of several things Wasmtime sees first, and on its clocks."""
         differ = [line.split(":")[0][len("not ok "):] for line in lines if line.startswith("not ok ")]
         self.assertEqual([name for name in differ if name not in explained], [])
-        self.assertEqual([name for name in explained if name not in differ], [])
+        self.assertEqual([name for name, why in explained.items() if name not in differ and why not in (POLL, CPU)], [])
 
     def test_what_differs_in_files_is_explained(self):
         lines = self.lines("files", {"w/in.txt": "hello", "w/d/one": "", "ro/f": "data", "ro/out/old": "old"})
