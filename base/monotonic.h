@@ -6,14 +6,26 @@
 #include <stdint.h>
 #include <time.h>
 
-/* monotonic_ms - milliseconds since some fixed moment; never goes back. */
+/* monotonic_ns, monotonic_us, monotonic_ms - since some fixed moment; never goes back. Async-signal-safe. */
+static inline uint64_t
+monotonic_ns(void)
+{
+	struct timespec now = {0, 0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t
+monotonic_us(void)
+{
+	return monotonic_ns() / 1000;
+}
+
 static inline int64_t
 monotonic_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)(monotonic_ns() / 1000000);
 }
 
 #endif

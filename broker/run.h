@@ -121,9 +121,6 @@ struct runs {
 
 /* --- runs.c ----------------------------------------------------------------------------------------------------- */
 
-/* run_now_us - CLOCK_MONOTONIC, microseconds. */
-uint64_t run_now_us(void);
-
 /* run_answer_input - answer the run.input that waits, if one does. */
 void run_answer_input(struct run *run);
 

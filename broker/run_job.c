@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/memfd.h"
+#include "base/monotonic.h"
 #include "base/utf8.h"
 #include "broker/denial.h"
 #include "broker/run.h"
@@ -184,7 +185,7 @@ check_claims(const struct run *run, const struct proto_result *r, struct err *e)
 {
 	const uint64_t *limits = run->policy->limits;
 	uint64_t fuel = limits[POLICY_LIMIT_fuel] != POLICY_UNSET ? limits[POLICY_LIMIT_fuel] : 0;
-	uint64_t elapsed_us = run_now_us() - run->t_started + 1000;
+	uint64_t elapsed_us = monotonic_us() - run->t_started + 1000;
 	uint64_t calls_left = limits[POLICY_LIMIT_host_calls];
 
 	calls_left += calls_left != UINT64_MAX; /* the one that was refused is counted too */
@@ -430,7 +431,7 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	bool stale;
 
 	run->worker = NULL;
-	run->t_ended = run_now_us();
+	run->t_ended = monotonic_us();
 	channel_drain(run->job); /* what it said before it ended */
 	stale = run->has_result && run->claimed.status == PROTO_STATUS_STALE;
 	channel_free(run->job);
@@ -659,7 +660,7 @@ static int
 run_launch(struct run *run, struct err *e)
 {
 	struct broker *b = run->runs->broker;
-	uint64_t started = run_now_us(); /* before the others get the processor */
+	uint64_t started = monotonic_us(); /* before the others get the processor */
 	struct outgoing out;
 	int rc = write_job(run, &out, e);
 

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/monotonic.h"
 #include "base/utf8.h"
 #include "broker/denial.h"
 #include "broker/run.h"
@@ -291,7 +292,7 @@ run_advance(struct run *run)
 			return;
 		}
 		run->state = QUEUED;
-		run->t_queued = run_now_us();
+		run->t_queued = monotonic_us();
 		turns_add(&r->queue, &run->turn, run->peer.uid, run);
 		runs_schedule(r);
 		return;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/monotonic.h"
 #include "broker/prepare.h"
 #include "broker/run.h"
 
@@ -17,15 +18,6 @@
 #define CALLS_MAX 256               /* requests that wait for one run, all with its key */
 
 static const char *const state_names[] = {"verifying", "preparing", "queued", "running", "recording", "ended"};
-
-uint64_t
-run_now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static int64_t
 wall_ms(void)
@@ -147,7 +139,7 @@ run_new(struct runs *r, struct rpc_call *call)
 	run->calls[run->ncalls++] = call;
 	crypto_hash_sha256_init(&run->hash[0]);
 	crypto_hash_sha256_init(&run->hash[1]);
-	run->t_received = run_now_us();
+	run->t_received = monotonic_us();
 	run->received_ms = wall_ms();
 	TAILQ_INSERT_TAIL(&r->active, run, order);
 	LIST_INSERT_HEAD(&r->table[bucket_of(run->id)], run, bucket);

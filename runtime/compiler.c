@@ -16,6 +16,7 @@
 #include "base/imsg.h"
 #include "base/io.h"
 #include "base/memfd.h"
+#include "base/monotonic.h"
 
 /* Of PROTO_FAILED: what a client reads of an invalid module. */
 #define TEXT_MAX 900
@@ -25,15 +26,6 @@ compiler_settings(wasm_config_t *config, enum proto_engine kind)
 {
 	wasmtime_config_cranelift_opt_level_set(config, WASMTIME_OPT_LEVEL_SPEED);
 	wasmtime_config_cranelift_nan_canonicalization_set(config, kind == PROTO_ENGINE_FUEL);
-}
-
-static uint64_t
-now_us(void)
-{
-	struct timespec t = {0, 0};
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 /* Checks a request and maps its module. */
@@ -77,7 +69,7 @@ answer_compiled(int sock, const struct imsg *m, const wasm_byte_vec_t *artifact,
 		return err_context(e, "writing the artifact");
 	if ((rc = memfd_seal(m->fds[1], e)) != 0)
 		return rc;
-	compiled.compile_us = now_us() - started_us;
+	compiled.compile_us = monotonic_us() - started_us;
 	return imsg_send(sock, PROTO_COMPILED, m->hdr.run, &compiled, sizeof(compiled), NULL, 0, e);
 }
 
@@ -94,7 +86,7 @@ compiler_serve(wasm_engine_t *engine, enum proto_engine kind, int sock, struct e
 
 	if (rc != 0)
 		return rc == ERR_EOF ? 0 : rc;
-	started_us = now_us();
+	started_us = monotonic_us();
 	if ((rc = take_request(&m, kind, &module, e)) != 0)
 		goto out;
 	error = brig_module_precompile(engine, module.size > 0 ? module.data : &nothing, module.size, &artifact);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/monotonic.h"
 #include "runtime/imports.h"
 #include "runtime/job.h"
 #include "runtime/result.h"
@@ -66,15 +67,6 @@ struct worker {
 /* The worker that runs in this process, for the signal handler. */
 static struct worker *current;
 
-static uint64_t
-now_ns(void)
-{
-	struct timespec t = {0, 0};
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
-}
-
 /* --- results --------------------------------------------------------------------------------------------------- */
 
 static void
@@ -98,7 +90,7 @@ static void
 fill_usage(struct worker *w)
 {
 	struct proto_result *r = &w->result.numbers;
-	uint64_t end = now_ns(), left = 0;
+	uint64_t end = monotonic_ns(), left = 0;
 
 	r->phase = w->shared->phase;
 	r->start_us = ((w->guest_ns != 0 ? w->guest_ns : end) - w->started_ns) / 1000;
@@ -645,7 +637,7 @@ run_guest(struct worker *w)
 	wasm_trap_t *trap = NULL;
 	wasmtime_func_t start;
 
-	w->guest_ns = now_ns();
+	w->guest_ns = monotonic_ns();
 	if (wasi_stopped(w->wasi) != 0) { /* before it began */
 		set_limit(w, wasi_stopped(w->wasi));
 		return;
@@ -670,7 +662,7 @@ worker_run(struct worker *w, int socket, volatile struct proto_shared *shared, w
 	struct err e;
 	int rc;
 
-	w->started_ns = now_ns();
+	w->started_ns = monotonic_ns();
 	w->socket = socket;
 	w->shared = shared;
 	current = w;

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/imsg.h"
+#include "base/monotonic.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/child.h"
 #include "sandbox/filter.h"
@@ -209,15 +210,6 @@ launcher_free(struct launcher *l)
 
 /* --- starting a child ------------------------------------------------------------------------------------------ */
 
-static uint64_t
-now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 static struct child *
 find_pid(struct launcher *l, pid_t pid)
 {
@@ -364,7 +356,7 @@ start_child(struct launcher *l, const struct proto_spawn *p, uint64_t token, int
 	if (rc != 0 && l->groups != NULL)
 		cgroup_remove(l->groups, s.place);
 	if (rc == 0)
-		*c = (struct child){.pid = *pid, .token = token, .id = cfg.id, .started_us = now_us()};
+		*c = (struct child){.pid = *pid, .token = token, .id = cfg.id, .started_us = monotonic_us()};
 	return rc;
 }
 
@@ -456,7 +448,7 @@ reap(struct launcher *l, struct err *e)
 		exited.killed = c->killed;
 		exited.user_us = timeval_us(&used.ru_utime);
 		exited.system_us = timeval_us(&used.ru_stime);
-		exited.wall_us = now_us() - c->started_us;
+		exited.wall_us = monotonic_us() - c->started_us;
 		exited.minor_faults = (uint64_t)used.ru_minflt;
 		c->pid = 0;
 		if (l->groups != NULL)

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/monotonic.h"
 #include "sandbox/jail.h"
 
 #define NS_PER_MS 1000000u
@@ -44,15 +45,6 @@ struct zygote {
 	bool is_loaded; /* it was given a module */
 	struct imsg in;
 };
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 * NS_PER_MS + (uint64_t)t.tv_nsec;
-}
 
 static struct worker *
 find_run(struct zygote *z, uint64_t run)
@@ -142,7 +134,7 @@ start_worker(struct zygote *z, uint64_t id, int job_socket, const struct proto_r
 	w->pid = pid;
 	w->run = id;
 	w->killed = PROTO_KILLED_NOT;
-	w->started_ns = now_ns();
+	w->started_ns = monotonic_ns();
 	w->deadline_ns = w->started_ns + (run->wall_ms + ZYGOTE_GRACE_MS) * NS_PER_MS;
 	if (madvise(w->shared, sizeof(*w->shared), MADV_DONTFORK) != 0)
 		return err_sys(e, ERR_IO, "keeping a worker's page from other workers");
@@ -189,7 +181,7 @@ handle_run_kill(struct zygote *z, struct err *e)
 	if (w == NULL || w->killed != PROTO_KILLED_NOT) /* it may just have ended */
 		return 0;
 	w->killed = PROTO_KILLED_REQUEST;
-	w->deadline_ns = now_ns() + (uint64_t)ZYGOTE_END_GRACE_MS * NS_PER_MS;
+	w->deadline_ns = monotonic_ns() + (uint64_t)ZYGOTE_END_GRACE_MS * NS_PER_MS;
 	kill(w->pid, PROTO_END_SIGNAL);
 	return 0;
 }
@@ -257,7 +249,7 @@ report(struct zygote *z, struct worker *w, int status, const struct rusage *used
 	    .call = w->shared->call,
 	    .user_us = timeval_us(&used->ru_utime),
 	    .system_us = timeval_us(&used->ru_stime),
-	    .wall_us = (now_ns() - w->started_ns) / 1000,
+	    .wall_us = (monotonic_ns() - w->started_ns) / 1000,
 	    .minor_faults = (uint64_t)used->ru_minflt,
 	};
 
@@ -330,7 +322,7 @@ turn(struct zygote *z, struct err *e)
 	int n;
 
 	if (z->running > 0) {
-		now = now_ns();
+		now = monotonic_ns();
 		next = enforce_deadlines(z, now);
 	}
 	if (next != NEVER) {

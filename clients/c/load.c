@@ -1,7 +1,5 @@
 /* load: many runs at a brigd, and how long each took from the moment at which it was due. brig. */
 
-#include "clients/c/libbrig.h"
-
 #include "clients/c/load.h"
 
 #include <math.h>
@@ -10,6 +8,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/monotonic.h"
+#include "clients/c/libbrig.h"
 
 #define NS_PER_SEC  UINT64_C(1000000000)
 #define PROGRESS_NS (NS_PER_SEC / 2)
@@ -47,15 +48,6 @@ struct load {
 	double weights;
 	unsigned short random[3];
 };
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
-}
 
 /* --- connections ------------------------------------------------------------------------------------------------ */
 
@@ -204,13 +196,13 @@ arrive(struct load *l, struct client *c, uint64_t due, struct err *e)
 		if ((rc = client_add(l, &one, e)) != 0)
 			return rc;
 		one->for_one = true;
-		one->closes_at = now_ns() + l->plan->fault_after_ns;
+		one->closes_at = monotonic_ns() + l->plan->fault_after_ns;
 		return send_run(l, one, due, e);
 	}
 	if ((rc = send_run(l, c, due, e)) != 0)
 		return rc;
 	if (at < faults[LOAD_FAULT_disconnect] + faults[LOAD_FAULT_cancel])
-		rc = plan_cancel(l, c, (json_int_t)c->count, now_ns() + l->plan->fault_after_ns, e);
+		rc = plan_cancel(l, c, (json_int_t)c->count, monotonic_ns() + l->plan->fault_after_ns, e);
 	return rc;
 }
 
@@ -243,9 +235,9 @@ arrive_idle(struct load *l, struct err *e)
 {
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < l->plan->clients && !is_over(l, now_ns()); i++)
+	for (size_t i = 0; rc == 0 && i < l->plan->clients && !is_over(l, monotonic_ns()); i++)
 		if (l->clients[i]->pending == 0)
-			rc = arrive(l, l->clients[i], now_ns(), e);
+			rc = arrive(l, l->clients[i], monotonic_ns(), e);
 	return rc;
 }
 
@@ -308,7 +300,7 @@ take_answer(struct load *l, struct client *c, const json_t *message, struct err 
 	c->pending--;
 	l->pending--;
 	l->result->answered++;
-	l->last_answer = now_ns();
+	l->last_answer = monotonic_ns();
 	rc = brig_answer(message, id, &result, &refused, e);
 	if (rc == ERR_DENIED)
 		return count_one(&l->result->errors, refused.name, e);
@@ -380,7 +372,7 @@ wake_at(const struct load *l, uint64_t end)
 static int
 wait_for_answers(struct load *l, uint64_t until, struct err *e)
 {
-	uint64_t now = now_ns(), left = until > now ? until - now : 0;
+	uint64_t now = monotonic_ns(), left = until > now ? until - now : 0;
 	struct timespec timeout = {(time_t)(left / NS_PER_SEC), (long)(left % NS_PER_SEC)};
 	size_t count = l->count;
 	int rc = 0;
@@ -415,7 +407,7 @@ serve(struct load *l, struct err *e)
 	int rc = 0;
 
 	while (rc == 0) {
-		now = now_ns();
+		now = monotonic_ns();
 		tell(l, now);
 		if ((rc = commit_faults(l, now, e)) != 0)
 			break;
@@ -431,7 +423,7 @@ serve(struct load *l, struct err *e)
 		rc = wait_for_answers(l, wake_at(l, end), e);
 	}
 	l->result->unanswered = l->pending;
-	l->result->ns = (l->last_answer > l->began ? l->last_answer : now_ns()) - l->began;
+	l->result->ns = (l->last_answer > l->began ? l->last_answer : monotonic_ns()) - l->began;
 	return rc;
 }
 
@@ -451,7 +443,7 @@ begin(struct load *l, struct err *e)
 
 		rc = client_add(l, &c, e);
 	}
-	l->began = l->next_due = l->last_progress = now_ns();
+	l->began = l->next_due = l->last_progress = monotonic_ns();
 	return rc;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "clients/c/histogram.h"
+#include "clients/c/libbrig.h"
 
 /* What is run, and how often beside the others. */
 struct load_item {

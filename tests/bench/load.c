@@ -24,6 +24,7 @@
 
 #include "base/err.h"
 #include "base/io.h"
+#include "base/monotonic.h"
 
 #define CLIENTS_MAX 256
 #define LINE_MAX    (64 * 1024 * 1024)
@@ -39,15 +40,6 @@ struct client {
 	uint64_t sent_at;
 	bool answer_began, failed;
 };
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static int
 by_size(const void *a, const void *b)
@@ -95,7 +87,7 @@ send_request(struct client *c, const uint8_t *line, size_t length)
 {
 	struct err e = {0};
 
-	c->sent_at = now_ns();
+	c->sent_at = monotonic_ns();
 	c->answer_began = false;
 	return io_write_all(c->fd, line, length, &e);
 }
@@ -123,7 +115,7 @@ serve(struct client *clients, size_t count, const uint8_t *line, size_t length, 
 	struct pollfd ready[CLIENTS_MAX];
 	size_t started = 0;
 
-	s->began = now_ns();
+	s->began = monotonic_ns();
 	for (size_t i = 0; i < count && started < requests; i++, started++)
 		if (send_request(&clients[i], line, length) != 0)
 			return fail("send");
@@ -139,13 +131,13 @@ serve(struct client *clients, size_t count, const uint8_t *line, size_t length, 
 				return fail("brigd closed the connection");
 			if (done == 0)
 				continue;
-			s->ns[s->count++] = now_ns() - clients[i].sent_at;
+			s->ns[s->count++] = monotonic_ns() - clients[i].sent_at;
 			s->failed += clients[i].failed;
 			if (started < requests && ++started && send_request(&clients[i], line, length) != 0)
 				return fail("send");
 		}
 	}
-	s->ended = now_ns();
+	s->ended = monotonic_ns();
 	return 0;
 }
 
@@ -190,19 +182,19 @@ measure_exec(int argc, char **argv)
 		return 2;
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	s.began = now_ns();
+	s.began = monotonic_ns();
 	for (; s.count < count; s.count++) {
-		uint64_t began = now_ns();
+		uint64_t began = monotonic_ns();
 		int status = 0;
 		pid_t pid;
 
 		errno = posix_spawnp(&pid, argv[3], &actions, NULL, argv + 3, environ);
 		if (errno != 0 || waitpid(pid, &status, 0) != pid)
 			return fail(argv[3]);
-		s.ns[s.count] = now_ns() - began;
+		s.ns[s.count] = monotonic_ns() - began;
 		s.failed += status != 0;
 	}
-	s.ended = now_ns();
+	s.ended = monotonic_ns();
 	report(&s);
 	return 0;
 }
