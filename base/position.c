@@ -84,6 +84,15 @@ is_name(const struct cursor *c, size_t from, size_t to, const char *name)
 	return same;
 }
 
+/* Behind a value, to the comma before the next one. Returns whether there is one. */
+static bool
+skip_to_comma(struct cursor *c)
+{
+	skip_value(c);
+	skip_space(c);
+	return peek(c) == ',';
+}
+
 /* From an object to the value of a member; *name is where that member's name is. */
 static bool
 enter_member(struct cursor *c, const char *wanted, size_t *name)
@@ -106,9 +115,7 @@ enter_member(struct cursor *c, const char *wanted, size_t *name)
 		skip_space(c);
 		if (found)
 			return true;
-		skip_value(c);
-		skip_space(c);
-		if (peek(c) != ',')
+		if (!skip_to_comma(c))
 			return false;
 	}
 	return false;
@@ -126,9 +133,7 @@ enter_element(struct cursor *c, size_t index)
 			return false;
 		if (index-- == 0)
 			return true;
-		skip_value(c);
-		skip_space(c);
-		if (peek(c) != ',')
+		if (!skip_to_comma(c))
 			return false;
 	}
 	return false;
