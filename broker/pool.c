@@ -89,6 +89,13 @@ layer_names(uint32_t mask, char *text, size_t size)
 	return text;
 }
 
+/* Whether runs of its module may start in it. */
+static bool
+is_template(const struct zygote *z)
+{
+	return z->is_template && !z->retired;
+}
+
 /* Nothing is started in this zygote any more. */
 static void
 forget(struct zygote *z)
@@ -97,7 +104,7 @@ forget(struct zygote *z)
 
 	if (p->current[z->key.engine] == z)
 		p->current[z->key.engine] = NULL;
-	if (z->is_template && !z->retired)
+	if (is_template(z))
 		p->templates--;
 	z->retired = true;
 }
@@ -342,7 +349,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	LIST_FOREACH(z, &p->zygotes, link)
-		if (z->is_template && !z->retired && heat_of(p->heat, &z->key, now) < POOL_COLD)
+		if (is_template(z) && heat_of(p->heat, &z->key, now) < POOL_COLD)
 			retire(z);
 	if (p->templates > 0)
 		event_add(p->sweep, &again);
@@ -354,7 +361,7 @@ template_of(struct pool *p, const struct heat_key *key)
 	struct zygote *z;
 
 	LIST_FOREACH(z, &p->zygotes, link)
-		if (z->is_template && !z->retired && heat_same(&z->key, key))
+		if (is_template(z) && heat_same(&z->key, key))
 			break;
 	return z;
 }
@@ -367,7 +374,7 @@ coldest(struct pool *p, double heat, int64_t now)
 	double least = heat / 2;
 
 	LIST_FOREACH(z, &p->zygotes, link) {
-		double of = z->is_template && !z->retired ? heat_of(p->heat, &z->key, now) : least;
+		double of = is_template(z) ? heat_of(p->heat, &z->key, now) : least;
 
 		if (of < least) {
 			least = of;
