@@ -140,9 +140,7 @@ place_of_grant(const struct policy_fs *decides, const char *target, char place[P
 	const char *wrong;
 
 	do {
-		while (length > least && target[--length] != '/')
-			continue;
-		length = length < least ? least : length == 0 ? 1 : length;
+		length = policy_path_above(target, length, least);
 		snprintf(place, POLICY_PATH_MAX + 1, "%.*s", (int)length, target);
 		wrong = length > POLICY_PATH_MAX ? "too long" : policy_path_wrong(place);
 	} while (wrong != NULL && length > least);

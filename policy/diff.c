@@ -162,15 +162,6 @@ excess_at(const struct policy *p, const struct policy *other, const char *path)
 	return x;
 }
 
-/* The directory above, in place. */
-static void
-go_up(char *path)
-{
-	char *slash = strrchr(path, '/');
-
-	slash[slash == path ? 1 : 0] = '\0';
-}
-
 /* Whether the same was said of a path above, with nothing between that is about something else. */
 static bool
 is_said_above(const struct policy *p, const struct policy *other, const char *path, const struct excess *x)
@@ -181,7 +172,7 @@ is_said_above(const struct policy *p, const struct policy *other, const char *pa
 	if (x->mounts || strcmp(path, "/") == 0)
 		return false;
 	snprintf(above, sizeof(above), "%s", path);
-	go_up(above);
+	above[policy_path_above(above, strlen(above), 1)] = '\0';
 	y = excess_at(p, other, above);
 	return y.place == x->place && y.rights == x->rights && y.kind == x->kind && ((!x->kind && !x->place) || y.has == x->has);
 }

@@ -300,13 +300,10 @@ kind_of(const json_t *entry)
 static void
 directory_of(const struct policy_question *q, char out[POLICY_PATH_MAX + 1])
 {
-	char *slash;
-
 	snprintf(out, POLICY_PATH_MAX + 1, "%s", q->target);
 	if (q->kind == POLICY_ASK_FS_KIND && q->fs_kind != POLICY_FS_INLINE)
 		return;
-	slash = strrchr(out, '/');
-	slash[slash == out ? 1 : 0] = '\0';
+	out[policy_path_above(out, strlen(out), 1)] = '\0';
 }
 
 /*

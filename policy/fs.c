@@ -46,6 +46,14 @@ policy_path_wrong(const char *path)
 	return NULL;
 }
 
+size_t
+policy_path_above(const char *path, size_t length, size_t top)
+{
+	while (length > top && path[--length] != '/')
+		continue;
+	return length < top ? top : length == 0 ? 1 : length;
+}
+
 int
 policy_fs_add(struct policy *p, const struct policy_fs *f, struct err *e)
 {

@@ -73,4 +73,10 @@ json_t *policy_fs_json(const struct policy *p);
 /* policy_rights_json - the list of words for rights that are or-ed. */
 json_t *policy_rights_json(uint32_t rights);
 
+/*
+ * policy_path_above - how many bytes of path[0..length], which begins with "/", are its directory: at least `top`, and at
+ * least the "/".
+ */
+size_t policy_path_above(const char *path, size_t length, size_t top);
+
 #endif

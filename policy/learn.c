@@ -50,9 +50,7 @@ cut_to_directory(char *path, size_t top)
 
 	if (n <= top)
 		return false;
-	while (n > top && path[--n] != '/')
-		continue;
-	path[n < top ? top : n == 0 ? 1 : n] = '\0';
+	path[policy_path_above(path, n, top)] = '\0';
 	return true;
 }
 
