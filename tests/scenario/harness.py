@@ -29,7 +29,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.path.abspath(os.environ.get("BRIG_BUILD", os.path.join(ROOT, "build")))
 GUESTS = os.path.join(BUILD, "guests")
 IS_ROOT = os.geteuid() == 0
-PATIENCE = 60  # seconds before a test that waits for something gives up and fails
+PATIENCE = 300  # seconds before a test that waits for something gives up and fails
 
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE \
     if hasattr(fcntl, "F_SEAL_SEAL") else 15
@@ -250,7 +250,7 @@ class Brigd:
                 json.dump(policy, f)
             args += ["--policy", path]
         ready, ready_end = os.pipe()
-        args += ["--ready-fd", str(ready_end), *options]
+        args += ["--ready-fd", str(ready_end), "--compile-ms", "600000", *options]  # a busy machine takes its time
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             pass_fds=(ready_end,))

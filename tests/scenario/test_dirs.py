@@ -67,7 +67,7 @@ class Trees:
 
     def run_tree(self, *args, **more):
         return subprocess.run(self.command(*args, **more), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=4 * harness.PATIENCE)  # CPython is compiled first
+                              stderr=subprocess.PIPE, timeout=harness.PATIENCE)
 
     def lines(self, *args, **more):
         done = self.run_tree(*args, **more)
@@ -224,7 +224,6 @@ class Dirs(Trees, harness.Hostile):
 
 class Python(Trees, harness.Scenario):
     GUEST = "python"
-    options = ("--compile-ms", "600000")  # a machine that is busy with other tests takes its time
 
     def test_cpython_walks_a_checkout(self):
         size = 0
