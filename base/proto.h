@@ -51,6 +51,8 @@
 	X(PROTO_STORE_DATA,    45) /* store -> brigd       struct proto_store_done, text: signature   memfd  */ \
 	X(PROTO_STORE_LISTED,  46) /* store -> brigd       struct proto_store_entry, as many as length says  */ \
 	X(PROTO_STORE_FAILED,  47) /* store -> brigd       struct proto_store_done, text                     */ \
+	X(PROTO_STORE_SIZE,    48) /* brigd -> store       none                                              */ \
+	X(PROTO_STORE_SIZED,   49) /* store -> brigd       struct proto_store_sized                          */ \
 	X(PROTO_LOG_APPEND,    50) /* brigd -> logger      text: an event, as in audit/chain.h               */ \
 	X(PROTO_LOG_DONE,      51) /* logger -> brigd      struct proto_log_done                             */ \
 	X(PROTO_LOG_FAILED,    52) /* logger -> brigd      text                                              */
@@ -442,6 +444,12 @@ struct proto_store_done {
 	int64_t stored_at; /* seconds since 1970 */
 };
 
+/* What the store holds. */
+struct proto_store_sized {
+	uint64_t bytes;     /* of all files */
+	uint64_t modules, artifacts;
+};
+
 struct proto_store_entry {
 	struct digest digest;
 	uint64_t size;
@@ -476,6 +484,7 @@ _Static_assert(sizeof(struct proto_compile) == 16, "wire size");
 _Static_assert(sizeof(struct proto_compiled) == 16, "wire size");
 _Static_assert(sizeof(struct proto_store) == 48, "wire size");
 _Static_assert(sizeof(struct proto_store_done) == 24, "wire size");
+_Static_assert(sizeof(struct proto_store_sized) == 24, "wire size");
 _Static_assert(sizeof(struct proto_store_entry) == 48, "wire size");
 _Static_assert(sizeof(struct proto_log_done) == 40, "wire size");
 

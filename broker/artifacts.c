@@ -693,3 +693,9 @@ artifacts_compiling(const struct artifacts *a)
 {
 	return a->compiling + (unsigned)a->queue.count;
 }
+
+unsigned
+artifacts_waiting(const struct artifacts *a)
+{
+	return (unsigned)a->queue.count;
+}

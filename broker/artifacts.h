@@ -80,4 +80,7 @@ void artifact_drop(struct artifacts *a, const struct digest *digest, uint32_t en
 /* artifacts_compiling - compilations at work or waiting, for metrics. */
 unsigned artifacts_compiling(const struct artifacts *a);
 
+/* artifacts_waiting - those of them that wait. */
+unsigned artifacts_waiting(const struct artifacts *a);
+
 #endif

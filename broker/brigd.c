@@ -396,7 +396,8 @@ connect_parts(struct brigd *d, struct err *e)
 	b->logger = service_client_new(b->base, d->services.logger, "logger", patience_s, on_logger_ready, on_logger_lost, d);
 	d->services.launcher = d->services.store = d->services.logger = -1;
 	b->runs = runs_new(b);
-	if (b->launcher == NULL || b->store == NULL || b->logger == NULL || b->runs == NULL)
+	b->metrics = metrics_new();
+	if (b->launcher == NULL || b->store == NULL || b->logger == NULL || b->runs == NULL || b->metrics == NULL)
 		return err_set(e, ERR_NOMEM, "the broker's parts");
 	b->artifacts = artifacts_new(b->base, b->store, b->launcher, &al);
 	if ((d->offload = offload_new(b->base, e)) == NULL || (d->closer = closer_new(e)) == NULL)
@@ -449,6 +450,7 @@ disconnect_parts(struct brigd *d)
 	service_client_free(b->store);
 	service_client_free(b->logger);
 	runs_free(b->runs);
+	metrics_free(b->metrics);
 	closer_free(d->closer);
 	artifacts_free(b->artifacts);
 	modules_free(b->modules);
@@ -523,7 +525,7 @@ warn_of_reload(const struct broker *b)
 static int
 serve(struct config *c)
 {
-	struct brigd d = {.broker.config = c, .broker.started_ms = monotonic_ms()};
+	struct brigd d = {.broker.config = c, .broker.started_ms = monotonic_ms(), .broker.operator = geteuid()};
 	struct err e = {0};
 	int rc = services_prepare(c, &d.services, &e);
 

@@ -14,6 +14,7 @@
 #include "broker/conn.h"
 #include "broker/grants.h"
 #include "broker/keyring.h"
+#include "broker/metrics.h"
 #include "broker/modules.h"
 #include "broker/pool.h"
 #include "broker/runs.h"
@@ -46,6 +47,8 @@ struct broker {
 	struct policy_document *ceiling;
 	struct grants *grants;         /* by owner */
 	struct broker_counts counts;
+	struct metrics *metrics;
+	uid_t operator;                /* besides root, who may ask about all users: who started brigd */
 	unsigned connections;          /* open now */
 	bool draining;                 /* takes no new work */
 	bool stopping;                 /* starts none of what waits either */

@@ -17,6 +17,7 @@ struct child {
 	void *arg;
 	uint64_t token;
 	bool spawned;
+	pid_t pid;      /* once it is */
 	bool killed;    /* the launcher was told to kill it */
 	bool seen;      /* and that was so at the last tick already */
 	struct err why; /* why its channel closed, when it did before the process was reaped */
@@ -75,6 +76,7 @@ launcher_message(void *arg, struct imsg *m, struct err *e)
 {
 	struct launcher *l = arg;
 	struct child *c = child_by_token(l, m->hdr.run);
+	struct proto_spawned spawned;
 	struct proto_exited exited;
 	struct err why = {0};
 
@@ -91,7 +93,9 @@ launcher_message(void *arg, struct imsg *m, struct err *e)
 			break;
 		if (c == NULL || c->spawned)
 			return no_such_child(m, e);
+		memcpy(&spawned, m->payload, sizeof(spawned));
 		c->spawned = true;
+		c->pid = spawned.pid;
 		return 0;
 	case PROTO_SPAWN_FAILED:
 		if (c == NULL || c->spawned)
@@ -243,6 +247,12 @@ fail:
 		close(sv[1]);
 	free(c);
 	return NULL;
+}
+
+pid_t
+child_pid(const struct child *c)
+{
+	return c->pid;
 }
 
 int

@@ -5,6 +5,7 @@
 
 #include <event2/event.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/imsg.h"
@@ -42,6 +43,9 @@ struct child *child_spawn(struct launcher *l, const struct proto_spawn *spawn, c
 /* child_send - as channel_send. */
 int child_send(struct child *c, uint32_t type, uint64_t run, const void *payload, size_t length, const int *fds, int nfds,
     struct err *e);
+
+/* child_pid - its process id here, or 0 as long as the launcher has not said that it is there. */
+pid_t child_pid(const struct child *c);
 
 /* child_kill - SIGKILL, by the launcher; `ended` follows. */
 void child_kill(struct child *c);

@@ -17,6 +17,7 @@
 #include "broker/records.h"
 #include "broker/run_request.h"
 #include "broker/run_result.h"
+#include "broker/server_metrics.h"
 
 #define SIGNATURE_TEXT_MAX 8192 /* bytes of a detached signature */
 

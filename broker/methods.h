@@ -24,7 +24,8 @@ struct broker;
 	X("module.remove",  method_module_remove, "forget a stored module")                  \
 	X("policy.explain", method_policy_explain, "what a run of the caller would be granted, and by which rule") \
 	X("server.info",    method_server_info, "version, limits and layers in force")       \
-	X("server.health",  method_server_health, "whether it can take work, and how busy it is")
+	X("server.health",  method_server_health, "whether it can take work, and how busy it is") \
+	X("server.metrics", server_metrics, "what was run and how long it took, what runs and waits, by whom")
 
 /* methods_dispatch - hand a request to its method, which ends `call` now or later. `arg` is the struct broker. */
 void methods_dispatch(void *arg, struct rpc_call *call, const struct jsonrpc_request *request);

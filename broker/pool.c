@@ -554,3 +554,22 @@ pool_templates(const struct pool *p)
 {
 	return p->templates;
 }
+
+void
+pool_each_template(const struct pool *p, void (*fn)(void *arg, const struct pool_template *t), void *arg)
+{
+	int64_t now = monotonic_ms();
+	const struct pool_run *r;
+	const struct zygote *z;
+
+	LIST_FOREACH(z, &p->zygotes, link) {
+		struct pool_template t = {.key = z->key, .heat = heat_of(p->heat, &z->key, now), .forks = z->forks,
+		    .age_ms = now - z->born_ms, .pid = child_pid(z->child)};
+
+		if (!is_template(z))
+			continue;
+		LIST_FOREACH(r, &z->runs, link)
+			t.running++;
+		fn(arg, &t);
+	}
+}

@@ -82,4 +82,15 @@ const struct proto_ready *pool_ready(const struct pool *p);
 unsigned pool_zygotes(const struct pool *p);
 unsigned pool_templates(const struct pool *p);
 
+/* pool_each_template - tell `fn` of every template, in no order. For metrics. */
+struct pool_template {
+	struct heat_key key;
+	double heat;
+	uint64_t forks;
+	unsigned running; /* runs that are in its processes now */
+	int64_t age_ms;
+	pid_t pid;        /* 0 when it is not known yet */
+};
+void pool_each_template(const struct pool *p, void (*fn)(void *arg, const struct pool_template *t), void *arg);
+
 #endif

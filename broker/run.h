@@ -33,7 +33,7 @@ enum state { VERIFYING, PREPARING, QUEUED, RUNNING, RECORDING, ENDED };
 struct share {
 	LIST_ENTRY(share) link;
 	uid_t owner;
-	unsigned active, running;    /* runs */
+	unsigned active, queued, running; /* runs; the last two have their turn, or wait for it */
 	size_t held_bytes;
 };
 
@@ -63,6 +63,7 @@ struct run {
 	bool intent_recorded;
 	struct artifact_file *artifact; /* held; NULL until there is one */
 	enum run_start start;
+	enum run_status status;      /* once its outcome is settled */
 	uint64_t compile_us;
 	bool recompiled;             /* the artifact was stale once already */
 	bool module_dropped;         /* what came with the request was let go: only the store may have it still */

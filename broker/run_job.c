@@ -711,6 +711,7 @@ runs_schedule(struct runs *r)
 	    (run = turns_take_ready(&r->queue, may_run)) != NULL) {
 		struct err e = {0};
 
+		run->share->queued--;
 		if (run_launch(run, &e) != 0) {
 			run->failed = true;
 			run->error = RPC_internal_error;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/monotonic.h"
 #include "base/utf8.h"
 #include "broker/run.h"
 
@@ -222,6 +223,7 @@ run_record_outcome(struct run *run)
 	f.status = classify(run, reason, sizeof(reason), &f);
 	utf8_mend(reason); /* it was cut, or is in the guest's own words */
 	utf8_mend(run->failure.msg);
+	run->status = f.status;
 	f.phase = run->has_result ? run->claimed.phase : run->observed.phase;
 	f.limit_value = POLICY_UNSET;
 	if (f.status == RUN_limit)
@@ -285,6 +287,29 @@ run_answer_all(struct run *run)
 	}
 }
 
+/* Counts how it ended, and how long it took. */
+static void
+measure_run(const struct run *run)
+{
+	struct metrics *m = run->runs->broker->metrics;
+	bool started = run->t_started != 0;
+	const struct metrics_run r = {
+	    .owner = run->peer.uid,
+	    .status = run->status,
+	    .started = started,
+	    .start = run->start,
+	    .total_us = monotonic_us() - run->t_received,
+	    .queue_us = started ? run->t_started - run->t_queued : METRICS_UNKNOWN,
+	    .start_us = run->has_result ? run->claimed.start_us : METRICS_UNKNOWN,
+	    .run_us = started ? run->t_ended - run->t_started : METRICS_UNKNOWN,
+	};
+
+	if (run->failed)
+		metrics_refuse(m, run->peer.uid);
+	else
+		metrics_count(m, &r, monotonic_ms() / 1000);
+}
+
 /* Answers, and keeps the result for run.get while there is room. */
 void
 run_finish(struct run *run)
@@ -294,6 +319,7 @@ run_finish(struct run *run)
 	size_t changes = run->changes.bytes + run->changes.names + run_learned_bytes(&run->learned);
 
 	r->broker->counts.runs++;
+	measure_run(run);
 	run_answer_all(run);
 	run_leave(run);
 	run->state = ENDED;

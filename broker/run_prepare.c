@@ -294,11 +294,13 @@ run_advance(struct run *run)
 		run->state = QUEUED;
 		run->t_queued = monotonic_us();
 		turns_add(&r->queue, &run->turn, run->peer.uid, run);
+		run->share->queued++;
 		runs_schedule(r);
 		return;
 	case QUEUED:
 		if (run->cancelled) {
 			turns_remove(&r->queue, &run->turn);
+			run->share->queued--;
 			run_record_outcome(run);
 		}
 		return;

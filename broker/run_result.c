@@ -73,6 +73,12 @@ run_status_name(enum run_status status)
 }
 
 const char *
+run_start_name(enum run_start start)
+{
+	return start_names[start];
+}
+
+const char *
 run_limit_name(uint32_t limit)
 {
 	for (size_t i = 0; i < COUNT_OF(limit_names); i++)

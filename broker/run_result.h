@@ -30,7 +30,7 @@ enum run_status {
 };
 
 /* How its process came to be. */
-enum run_start { RUN_START_COLD, RUN_START_CACHED, RUN_START_TEMPLATE };
+enum run_start { RUN_START_COLD, RUN_START_CACHED, RUN_START_TEMPLATE, RUN_START_COUNT };
 
 /* One captured stream. */
 struct run_stream {
@@ -83,10 +83,11 @@ json_t *run_result_json(const struct run_facts *f);
 json_t *run_usage_json(const struct run_facts *f);
 
 /*
- * run_status_name, run_limit_name, run_trap_name, run_failure_name, run_phase_name, run_call_name - names as in results;
- * "?", or NULL for call 0.
+ * run_status_name, run_start_name, run_limit_name, run_trap_name, run_failure_name, run_phase_name, run_call_name - names
+ * as in results; "?", or NULL for call 0.
  */
 const char *run_status_name(enum run_status status);
+const char *run_start_name(enum run_start start);
 const char *run_trap_name(uint32_t trap);
 const char *run_limit_name(uint32_t limit);
 const char *run_failure_name(uint32_t failure);

@@ -296,6 +296,20 @@ runs_queued(const struct runs *r)
 	return (unsigned)r->queue.count;
 }
 
+struct runs_load
+runs_load(const struct runs *r, uid_t owner)
+{
+	const struct share *s = share_find(r, owner);
+
+	return s == NULL ? (struct runs_load){0} : (struct runs_load){s->active, s->queued, s->running};
+}
+
+size_t
+runs_held_bytes(const struct runs *r)
+{
+	return r->held_bytes;
+}
+
 void
 runs_abandon(struct runs *r, const char *reason)
 {
@@ -450,6 +464,7 @@ runs_run(struct runs *r, struct rpc_call *call)
 	if (take_request(r, call, &request, &f) != 0) {
 		records_refused(b, call->peer, "run", f.error, f.detail, NULL);
 		b->counts.refused++;
+		metrics_refuse(b->metrics, call->peer.uid);
 		call_fail(call, &f);
 		return;
 	}

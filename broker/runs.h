@@ -44,4 +44,13 @@ size_t runs_active(const struct runs *r);
 unsigned runs_running(const struct runs *r);
 unsigned runs_queued(const struct runs *r);
 
+/* runs_load - how many runs an owner has now. Zeros for one who has none. */
+struct runs_load {
+	unsigned active, queued, running;
+};
+struct runs_load runs_load(const struct runs *r, uid_t owner);
+
+/* runs_held_bytes - modules and input of active runs. */
+size_t runs_held_bytes(const struct runs *r);
+
 #endif

@@ -6,6 +6,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "base/monotonic.h"
 #include "base/proto.h"
 #include "base/quote.h"
 #include "broker/broker.h"
@@ -27,6 +28,7 @@ static const struct answer {
     {PROTO_STORE_REMOVE, PROTO_STORE_FAILED, sizeof(struct proto_store_done), 1, 0},
     {PROTO_STORE_GET, PROTO_STORE_FAILED, sizeof(struct proto_store_done), 1, 0},
     {PROTO_STORE_LIST, PROTO_STORE_FAILED, sizeof(struct proto_store_done), 1, 0},
+    {PROTO_STORE_SIZE, PROTO_STORE_SIZED, sizeof(struct proto_store_sized), 0, 0},
     {PROTO_LOG_APPEND, PROTO_LOG_DONE, sizeof(struct proto_log_done), 0, 0},
     {PROTO_LOG_APPEND, PROTO_LOG_FAILED, 0, 1, 0},
 };
@@ -35,6 +37,7 @@ struct question {
 	STAILQ_ENTRY(question) link;
 	uint64_t token;
 	uint32_t type;
+	int64_t asked_ms; /* monotonic */
 	service_answer_fn *answer;
 	void *arg;
 };
@@ -43,6 +46,7 @@ struct service_client {
 	struct channel *channel;
 	const char *name;
 	STAILQ_HEAD(, question) questions;
+	unsigned waiting;     /* of them */
 	uint64_t last_token;
 	struct event *tick;   /* every patience_s */
 	unsigned patience_s;
@@ -60,6 +64,7 @@ answer_first(struct service_client *s, struct imsg *m, const struct err *why)
 	struct question *q = STAILQ_FIRST(&s->questions);
 
 	STAILQ_REMOVE_HEAD(&s->questions, link);
+	s->waiting--;
 	if (q->answer != NULL)
 		q->answer(q->arg, m, why);
 	free(q);
@@ -190,6 +195,7 @@ service_ask(struct service_client *s, uint32_t type, const void *payload, size_t
 	q->type = type;
 	q->answer = answer;
 	q->arg = arg;
+	q->asked_ms = monotonic_ms();
 	rc = channel_send(s->channel, type, q->token, payload, length, &fd, fd >= 0 ? 1 : 0, e);
 	if (rc != 0) {
 		err_context(e, "asking the %s", s->name);
@@ -197,5 +203,15 @@ service_ask(struct service_client *s, uint32_t type, const void *payload, size_t
 		return rc;
 	}
 	STAILQ_INSERT_TAIL(&s->questions, q, link);
+	s->waiting++;
 	return 0;
+}
+
+unsigned
+service_waiting(const struct service_client *s, int64_t *oldest_ms)
+{
+	const struct question *q = STAILQ_FIRST(&s->questions);
+
+	*oldest_ms = q != NULL ? monotonic_ms() - q->asked_ms : 0;
+	return s->waiting;
 }

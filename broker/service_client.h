@@ -33,4 +33,7 @@ void service_client_free(struct service_client *s);
 int service_ask(struct service_client *s, uint32_t type, const void *payload, size_t length, int fd /* or -1 */,
     service_answer_fn *answer, void *arg, struct err *e);
 
+/* service_waiting - questions that are not answered yet; *oldest_ms: for how long the oldest has not been; 0: none. */
+unsigned service_waiting(const struct service_client *s, int64_t *oldest_ms);
+
 #endif

@@ -344,6 +344,18 @@ store_used(const struct store *s)
 	return s->used;
 }
 
+struct proto_store_sized
+store_size(const struct store *s)
+{
+	struct proto_store_sized z = {.bytes = s->used};
+	const struct item *it;
+
+	TAILQ_FOREACH(it, &s->uses, use)
+		z.modules += it->kind == PROTO_STORE_MODULE;
+	z.artifacts = s->count - z.modules;
+	return z;
+}
+
 /* --- taking up what is there ------------------------------------------------------------------------------------------ */
 
 struct scan {

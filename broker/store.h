@@ -39,8 +39,9 @@ void store_close(struct store *s);
 /* store_leftovers - how many unfinished files or directories of a crash store_open removed. */
 size_t store_leftovers(const struct store *s);
 
-/* store_used - bytes that all files take, as counted. */
+/* store_used - bytes that all files take, as counted. store_size - the same, and how many modules and artifacts. */
 uint64_t store_used(const struct store *s);
+struct proto_store_sized store_size(const struct store *s);
 
 /*
  * store_put - keep a module for what->owner, with its detached signature (length 0 for none), or an artifact. `fd` is

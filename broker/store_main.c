@@ -104,12 +104,21 @@ on_list(void *arg, struct imsg *m, struct err *e)
 	return service_send(PROTO_SOCKET_FD, PROTO_STORE_LISTED, m->hdr.run, page, (size_t)n * sizeof(page[0]), -1, e);
 }
 
+static int
+on_size(void *arg, struct imsg *m, struct err *e)
+{
+	const struct proto_store_sized size = store_size(arg);
+
+	return service_send(PROTO_SOCKET_FD, PROTO_STORE_SIZED, m->hdr.run, &size, sizeof(size), -1, e);
+}
+
 /* A signature must fit the answer, whose head is smaller than the question's. */
 static const struct service_message messages[] = {
     {PROTO_STORE_PUT, sizeof(struct proto_store), IMSG_PAYLOAD_MAX, 1, 1, on_put},
     {PROTO_STORE_GET, sizeof(struct proto_store), sizeof(struct proto_store), 0, 0, on_get},
     {PROTO_STORE_REMOVE, sizeof(struct proto_store), sizeof(struct proto_store), 0, 0, on_remove},
     {PROTO_STORE_LIST, sizeof(struct proto_store), sizeof(struct proto_store), 0, 0, on_list},
+    {PROTO_STORE_SIZE, 0, 0, 0, 0, on_size},
 };
 _Static_assert(sizeof(struct proto_store_done) <= sizeof(struct proto_store), "what can be put can be given");
 static const struct service service = {messages, sizeof(messages) / sizeof(messages[0]), NULL};

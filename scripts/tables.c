@@ -9,6 +9,7 @@
 #include "base/proto.h"
 #include "broker/config.h"
 #include "broker/methods.h"
+#include "broker/metrics.h"
 #include "broker/rpc_errors.h"
 #include "broker/run_result.h"
 #include "clients/c/apply_guard.h"
@@ -302,6 +303,24 @@ methods(void)
 }
 
 static void
+metrics(void)
+{
+	puts("| path | for Prometheus | type | for | what it is |\n|---|---|---|---|---|");
+#define X(path, name, type, factor, who, text) puts("| `" path "` | `" name "` | " #type " | " #who " | " text " |");
+	METRICS(X)
+#undef X
+}
+
+static void
+times(void)
+{
+	puts("| time | what is measured |\n|---|---|");
+#define X(name, text) puts("| `" #name "` | " text " |");
+	METRICS_TIMES(X)
+#undef X
+}
+
+static void
 statuses(void)
 {
 	puts("| status | what happened, and what the result has for it |\n|---|---|");
@@ -377,6 +396,8 @@ static const struct {
     {"wasi", wasi},
     {"options", options},
     {"methods", methods},
+    {"metrics", metrics},
+    {"times", times},
     {"statuses", statuses},
     {"failures", failures},
     {"learn", learn},

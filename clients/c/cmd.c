@@ -218,6 +218,41 @@ cmd_send_module(const char *verb, const char *socket, const char *method, const 
 	return code;
 }
 
+static void
+print_flat(const char *path, const json_t *json)
+{
+	char inner[256];
+	const char *name;
+	json_t *value;
+	char *text;
+	size_t i;
+
+	if (json_is_object(json)) {
+		json_object_foreach((json_t *)(uintptr_t)json, name, value) {
+			snprintf(inner, sizeof(inner), "%s%s%s", path, path[0] == '\0' ? "" : ".", name);
+			print_flat(inner, value);
+		}
+	} else if (json_is_array(json)) {
+		json_array_foreach(json, i, value) {
+			snprintf(inner, sizeof(inner), "%s[%zu]", path, i);
+			print_flat(inner, value);
+		}
+	} else {
+		printf("%s: ", path);
+		text = json_is_string(json) ? NULL : json_dumps(json, JSON_ENCODE_ANY);
+		cmd_print_safe(stdout, text != NULL ? text : json_string_value(json),
+		    text != NULL ? strlen(text) : json_string_length(json));
+		putchar('\n');
+		free(text);
+	}
+}
+
+void
+cmd_print_flat(const json_t *json)
+{
+	print_flat("", json);
+}
+
 int
 cmd_print_json(const char *verb, const json_t *json)
 {

@@ -25,6 +25,7 @@
 	X(policy, "check, combine and describe policy documents")     \
 	X(module, "keep modules at the server, by digest")            \
 	X(server, "ask a running brigd how it is, stop it")                    \
+	X(metrics, "what a running brigd has counted and measured")        \
 	X(bench, "measure how fast a brigd is, and what it does under load") \
 	X(audit, "read the audit log, and check that it is whole")    \
 	X(doctor, "tell which layers of the jail this machine has")
@@ -85,6 +86,9 @@ void cmd_refusal(const char *verb, const struct brig_error *error, const char *a
 
 /* cmd_print_json - print it on standard output, indented, keys sorted. CMD_OK, or CMD_FAILED when that fails. */
 int cmd_print_json(const char *verb, const json_t *json);
+
+/* cmd_print_flat - print it one value a line, "usage.wall_us: 12", so that it reads well and grep works on it. */
+void cmd_print_flat(const json_t *json);
 
 /* cmd_is_coloured - whether standard error is a terminal that shows colours, and nobody has asked for none. */
 bool cmd_is_coloured(void);

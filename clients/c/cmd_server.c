@@ -17,36 +17,6 @@ static const char about[] =
     "brig server: ask a running brigd how it is, and tell it to stop. Each takes --socket PATH (otherwise BRIG_SOCKET,\n"
     "your own, the system's).";
 
-/* One value a line, "usage.wall_us: 12", so that it reads well and grep works on it. */
-static void
-print_flat(const char *path, const json_t *json)
-{
-	char inner[256];
-	const char *name;
-	json_t *value;
-	char *text;
-	size_t i;
-
-	if (json_is_object(json)) {
-		json_object_foreach((json_t *)(uintptr_t)json, name, value) {
-			snprintf(inner, sizeof(inner), "%s%s%s", path, path[0] == '\0' ? "" : ".", name);
-			print_flat(inner, value);
-		}
-	} else if (json_is_array(json)) {
-		json_array_foreach(json, i, value) {
-			snprintf(inner, sizeof(inner), "%s[%zu]", path, i);
-			print_flat(inner, value);
-		}
-	} else {
-		printf("%s: ", path);
-		text = json_is_string(json) ? NULL : json_dumps(json, JSON_ENCODE_ANY);
-		cmd_print_safe(stdout, text != NULL ? text : json_string_value(json),
-		    text != NULL ? strlen(text) : json_string_length(json));
-		putchar('\n');
-		free(text);
-	}
-}
-
 /* Reads the command line. */
 static int
 take_options(int argc, char **argv, const char **socket, bool *as_json)
@@ -86,7 +56,7 @@ ask(int argc, char **argv, const char *method)
 	if (code == CMD_OK && as_json)
 		code = cmd_print_json(VERB, result);
 	else if (code == CMD_OK)
-		print_flat("", result);
+		cmd_print_flat(result);
 	json_decref(result);
 	return code;
 }

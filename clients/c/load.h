@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
-#include "clients/c/histogram.h"
+#include "base/histogram.h"
 #include "clients/c/libbrig.h"
 
 /* What is run, and how often beside the others. */

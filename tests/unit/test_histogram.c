@@ -1,4 +1,4 @@
-/* Tests of clients/c/histogram. */
+/* Tests of base/histogram. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "clients/c/histogram.h"
+#include "base/histogram.h"
 
 static void
 has_nothing_to_say_of_no_values(void **state)
@@ -101,6 +101,25 @@ agrees_with_a_sorted_list(void **state)
 	}
 }
 
+static void
+merged_is_as_if_all_had_been_added_to_one(void **state)
+{
+	static struct histogram a, b, all;
+	unsigned short seed[3] = {4, 5, 6};
+
+	(void)state;
+	histogram_merge(&a, &b);
+	assert_int_equal(a.count, 0);
+	for (size_t i = 0; i < 1000; i++) {
+		uint64_t value = (uint64_t)nrand48(seed) >> (nrand48(seed) % 31);
+
+		histogram_add(i % 3 == 0 ? &a : &b, value);
+		histogram_add(&all, value);
+	}
+	histogram_merge(&a, &b);
+	assert_memory_equal(&a, &all, sizeof(a));
+}
+
 int
 main(void)
 {
@@ -110,6 +129,7 @@ main(void)
 	    cmocka_unit_test(is_right_to_a_hundred_and_twenty_eighth),
 	    cmocka_unit_test(counts_what_is_too_large_as_its_maximum),
 	    cmocka_unit_test(agrees_with_a_sorted_list),
+	    cmocka_unit_test(merged_is_as_if_all_had_been_added_to_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
-/* histogram: many measured times in little room, to a hundredth. brig. */
+/* histogram: many measured times in little room, to a hundredth. brigd, brig. */
 
-#ifndef CLIENTS_C_HISTOGRAM_H
-#define CLIENTS_C_HISTOGRAM_H
+#ifndef BASE_HISTOGRAM_H
+#define BASE_HISTOGRAM_H
 
 #include <stdint.h>
 
@@ -15,11 +15,14 @@
 
 struct histogram {
 	uint64_t count, sum, min, max;
-	uint64_t buckets[HISTOGRAM_BUCKETS];
+	uint32_t buckets[HISTOGRAM_BUCKETS]; /* 4294967295 values in each at most */
 };
 
 /* histogram_add - one more value. A histogram begins as all zeros. */
 void histogram_add(struct histogram *h, uint64_t value);
+
+/* histogram_merge - add all the values of another. */
+void histogram_merge(struct histogram *h, const struct histogram *other);
 
 /*
  * histogram_at - the value that `percent` of all values do not exceed, to 1 in 128; 100 is the maximum, exactly. 0 when

@@ -1,6 +1,6 @@
-/* histogram: many measured times in little room, to a hundredth. brig. */
+/* histogram: many measured times in little room, to a hundredth. brigd, brig. */
 
-#include "clients/c/histogram.h"
+#include "base/histogram.h"
 
 #define SUB (UINT64_C(1) << HISTOGRAM_SUB_BITS)
 
@@ -36,6 +36,19 @@ histogram_add(struct histogram *h, uint64_t value)
 	h->max = value > h->max ? value : h->max;
 	h->sum += value;
 	h->count++;
+}
+
+void
+histogram_merge(struct histogram *h, const struct histogram *other)
+{
+	if (other->count == 0)
+		return;
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		h->buckets[i] += other->buckets[i];
+	h->min = h->count == 0 || other->min < h->min ? other->min : h->min;
+	h->max = other->max > h->max ? other->max : h->max;
+	h->sum += other->sum;
+	h->count += other->count;
 }
 
 uint64_t
