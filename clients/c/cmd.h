@@ -25,6 +25,7 @@
 	X(policy, "check, combine and describe policy documents")     \
 	X(module, "keep modules at the server, by digest")            \
 	X(server, "ask a running brigd how it is, stop it")                    \
+	X(top, "show what a running brigd does, as it does it")              \
 	X(metrics, "what a running brigd has counted and measured")        \
 	X(bench, "measure how fast a brigd is, and what it does under load") \
 	X(audit, "read the audit log, and check that it is whole")    \
