@@ -74,6 +74,9 @@ fi
 if newer "$out/rules.wasm" tests/guests/c/rules.c tests/guests/c/check.h; then
 	step "guest: C, checks of each function" clang --target=wasm32-wasi -O1 -o "$out/rules.wasm" tests/guests/c/rules.c
 fi
+if newer "$out/errnos.wasm" tests/guests/c/errnos.c tests/guests/c/errnos.h tests/guests/c/check.h; then
+	step "guest: C, each errno of each function" clang --target=wasm32-wasi -O1 -o "$out/errnos.wasm" tests/guests/c/errnos.c
+fi
 if newer "$out/work.wasm" tests/guests/c/work.c tests/guests/c/check.h; then
 	step "guest: C, work on files" clang --target=wasm32-wasi -O1 -o "$out/work.wasm" tests/guests/c/work.c
 fi

@@ -18,6 +18,7 @@
 #include "policy/policy.h"
 #include "runtime/trap.h"
 #include "runtime/wasi/table.h"
+#include "tests/guests/c/errnos.h"
 #include "tests/unit/attempts_table.h"
 
 /* The text of a cell: '|' would end it. */
@@ -277,6 +278,56 @@ wasi(void)
 #undef X
 }
 
+/* One line for each function that can fail, with each errno once. */
+static void
+wasi_errnos(void)
+{
+	static const struct {
+		const char *function, *error;
+	} rows[] = {
+#define X(function, error, what, call) {#function, #error},
+	    ERRNOS(X)
+#undef X
+	};
+	static const char *const functions[] = {
+#define X(name, type, capability, handler) #name,
+	    WASI_CALLS(X)
+#undef X
+	};
+
+	puts("| function | errnos |\n|---|---|");
+	for (size_t f = 0; f < sizeof(functions) / sizeof(functions[0]); f++) {
+		char told[512] = "";
+
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+			char one[32];
+
+			snprintf(one, sizeof(one), " `%s`", rows[i].error);
+			if (strcmp(rows[i].function, functions[f]) == 0 && strstr(told, one) == NULL)
+				strcat(told, one);
+		}
+		printf("| `%s` |%s |\n", functions[f], told[0] == '\0' ? " none" : told);
+	}
+}
+
+static void
+wasi_errnos_not_of(void)
+{
+	puts("| function | not | because |\n|---|---|---|");
+#define X(functions, errors, why) puts("| " functions " | " errors " | " why " |");
+	ERRNOS_NOT_OF(X)
+#undef X
+}
+
+static void
+wasi_errnos_never(void)
+{
+	puts("| errno | why none gives it |\n|---|---|");
+#define X(errors, why) puts("| " errors " | " why " |");
+	ERRNOS_NEVER(X)
+#undef X
+}
+
 static void
 options(void)
 {
@@ -394,6 +445,9 @@ static const struct {
     {"attempts", attempts},
     {"attempt_names", attempt_names},
     {"wasi", wasi},
+    {"wasi_errnos", wasi_errnos},
+    {"wasi_errnos_not_of", wasi_errnos_not_of},
+    {"wasi_errnos_never", wasi_errnos_never},
     {"options", options},
     {"methods", methods},
     {"metrics", metrics},

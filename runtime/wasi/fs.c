@@ -419,6 +419,26 @@ wasi_fs_find(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_
 	return error;
 }
 
+enum wasi_errno
+wasi_fs_readlink(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length,
+    const struct wasi_target **target)
+{
+	struct wasi_place place;
+	enum wasi_errno error = wasi_walk(&fs->tree, base, path, length, WASI_WALK_LINK, &place);
+
+	if (error == WASI_ESUCCESS)
+		error = must_be_there(&place);
+	if (error == WASI_ESUCCESS && place.node->kind != WASI_NODE_LINK)
+		error = WASI_EINVAL;
+	if (error == WASI_ESUCCESS)
+		error = need(fs, &place, WASI_FS_READ);
+	if (error == WASI_ESUCCESS)
+		error = wasi_node_know(&fs->tree, place.node);
+	if (error == WASI_ESUCCESS)
+		*target = &place.node->link;
+	return error;
+}
+
 /* --- open ------------------------------------------------------------------------------------------------------ */
 
 /* Makes the file that is to be opened. Who makes it may read and write it. */

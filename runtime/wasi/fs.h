@@ -148,6 +148,10 @@ enum wasi_errno wasi_fs_open(struct wasi_fs *fs, struct wasi_node *base, const c
 enum wasi_errno wasi_fs_find(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length, bool follow,
     uint32_t needs, struct wasi_node **node);
 
+/* wasi_fs_readlink - where a link leads, borrowed as long as it is there. EINVAL for what is none. */
+enum wasi_errno wasi_fs_readlink(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length,
+    const struct wasi_target **target);
+
 enum wasi_errno wasi_fs_mkdir(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length);
 enum wasi_errno wasi_fs_unlink(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length);
 enum wasi_errno wasi_fs_rmdir(struct wasi_fs *fs, struct wasi_node *base, const char *path, size_t length);

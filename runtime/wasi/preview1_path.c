@@ -308,7 +308,7 @@ preview1_path_symlink(struct wasi *w, const uint64_t *a)
 enum wasi_errno
 preview1_path_readlink(struct wasi *w, const uint64_t *a)
 {
-	struct wasi_node *node;
+	const struct wasi_target *target;
 	struct wasi_from from;
 	uint8_t *buffer;
 	size_t n;
@@ -318,17 +318,13 @@ preview1_path_readlink(struct wasi *w, const uint64_t *a)
 	    !wasi_memory_fits(&w->memory, a[5], 4)))
 		error = WASI_EFAULT;
 	if (error == WASI_ESUCCESS)
-		error = wasi_fs_find(&w->fs, from.base, from.path, from.length, false, 0, &node);
-	if (error == WASI_ESUCCESS && node->kind != WASI_NODE_LINK)
-		error = WASI_EINVAL;
-	if (error == WASI_ESUCCESS)
 		error = wasi_checked(w, WASI_CALL_path_readlink,
-		    wasi_fs_find(&w->fs, from.base, from.path, from.length, false, WASI_FS_READ, &node));
+		    wasi_fs_readlink(&w->fs, from.base, from.path, from.length, &target));
 	if (error != WASI_ESUCCESS)
 		return error;
-	n = node->link.length < a[4] ? node->link.length : (size_t)a[4];
+	n = target->length < a[4] ? target->length : (size_t)a[4];
 	if (n > 0)
-		memcpy(buffer, node->link.text, n);
+		memcpy(buffer, target->text, n);
 	wasi_memory_put32(&w->memory, a[5], (uint32_t)n);
 	return WASI_ESUCCESS;
 }

@@ -24,7 +24,9 @@ struct walk {
 	/* The component in hand. */
 	const char *name;
 	size_t length;
-	bool last, slash;
+	bool last;
+
+	bool slash; /* behind the last component, or behind the last one of the path that led to it by links */
 };
 
 enum wasi_errno
@@ -52,20 +54,20 @@ static void
 take_component(struct walk *w)
 {
 	struct part *p = &w->parts[w->depth - 1];
-	size_t n = 0;
+	size_t n = 0, slashes;
 
-	w->slash = false;
 	while (n < p->left && p->text[n] != '/')
 		n++;
 	w->name = p->text;
 	w->length = n;
-	for (; n < p->left && p->text[n] == '/'; n++)
-		w->slash = true;
-	p->text += n;
-	p->left -= n;
+	for (slashes = n; slashes < p->left && p->text[slashes] == '/'; slashes++)
+		;
+	p->text += slashes;
+	p->left -= slashes;
 	while (w->depth > 0 && w->parts[w->depth - 1].left == 0)
 		w->depth--;
 	w->last = w->depth == 0;
+	w->slash = w->slash || (w->last && slashes > n);
 }
 
 /* Whether to go where the component leads when it is a link. */
@@ -138,13 +140,12 @@ wasi_walk(struct wasi_tree *tree, struct wasi_node *base, const char *path, size
 			error = step_up(&w);
 		else if (w.length != 1 || w.name[0] != '.')
 			error = step(&w, &found);
-		if (w.last)
-			found.slash = found.slash || w.slash;
 	}
 	if (error != WASI_ESUCCESS)
 		return error;
 	if (found.dir == NULL)
 		found.node = w.at;
+	found.slash = w.slash;
 	*place = found;
 	return WASI_ESUCCESS;
 }

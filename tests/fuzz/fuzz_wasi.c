@@ -308,7 +308,7 @@ resolve(const char *base, const char *path, enum wasi_walk_end mode, struct end 
 			return WASI_ENAMETOOLONG;
 		join(done, component, here);
 		if (exists(here) && kind_at(here) == WASI_NODE_LINK &&
-		    (!last || mode == WASI_WALK_FOLLOW || (mode == WASI_WALK_LINK && slashes > 0))) {
+		    (!last || mode == WASI_WALK_FOLLOW || (mode == WASI_WALK_LINK && end->slash))) {
 			if (++followed > 40)
 				return WASI_ELOOP;
 			MUST(snprintf(todo, sizeof(todo), "%s%s%s", things[thing_at(here)].target, last ? "" : "/", rest) <

@@ -8,7 +8,7 @@ import struct
 import threading
 
 LIST, STAT, READ, DIGEST, ENTRIES, NODE, DATA, DONE = 1, 2, 3, 4, 10, 11, 12, 13
-OK, MISSING, DENIED, KIND, CHANGED = range(5)
+OK, MISSING, DENIED, KIND, CHANGED, OUTSIDE, LIMIT = range(7)
 PART = 65520
 KINDS = {stat.S_IFREG: 1, stat.S_IFDIR: 2, stat.S_IFLNK: 3, stat.S_IFIFO: 4, stat.S_IFSOCK: 5, stat.S_IFCHR: 6,
          stat.S_IFBLK: 7}

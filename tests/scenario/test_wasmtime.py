@@ -132,6 +132,7 @@ RULES = {
     "what is not there is still ENOENT": POLICY,
     "a file has none behind a slash": SLASH,
     "before a slash it is too": SLASH,
+    "and so is the link that it leads to": SLASH,
     "rename of a file to a name with a slash neither": SLASH,
     "an empty one goes, with a slash": SLASH,
     "one that is open goes too": DOWN,

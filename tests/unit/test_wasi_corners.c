@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "runtime/wasi/fd.h"
+#include "tests/unit/wasi_errnos.h"
 #include "tests/unit/wasi_host.h"
 
 /* Where things lie in the guest's memory; the first 1024 bytes are free. */
@@ -300,6 +301,53 @@ events_may_lie_where_subscriptions_do(void **state)
 	for (uint32_t i = 0; i < 4; i++) {
 		assert_int_equal(host_load(BUFFER + 32 * i, 8), 100 + i);
 		assert_int_equal(host_load(BUFFER + 32 * i + 8, 2), 0);
+	}
+}
+
+/* --- all errnos -------------------------------------------------------------------------------------------------- */
+
+/* The errnos of preview 1, from 1 on. */
+static const char *const errnos[] = {"2BIG", "ACCES", "ADDRINUSE", "ADDRNOTAVAIL", "AFNOSUPPORT", "AGAIN", "ALREADY", "BADF",
+    "BADMSG", "BUSY", "CANCELED", "CHILD", "CONNABORTED", "CONNREFUSED", "CONNRESET", "DEADLK", "DESTADDRREQ", "DOM", "DQUOT",
+    "EXIST", "FAULT", "FBIG", "HOSTUNREACH", "IDRM", "ILSEQ", "INPROGRESS", "INTR", "INVAL", "IO", "ISCONN", "ISDIR", "LOOP",
+    "MFILE", "MLINK", "MSGSIZE", "MULTIHOP", "NAMETOOLONG", "NETDOWN", "NETRESET", "NETUNREACH", "NFILE", "NOBUFS", "NODEV",
+    "NOENT", "NOEXEC", "NOLCK", "NOLINK", "NOMEM", "NOMSG", "NOPROTOOPT", "NOSPC", "NOSYS", "NOTCONN", "NOTDIR", "NOTEMPTY",
+    "NOTRECOVERABLE", "NOTSOCK", "NOTSUP", "NOTTY", "NXIO", "OVERFLOW", "OWNERDEAD", "PERM", "PIPE", "PROTO", "PROTONOSUPPORT",
+    "PROTOTYPE", "RANGE", "ROFS", "SPIPE", "SRCH", "STALE", "TIMEDOUT", "TXTBSY", "XDEV", "NOTCAPABLE"};
+
+static bool
+any_function_gives(enum wasi_errno error)
+{
+	for (enum wasi_call call = 0; call < WASI_CALL_COUNT; call++)
+		if (wasi_errnos_has(call, error))
+			return true;
+	return false;
+}
+
+static void
+each_errno_is_provoked_or_it_is_said_why_none_has_it(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(errnos) / sizeof(errnos[0]), WASI_ENOTCAPABLE);
+	for (unsigned i = 0; i < WASI_ENOTCAPABLE; i++) {
+		char quoted[32];
+
+		snprintf(quoted, sizeof(quoted), "`%s`", errnos[i]);
+		if (any_function_gives((enum wasi_errno)(i + 1)) == (strstr(wasi_errnos_never(), quoted) != NULL))
+			fail_msg("%s", quoted);
+	}
+}
+
+static void
+each_function_that_can_fail_is_made_to(void **state)
+{
+	(void)state;
+	for (enum wasi_call call = 0; call < WASI_CALL_COUNT; call++) {
+		bool fails = false;
+
+		for (unsigned i = 1; i <= WASI_ENOTCAPABLE; i++)
+			fails = fails || wasi_errnos_has(call, (enum wasi_errno)i);
+		assert_int_equal(fails, call != WASI_CALL_proc_exit && call != WASI_CALL_sched_yield);
 	}
 }
 
@@ -613,6 +661,13 @@ what_changes_names_has_these_errnos(void **state)
 	GIVES(WASI_EINVAL, path_filestat_get, W, 2, P("f"), BUFFER);
 	GIVES(WASI_ENOTDIR, path_filestat_get, W, 0, P("f/"), BUFFER);
 	GIVES(WASI_ENOTDIR, path_filestat_get, W, 0, P("l/"), BUFFER);
+	GIVES(WASI_ELOOP, path_filestat_get, W, 0, P("loop/"), BUFFER);
+	GIVES(0, path_symlink, P2("d"), W, P("ld"));
+	GIVES(0, path_symlink, P2("./ld"), W, P("lld"));
+	GIVES(0, path_filestat_get, W, 0, P("lld/"), BUFFER);
+	assert_int_equal(host_load(BUFFER + 16, 1), 3);
+	GIVES(WASI_ELOOP, path_readlink, W, P("loop/"), BUFFER, 10, OUT);
+	GIVES(WASI_EINVAL, path_readlink, W, P("lld/"), BUFFER, 10, OUT);
 	GIVES(WASI_ELOOP, path_filestat_get, W, 1, P("loop"), BUFFER);
 	GIVES(0, path_filestat_get, W, 0, P("loop"), BUFFER);
 	GIVES(WASI_EINVAL, path_filestat_set_times, W, 0, P("f"), 0, 0, 3);
@@ -831,6 +886,8 @@ main(void)
 	    TEST(counts_that_no_memory_can_hold_are_efault),
 	    TEST(results_may_lie_where_parameters_do),
 	    TEST(events_may_lie_where_subscriptions_do),
+	    cmocka_unit_test(each_errno_is_provoked_or_it_is_said_why_none_has_it),
+	    cmocka_unit_test(each_function_that_can_fail_is_made_to),
 	    TEST(what_is_done_with_descriptors_has_these_errnos),
 	    TEST(what_moves_bytes_and_positions_has_these_errnos),
 	    TEST(what_reads_directories_and_mounts_has_these_errnos),

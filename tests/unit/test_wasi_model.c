@@ -176,7 +176,7 @@ resolve(const char *path, enum wasi_walk_end mode, struct end *end)
 		}
 		join(done, component, here);
 		if (exists(here) && kind_at(here) == WASI_NODE_LINK &&
-		    (!last || mode == WASI_WALK_FOLLOW || (mode == WASI_WALK_LINK && slashes > 0))) {
+		    (!last || mode == WASI_WALK_FOLLOW || (mode == WASI_WALK_LINK && end->slash))) {
 			const char *target = things[names[lookup(here)].thing].target;
 
 			if (++followed > 40)

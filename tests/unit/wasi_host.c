@@ -15,6 +15,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "tests/unit/wasi_errnos.h"
+
 /* --- a module that imports every function and exports each under its name -------------------------------------- */
 
 const struct host_row host_rows[WASI_CALL_COUNT] = {
@@ -324,10 +326,13 @@ host_call(enum wasi_call call, const uint64_t *a)
 	    strlen(host_rows[call].name), &item));
 	assert_null(wasmtime_func_call(host->context, &item.of.func, args, n, &result, strlen(type + n + 1), &trap));
 	assert_int_equal(host->shared.call, trap == NULL ? 0 : call + 1); /* the one that ended the run stays */
-	if (trap == NULL)
-		return result.of.i32;
-	wasm_trap_delete(trap);
-	return TRAPPED;
+	if (trap != NULL) {
+		wasm_trap_delete(trap);
+		return TRAPPED;
+	}
+	if (!wasi_errnos_has(call, (enum wasi_errno)result.of.i32))
+		fail_msg("tests/guests/c/errnos.h does not have errno %d of %s", (int)result.of.i32, host_rows[call].name);
+	return result.of.i32;
 }
 
 uint8_t *

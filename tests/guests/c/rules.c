@@ -550,6 +550,8 @@ links(void)
 	CHECK("in the middle of a path it always is", __wasi_path_symlink("d", W, "ld") == 0 && stat_of("ld/x", 0).size == 0 &&
 	    exists("ld/x"));
 	CHECK("before a slash it is too", stat_of("ld/", 0).filetype == __WASI_FILETYPE_DIRECTORY);
+	CHECK("and so is the link that it leads to", __wasi_path_symlink("ld", W, "lld") == 0 &&
+	    stat_of("lld/", 0).filetype == __WASI_FILETYPE_DIRECTORY && stat_of("lld", 0).size == 2);
 	CHECK("creat goes through a link to nothing", __wasi_path_symlink("made", W, "lm") == 0 &&
 	    __wasi_path_open(W, 1, "lm", __WASI_OFLAGS_CREAT, 0, 0, 0, &fd) == 0 && __wasi_fd_close(fd) == 0 &&
 	    exists("made"));
