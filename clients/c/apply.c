@@ -150,7 +150,8 @@ apply(struct work *w, json_t *result, struct err *e)
 	int rc = apply_set_parse(result, w->mounts, w->mount_count, &w->set, &w->problems, e);
 
 	if (rc == 0 && w->set.elsewhere > 0)
-		cmd_error(verb, "left out, as in none of the directories named: %zu", w->set.elsewhere);
+		cmd_error(verb, "left out, as in none of the directories named: %zu, like %.200s; --dir HOST::GUEST says where the program "
+		    "found a directory", w->set.elsewhere, w->set.one_elsewhere);
 	if (rc == 0 && w->problems.count == 0)
 		rc = apply_check(&w->set, w->mounts, w->mount_count, w->guard, w->j.dir, &w->tree, &w->problems, e);
 	if (rc == 0 && w->problems.count > 0) {

@@ -273,6 +273,7 @@ take_change(const struct intake *in, const json_t *one, size_t index, struct err
 	c->mount = mount_of(in, path);
 	if (c->mount == in->mount_count && strlen(path) == length) {
 		in->set->elsewhere++;
+		in->set->one_elsewhere = path;
 		return 0;
 	}
 	if (c->mount == in->mount_count || (c->path = below(&in->mounts[c->mount], path)) == NULL)

@@ -50,6 +50,7 @@ struct apply_set {
 	struct apply_change *changes; /* by mount and path, each once */
 	size_t count;
 	size_t elsewhere; /* changes that are in none of the mounts */
+	const char *one_elsewhere; /* the path of one of them */
 };
 
 /*

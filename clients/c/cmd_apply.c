@@ -123,9 +123,9 @@ read_result(const char *path, json_t **out, struct err *e)
 	                  : io_read_file(path, RESULT_MAX, &text, &length, e);
 
 	if (rc == 0 && (*out = json_loadb((char *)text, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where)) == NULL)
-		rc = err_set(e, ERR_INVAL, "line %d: %s", where.line, where.text);
-	if (rc != 0)
-		err_context(e, "%.200s", is_input ? "standard input" : path);
+		rc = err_set(e, ERR_INVAL, "%.200s: line %d: %s", is_input ? "standard input" : path, where.line, where.text);
+	else if (rc != 0 && is_input)
+		err_context(e, "standard input");
 	free(text);
 	return rc;
 }

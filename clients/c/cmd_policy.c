@@ -7,6 +7,7 @@
 
 #include "base/io.h"
 #include "clients/c/cmd_policy.h"
+#include "policy/explain.h"
 
 #define VERB "policy"
 
@@ -153,10 +154,12 @@ static const struct cmd_sub subs[] = {
     {"explain", cmd_policy_explain,
 	"[--ceiling FILE] [--owner FILE] [--signer FILE]... [--request FILE] [--json] QUESTION...\n"
 	"  brig policy explain --server [--socket PATH] [--signer KEYID] [--request FILE] [--json] QUESTION...",
-	"say whether a run may do that under these documents, or under the rules of a running brigd, and which rule decides: "
-	"fs read|write|create|delete|mount PATH, "
-	"env NAME, limit NAME VALUE, args, clock KIND, random KIND, tool NAME, net DESTINATION, signature unsigned; "
-	"exit 0 if all is allowed, 1 if not"},
+	"say whether a run may do that under these documents, or under the rules of a running brigd, and which rule decides;\n"
+	"        exit 0 if all is allowed, 1 if not. A QUESTION is one of\n"
+#define X(name, word, rest, text) "          " word " " rest "\n"
+	POLICY_QUESTIONS(X)
+#undef X
+	"        and several may follow each other, as in brig policy explain 'fs read /w/a' args"},
     {"diff", cmd_policy_diff, "[--json] A B", "say what B allows that A does not, and the reverse; exit 0 if neither"},
     {"builtin", policy_print_builtin, "", "print the ceiling of a brigd that was given none"},
     {"limits", policy_print_limits, "", "list the limits with defaults and maxima"},

@@ -129,7 +129,10 @@ int brig_dir_fd(const struct brig_dir *d);
 /* brig_dir_layers - the layers of the jail that it is served under, as a mask of enum proto_layer (base/proto.h). */
 uint32_t brig_dir_layers(const struct brig_dir *d);
 
-/* brig_dir_close - end it. NULL is fine. */
+/*
+ * brig_dir_close - end it. NULL is fine. It waits for its end, but for a second only: a filesystem that does not answer can
+ * hold a process against SIGKILL; that one stays as a zombie, until this process ends.
+ */
 void brig_dir_close(struct brig_dir *d);
 
 #endif

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@
 #include "sandbox/spawn.h"
 
 #define PROGRAM "brig-files"
+#define REAP_MS 1000 /* after SIGKILL; a filesystem that does not answer can hold it for ever */
 
 struct brig_dir {
 	pid_t pid;
@@ -97,6 +100,22 @@ hear(int status, uint32_t *layers, struct err *e)
 	return rc;
 }
 
+/* Kills it; it holds nothing that could be lost. */
+static void
+reap(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0), left = -1;
+	struct pollfd p = {.fd = fd, .events = POLLIN}; /* readable when it has ended */
+
+	kill(pid, SIGKILL);
+	while (fd >= 0 && (left = poll(&p, 1, REAP_MS)) < 0 && errno == EINTR)
+		continue;
+	while (waitpid(pid, NULL, left == 0 ? WNOHANG : 0) < 0 && errno == EINTR)
+		continue;
+	if (fd >= 0)
+		close(fd);
+}
+
 /* --- the client's side ------------------------------------------------------------------------------------------ */
 
 /* Starts it in `namespaces`, or with 0 in none; d->sock is set only when it serves. */
@@ -125,10 +144,8 @@ start_in(int namespaces, const char *program, int directory, struct brig_dir *d,
 	if (rc == 0) {
 		d->sock = pair[0];
 		pair[0] = -1;
-	} else {
-		kill(d->pid, SIGKILL);
-		waitpid(d->pid, NULL, 0);
-	}
+	} else
+		reap(d->pid);
 out:
 	for (int i = 0; i < 2; i++) {
 		if (pair[i] >= 0)
@@ -202,9 +219,7 @@ brig_dir_close(struct brig_dir *d)
 {
 	if (d == NULL)
 		return;
-	kill(d->pid, SIGKILL); /* it holds nothing that could be lost */
-	while (waitpid(d->pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
+	reap(d->pid);
 	close(d->sock);
 	free(d);
 }

@@ -194,12 +194,24 @@ report_denials(const json_t *result)
 		    number_of(result, "denials_omitted"));
 }
 
+/* What the program did not get of a directory of the host as it should have. */
+static void
+report_warnings(const json_t *result)
+{
+	const json_t *warning;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "warnings"), i, warning)
+		cmd_error(VERB, "%s", text_of(warning, "message"));
+}
+
 int
 run_report(const json_t *result, const json_t *limits)
 {
 	const char *status = text_of(result, "status");
 
 	report_denials(result);
+	report_warnings(result);
 	report_truncated(result, limits);
 	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
 		if (strcmp(status, endings[i].status) == 0)

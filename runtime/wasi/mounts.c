@@ -103,8 +103,9 @@ read_mount(struct cursor *c, struct wasi_mount *m, struct wasi_rule *rules, uint
 static int
 no_room(enum wasi_errno error, const char *what, const char *path, size_t length, struct err *e)
 {
-	if (error == WASI_ENOSPC)
-		return err_set(e, ERR_LIMIT, "no room for the %s %.*s: grant more fs_nodes or fs_bytes", what, (int)length, path);
+	if (error == WASI_ENOSPC || error == WASI_ENOMEM)
+		return err_set(e, ERR_LIMIT, "no room for the %s %.*s: grant more fs_nodes, fs_bytes or, for directories of the host, "
+		    "dir_bytes", what, (int)length, path);
 	if (error == WASI_ENOTDIR)
 		return err_set(e, ERR_INVAL, "the %s %.*s cannot be made: a link or a file is on the way to it", what,
 		    (int)length, path);

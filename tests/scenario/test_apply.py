@@ -196,7 +196,7 @@ class Making(Apply):
                 self.result([created("in/g", "g"), created("h", "h"), deleted("in/f", "f"), elsewhere])]
         done = brig(*args, env=self.env)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn(b"none of the directories named: 1", done.stderr)
+        self.assertIn(b"none of the directories named: 1, like /tmp/x; --dir HOST::GUEST", done.stderr)
         self.assertEqual(plain(snapshot(self.host)), {"one": None, "two": None, "one/h": b"h", "two/g": b"g"})
 
     def test_result_from_standard_input_and_directory_by_its_own_spelling(self):
@@ -729,6 +729,8 @@ created   new, 21 bytes
         done = brig("apply", "--dir", "/nowhere::/w", self.result([]), env=self.env)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"/nowhere", done.stderr)
+        done = brig("apply", "--dir", "/tmp::/w", "/nowhere", env=self.env)
+        self.assertEqual((done.returncode, done.stderr), (1, b"brig apply: /nowhere: No such file or directory\n"))
 
 
 class Running(Apply):

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 
 import harness
+from fuse import Fuse
 from harness import guest, program
 
 PLAIN_FILES = 2000
@@ -116,6 +117,14 @@ class Options(Trees, harness.Scenario):
         self.assertIn(b"fs.create", done.stderr)
         self.assertNotIn(b"not applied", done.stderr)
 
+    def test_what_dir_bytes_does_not_hold_is_told(self):
+        for i in range(64):
+            self.put("d/%02d" % i)
+        done = self.run_tree("walk", "/w", options=["-l", "dir_bytes=10000"])
+        self.assertEqual((done.returncode, done.stdout.splitlines()[-1]), (0, b"/w/d: Out of memory"), done.stderr)
+        self.assertIn(b"brig run: /w/d: there is more in it than dir_bytes", done.stderr)
+        self.assert_refused([self.root + "::/w"], "dir_bytes", options=["-l", "dir_bytes=0"])
+
     def test_eight_directories_at_once(self):
         for i in range(8):
             self.put("%d/name" % i, "in %d" % i)
@@ -189,6 +198,7 @@ class Dirs(Trees, harness.Hostile):
             f.write("TEXT")
         out, err = process.communicate(b"\n", timeout=harness.PATIENCE)
         self.assertEqual((out, process.returncode), (b" EIO\n", 0), err)
+        self.assertIn(b"brig run: /w/file: it changed on the host", err)
 
     def test_a_run_goes_on_when_its_server_is_killed(self):
         self.put("file", "text")
@@ -199,6 +209,7 @@ class Dirs(Trees, harness.Hostile):
         os.kill(servers[0], signal.SIGKILL)
         out, err = process.communicate(b"\n", timeout=harness.PATIENCE)
         self.assertEqual((out, process.returncode), (b" EIO\n", 0), err)
+        self.assertIn(b"brig run: /w: its server ended", err)
 
     def test_no_server_outlives_a_client_that_is_killed(self):
         self.put("file", "text")
@@ -210,6 +221,17 @@ class Dirs(Trees, harness.Hostile):
         left = harness.wait_for_orphans(keep=[self.brigd.process.pid])
         self.assertEqual(left, [] if isinstance(left, list) else {})
         self.assertEqual(len(servers), 1)
+
+    def test_a_filesystem_that_does_not_answer_holds_no_run(self):
+        """Its brig-files cannot even be killed; the run, and the command, come to their end nevertheless."""
+        if not harness.IS_ROOT or not os.path.exists("/dev/fuse"):
+            self.skipTest("mounting takes root, and FUSE")
+        fuse = Fuse(self.root)
+        self.addCleanup(fuse.close)
+        done = self.run_tree("sum", "/w/file", options=["-t", "300ms"])
+        self.assertTrue(fuse.asked.is_set())
+        self.assertEqual(done.returncode, 124, done.stderr)
+        self.assertIn(b"wall_ms", done.stderr)
 
     def test_64_mib_are_read_whole(self):
         block = bytes(i * 7 % 251 for i in range(65536))
