@@ -279,6 +279,13 @@ bench: ## measure; writes docs/benchmarks.md
 	@scripts/guests.sh $(O)/guests
 	@tests/bench/run.py --build $(O)
 
+SECONDS ?= 600
+soak: ## all that clients do, right and wrong, for SECONDS (600): nothing may be lost or left; SEED=N for the same again
+	@scripts/deps.sh build check
+	@$(MAKE) O=$(O) all
+	@scripts/guests.sh $(O)/guests
+	@BRIG_BUILD=$(O) python3 tests/scenario/soak.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
 benches: $(BENCH)
 $(O)/tests/bench/%: $(O)/tests/bench/%.o $(call archives,base)
 	@echo "  LD      $(@F)"
@@ -308,7 +315,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 FORCE:
-.PHONY: all engine unit-tests test-unit check-build check fuzz-targets fuzz fuzz-modules deps deps-check demo bench benches docs install clean help FORCE
+.PHONY: all engine unit-tests test-unit check-build check fuzz-targets fuzz fuzz-modules deps deps-check demo bench soak benches docs install clean help FORCE
 .SECONDARY:
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -2,6 +2,7 @@
 
 Python's standard library only. A test file ends with `harness.main()`, runs alone (`python3 tests/scenario/test_run.py
 [NAME...]`), prints TAP, and finds the programs in $BRIG_BUILD (default: build) and the guests in $BRIG_BUILD/guests.
+$BRIGD_OPTIONS are options of each brigd that a test does not set itself (`BRIGD_OPTIONS="--templates-max 0"`).
 """
 
 import array
@@ -250,7 +251,8 @@ class Brigd:
                 json.dump(policy, f)
             args += ["--policy", path]
         ready, ready_end = os.pipe()
-        args += ["--ready-fd", str(ready_end), "--compile-ms", "600000", *options]  # a busy machine takes its time
+        args += ["--ready-fd", str(ready_end), "--compile-ms", "600000"]  # a busy machine takes its time
+        args += [*os.environ.get("BRIGD_OPTIONS", "").split(), *options]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             pass_fds=(ready_end,))
@@ -444,6 +446,7 @@ class Traces:
     """What a brigd that has nothing to do has: processes, their open descriptors, files, and the broker's memory."""
 
     RSS_TOLERANCE = 1.05
+    RSS_SLACK = 0  # KiB that it may be more in any case
     GROWING = ("log.jsonl", "brigd.stderr")  # by what is written there, and nothing is taken out again
     KEPT = ".cwasm"                          # whole artifacts: the store's to keep
 
@@ -472,13 +475,31 @@ class Traces:
         more = ["%d more %s" % (n, name) for name, n in (self.processes - before.processes).items()]
         more += ["%d more descriptors in %s" % (n, name) for name, n in (self.descriptors - before.descriptors).items()]
         more += ["the file " + path for path in sorted(self.files - before.files)]
-        if self.rss > before.rss * self.RSS_TOLERANCE:
+        if self.rss > max(before.rss * self.RSS_TOLERANCE, before.rss + self.RSS_SLACK):
             more.append("memory: %d KiB, before %d KiB" % (self.rss, before.rss))
         return more
 
     def less_than(self, before):
         """Processes that are missing, in words."""
         return ["%d %s missing" % (n, name) for name, n in (before.processes - self.processes).items()]
+
+
+def settled(brigd, before, patience, kind=Traces):
+    """The traces, once there is nothing more than before (if there is a before) and all processes are there."""
+    deadline = time.monotonic() + patience
+    same, last = 0, None
+    while True:
+        traces = kind(brigd)
+        if before:
+            if (not traces.more_than(before) and not traces.less_than(before)) or time.monotonic() > deadline:
+                return traces
+        else:
+            same = same + 1 if last and vars(traces) == vars(last) else 0
+            if same == 20:
+                return traces
+            assert time.monotonic() < deadline, "brigd does not come to rest"
+            last = traces
+        time.sleep(0.01)  # between looks
 
 
 class Hostile(Scenario):
@@ -514,7 +535,7 @@ class Hostile(Scenario):
         if self.traces is None:
             self.warm_up()
             self.doCleanups()
-            type(self).traces = self._settled(None, PATIENCE)
+            type(self).traces = settled(self.brigd, None, PATIENCE)
             super().setUp()
 
     def warm_up(self):
@@ -522,29 +543,12 @@ class Hostile(Scenario):
         for _ in range(40):
             self.client.call("run", self.params(wasm=wasm.module()))
 
-    def _settled(self, before, patience):
-        """The traces, once there is nothing more than before (if there is a before) and all processes are there."""
-        deadline = time.monotonic() + patience
-        same, last = 0, None
-        while True:
-            traces = Traces(self.brigd)
-            if before:
-                if (not traces.more_than(before) and not traces.less_than(before)) or time.monotonic() > deadline:
-                    return traces
-            else:
-                same = same + 1 if last and vars(traces) == vars(last) else 0
-                if same == 20:
-                    return traces
-                assert time.monotonic() < deadline, "brigd does not come to rest"
-                last = traces
-            time.sleep(0.01)  # between looks
-
     def _assert_nothing_left(self, test, patience=PATIENCE / 4):
         """Compares with what there was; whatever the test leaves only once or twice was a cache that filled."""
         first = before = self.traces
         after, more = None, []
         for again in range(self.ROUNDS):
-            after = self._settled(before, 2 if again < self.ROUNDS - 1 else patience)
+            after = settled(self.brigd, before, 2 if again < self.ROUNDS - 1 else patience)
             more = after.more_than(before)
             if not more:
                 break

@@ -314,6 +314,8 @@ class Host(harness.Scenario):
 
 
 class NothingLeftBehind(harness.Scenario):
+    options = ("--templates-max", "2")  # also where no other test has any
+
     def test_descriptors_and_processes_return_to_where_they_were(self):
         params = self.params("hello")
         for _ in range(10):

@@ -40,7 +40,7 @@ class Traces(harness.Hostile):
         for _ in range(10):  # so that it has a template
             self.run_guest("sleep", 0)
         harness.wait_until(lambda: self.run_guest("sleep", 0)["usage"]["start"] == "template", "it has a template")
-        type(self).traces = self._settled(None, harness.PATIENCE)
+        type(self).traces = harness.settled(self.brigd, None, harness.PATIENCE)
 
         def leave():
             kept.append(self.brigd.client())
