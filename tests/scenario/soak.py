@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""soak.py [--seconds N] [--seed N]: all that clients do, right and wrong, at 80 % of what this machine can do (make soak).
+"""soak.py [--seconds N] [--seed N]: all that clients do, right and wrong, at 80 % of what this machine can do.
 
-First a burst, in which as many runs as possible are under way, measures what the machine can do with this very mix. Then
-runs arrive at random moments, whatever became of those before. When a part of the time is over (a minute, or a quarter)
-the load stops for a moment, and what brigd has at rest is noted: memory, descriptors, processes, files. At the end there
-must be no more than that; each run must have been answered once, as its kind demands; and the audit log must hold an
-intent and an outcome of each, and verify. Prints a line now and then, a table by kind, and each thing that is wrong;
-exits with 1 if there is any. tests/scenario/test_soak.py does the same for some seconds.
+First a burst, in which as many runs as possible are under way, measures what the machine can do with this very mix.
+Then runs arrive at random moments. When a part of the time is over (a minute, or a quarter) the load stops for a
+moment, and what brigd has at rest is noted: memory, descriptors, processes, files. At the end there must be no more
+than that; each run must have been answered once, as its kind demands; and the audit log must hold an intent and an
+outcome of each, and verify. Prints a line now and then, a table by kind, and each thing that is wrong; exits with 1 if
+there is any. `make soak`; tests/scenario/test_soak.py does the same for some seconds.
 """
 
 import argparse
@@ -34,22 +34,22 @@ KEPT = ("hello", "guest")
 
 # What a kind of run is sent with, and how it may end. gone: the client closes its connection within so many seconds;
 # cancelled: it cancels within so many. A run of a client that is gone may end in any way.
-Kind = collections.namedtuple("Kind", "name share module args policy stream ends gone cancelled")
+Kind = collections.namedtuple("Kind", "name share module args limits stream ends gone cancelled")
 KINDS = [
     Kind("good", 55, "hello", [], {}, False, {"exited"}, 0, 0),
     Kind("slow", 5, "guest", ["sleep", "50"], {}, False, {"exited"}, 0, 0),
     Kind("trapping", 10, "guest", ["trap"], {}, False, {"trapped"}, 0, 0),
-    Kind("hanging", 3, "guest", ["loop"], {"limits": {"wall_ms": 100}}, False, {"limit"}, 0, 0),
-    Kind("flooding", 5, "guest", ["flood", "500000"], {"limits": {"output_bytes": 65536}, "output": "end"}, False,
-         {"limit"}, 0, 0),
-    Kind("streaming", 5, "guest", ["flood", "100000"], {}, True, {"exited"}, 0, 0),
+    Kind("hanging", 3, "guest", ["loop"], {"wall_ms": 100}, False, {"limit"}, 0, 0),
+    Kind("flooding", 5, "guest", ["flood", "500000"], {"output_bytes": 65536}, False, {"limit"}, 0, 0),
+    Kind("streaming", 5, "guest", ["flood", "16000"], {}, True, {"exited"}, 0, 0),
     Kind("cancelled", 10, "guest", ["sleep", "600000"], {}, False, {"cancelled"}, 0, 0.02),
     Kind("disconnecting", 5, "guest", ["sleep", "600000"], {}, False, None, 0.02, 0),
     Kind("deaf", 2, "guest", ["flood", "5000000"], {}, True, None, 0.3, 0),
 ]
 
 # Of the brigd that is soaked. However slow the machine is, no run ends by the clock that should end otherwise.
-CEILING = {"version": 1, "args": True, "env": ["*"], "clock": "real", "random": "real", "limits": {"wall_ms": 300000}}
+LONG_MS = 300000
+CEILING = {**harness.Scenario.ASK, "limits": {"wall_ms": LONG_MS}}
 
 
 def options():
@@ -147,8 +147,9 @@ class Load:
 
     @staticmethod
     def _params(kind, modules):
-        return {"module": modules[kind.module], "args": kind.args, "policy": {**harness.Scenario.ASK, **kind.policy},
-                "stream": kind.stream}
+        limits = {"wall_ms": LONG_MS, **kind.limits}
+        policy = {**harness.Scenario.ASK, "output": "end", "limits": limits}
+        return {"module": modules[kind.module], "args": kind.args, "policy": policy, "stream": kind.stream}
 
     def _connect(self, owner, for_one):
         connection = Connection(self.brigd.socket, owner, for_one)
