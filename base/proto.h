@@ -30,6 +30,8 @@
 	X(PROTO_RUN_EXITED,    14) /* zygote -> brigd      struct proto_exited                               */ \
 	X(PROTO_LOAD,          16) /* brigd -> zygote      none; once                     artifact           */ \
 	X(PROTO_LOADED,        17) /* zygote -> brigd      none: its workers have that module                */ \
+	X(PROTO_PARK,          18) /* brigd -> zygote      struct proto_park              the job socket     */ \
+	X(PROTO_TAKE,          19) /* brigd -> zygote      struct proto_take: a parked worker gets its job   */ \
 	X(PROTO_JOB,           20) /* brigd -> worker      struct proto_job, then the blob or none           */ \
 	                           /*                        [artifact,] [blob as memfd,] sockets of dirs    */ \
 	X(PROTO_INPUT,         21) /* brigd -> worker      bytes for stdin; none = end of input              */ \
@@ -41,6 +43,7 @@
 	X(PROTO_CHANGES,       27) /* worker -> brigd      struct proto_changes: no more follow              */ \
 	X(PROTO_TROUBLE,       28) /* worker -> brigd      struct proto_trouble, text: the path              */ \
 	X(PROTO_LEARNED,       29) /* worker -> brigd      struct proto_learned, text: the target            */ \
+	X(PROTO_PARKED,        32) /* worker -> brigd      struct proto_parked: it waits for its job         */ \
 	X(PROTO_COMPILE,       30) /* brigd -> compiler    struct proto_compile   module, empty memfd        */ \
 	X(PROTO_COMPILED,      31) /* compiler -> brigd    struct proto_compiled (the memfd is now sealed)   */ \
 	X(PROTO_STORE_PUT,     40) /* brigd -> store       struct proto_store, text: signature    memfd      */ \
@@ -148,6 +151,26 @@ struct proto_run {
 };
 
 /*
+ * A worker for a run that is still to come, of the module that the zygote holds: `run` is a number that is no run's, and
+ * names the worker in all that brigd and zygote say of it. It says PROTO_PARKED and waits; its job then comes as one
+ * message without descriptors. These limits hold from the start, so the run must have the same.
+ */
+struct proto_park {
+	uint64_t cpu_ms;       /* as in proto_run */
+	uint64_t data_bytes;   /* as in proto_run */
+	uint64_t memory_bytes; /* as in proto_job, the next one too */
+	uint64_t table_elements;
+};
+
+/* From here on the worker has a run, which is sent after this. */
+struct proto_take {
+	uint64_t wall_ms; /* it is told PROTO_WALL_SIGNAL then, and killed 10 ms later */
+};
+
+/* What a zygote sends to a worker that was parked when its wall limit is over: it has no timer of its own for that. */
+#define PROTO_WALL_SIGNAL SIGALRM
+
+/*
  * What a zygote sends to a worker that is to end on request, so that it can still say what it printed and used. SIGKILL
  * follows if that takes long.
  */
@@ -158,8 +181,9 @@ struct proto_run {
 	X(FORKED, 0, "starting", "before its job arrived")                                          \
 	X(LOADING, 1, "loading", "while its module was loaded")                                     \
 	X(LOCKED, 2, "instantiating", "while its module was instantiated, start functions included") \
-	X(GUEST, 3, "running", "in its own code, or in the host call that `during` names")          \
-	X(DONE, 4, "done", "after its result was sent")
+	X(PARKED, 3, "parked", "while it waited for its job, with its module instantiated")         \
+	X(GUEST, 4, "running", "in its own code, or in the host call that `during` names")          \
+	X(DONE, 5, "done", "after its result was sent")
 
 enum proto_phase {
 #define X(name, value, word, text) PROTO_PHASE_##name = value,
@@ -249,6 +273,11 @@ struct proto_file {
 	uint32_t path_length;
 	uint32_t reserved;
 	uint64_t size;
+};
+
+/* Said before any guest instruction. */
+struct proto_parked {
+	uint64_t cpu_us; /* CPU time that it has used by now: not the run's that is to come */
 };
 
 struct proto_output {
@@ -400,7 +429,7 @@ struct proto_result {
 	uint64_t peak_memory_bytes;
 	uint64_t stdout_bytes; /* written by the guest, cut bytes included */
 	uint64_t stderr_bytes;
-	uint64_t start_us;     /* from fork to the first guest instruction */
+	uint64_t start_us;     /* from fork, or the job of one that was parked, to the first guest instruction */
 	uint64_t guest_us;     /* from there to the end */
 	uint64_t fs_bytes;     /* that files, names and links took, at most */
 	uint64_t fs_nodes;     /* that there were, at most */
@@ -468,6 +497,9 @@ _Static_assert(sizeof(struct proto_spawned) == 8, "wire size");
 _Static_assert(sizeof(struct proto_exited) == 48, "wire size");
 _Static_assert(sizeof(struct proto_ready) == 72, "wire size");
 _Static_assert(sizeof(struct proto_run) == 24, "wire size");
+_Static_assert(sizeof(struct proto_park) == 32, "wire size");
+_Static_assert(sizeof(struct proto_take) == 8, "wire size");
+_Static_assert(sizeof(struct proto_parked) == 8, "wire size");
 _Static_assert(sizeof(struct proto_job) == 208, "wire size");
 _Static_assert(sizeof(struct proto_mount) == 16, "wire size");
 _Static_assert(sizeof(struct proto_rule) == 8, "wire size");

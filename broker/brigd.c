@@ -383,6 +383,8 @@ connect_parts(struct brigd *d, struct err *e)
 	    .minutes_max = (uint64_t)c->zygote_minutes,
 	    .ready_ms = (unsigned)c->zygote_ms,
 	    .templates_max = (unsigned)c->templates_max,
+	    .parked_max = (unsigned)c->parked_max,
+	    .parked_total = (unsigned)c->parked_total,
 	};
 
 #define X(name, bit, required, text) pl.layers |= (required) ? PROTO_LAYER_##name : 0;

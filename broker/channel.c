@@ -231,6 +231,14 @@ channel_new(struct event_base *base, int sock, size_t queue_max, channel_message
 	return c;
 }
 
+void
+channel_hand_over(struct channel *c, channel_message_fn *message, channel_closed_fn *closed, void *arg)
+{
+	c->message = message;
+	c->closed = closed;
+	c->arg = arg;
+}
+
 static int
 enqueue(struct channel *c, uint32_t type, uint64_t run, const void *payload, size_t length, const int *fds, int nfds,
     struct err *e)

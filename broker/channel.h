@@ -30,6 +30,9 @@ typedef void channel_closed_fn(void *arg, const struct err *why);
 struct channel *channel_new(struct event_base *base, int sock, size_t queue_max, channel_message_fn *message,
     channel_closed_fn *closed, void *arg);
 
+/* channel_hand_over - let others be told from now on, what lies unread in the socket included. */
+void channel_hand_over(struct channel *c, channel_message_fn *message, channel_closed_fn *closed, void *arg);
+
 /* channel_free - close the socket, drop what is queued. NULL is fine. */
 void channel_free(struct channel *c);
 

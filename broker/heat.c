@@ -17,6 +17,7 @@ struct entry {
 	double score; /* at `at_ms` */
 	int64_t at_ms;
 	bool barred;
+	bool parking_barred;
 };
 
 struct heat {
@@ -113,7 +114,7 @@ heat_note(struct heat *h, const struct heat_key *key, int64_t now_ms)
 			return 0;
 		n->key = *key;
 		n->score = 0;
-		n->barred = false;
+		n->barred = n->parking_barred = false;
 		LIST_INSERT_HEAD(&h->buckets[key->module.bytes[0]], n, bucket);
 	}
 	n->score += n->barred ? 0 : 1;
@@ -131,4 +132,21 @@ heat_bar(struct heat *h, const struct heat_key *key)
 		return;
 	n->barred = true;
 	n->score = 0;
+}
+
+void
+heat_bar_parking(struct heat *h, const struct heat_key *key)
+{
+	struct entry *n = find(h, key);
+
+	if (n != NULL)
+		n->parking_barred = true;
+}
+
+int
+heat_may_park(const struct heat *h, const struct heat_key *key)
+{
+	const struct entry *n = find(h, key);
+
+	return n != NULL && !n->parking_barred;
 }

@@ -35,6 +35,13 @@ double heat_of(const struct heat *h, const struct heat_key *key, int64_t now_ms)
 /* heat_bar - let a key that is remembered be cold from now on, as long as it is. */
 void heat_bar(struct heat *h, const struct heat_key *key);
 
+/*
+ * heat_bar_parking - remember, as long as the key is remembered, that no worker of it can wait for a run. heat_may_park -
+ * whether that is not so.
+ */
+void heat_bar_parking(struct heat *h, const struct heat_key *key);
+int heat_may_park(const struct heat *h, const struct heat_key *key);
+
 /* heat_same - whether two keys are the same. */
 int heat_same(const struct heat_key *a, const struct heat_key *b);
 

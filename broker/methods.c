@@ -506,11 +506,12 @@ method_server_health(struct broker *b, struct rpc_call *call, const json_t *para
 		call_fail(call, &f);
 		return;
 	}
-	call_result(call, json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "status",
+	call_result(call, json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "status",
 	    status,
 	    "running", (int)runs_running(b->runs), "queued", (int)runs_queued(b->runs),
 	    "compiling", (int)artifacts_compiling(b->artifacts), "connections", (int)b->connections,
 	    "zygotes", (int)pool_zygotes(b->pool), "templates", (int)pool_templates(b->pool),
+	    "parked", (int)pool_parked(b->pool),
 	    "uptime_s", (json_int_t)((monotonic_ms() - b->started_ms) / 1000),
 	    "runs", (json_int_t)b->counts.runs, "requests", (json_int_t)b->counts.requests,
 	    "refused", (json_int_t)b->counts.refused, "crashes", (json_int_t)b->counts.crashes,

@@ -13,14 +13,25 @@
 #define ENGINES   2
 #define SWEEP_S   5   /* how often templates are looked at that may be used no more */
 #define KEYS_MORE 16  /* modules whose heat is known, for each template that there can be */
+#define REFILL_MS 5    /* a worker that was taken is replaced then, if not when its run has been answered before */
+#define NEED_MS   1000 /* how far back runs count for how many workers are parked */
+
+/* What parked workers are called between brigd and zygote: no run has such a number. */
+#define PARKED_NUMBER ((uint64_t)1 << 63)
 
 struct pool_run {
-	LIST_ENTRY(pool_run) link;
+	LIST_ENTRY(pool_run) link; /* in its zygote's `runs`, or `parked` until there is a run for it */
 	struct zygote *zygote;
-	uint64_t run;
+	uint64_t run;        /* as its zygote calls it */
 	int64_t started_ms;
 	pool_ended_fn *ended;
 	void *arg;
+
+	/* Parked. */
+	struct proto_park limits;
+	struct channel *job; /* its socket; NULL once it has a run, or is to end */
+	bool waits;          /* it has said so */
+	uint64_t past_us;    /* CPU time before it had a run */
 };
 
 struct zygote {
@@ -37,6 +48,13 @@ struct zygote {
 	struct err why;     /* why it has to go, or goes */
 	struct event *unready; /* until it is ready: when it should have been long since */
 	LIST_HEAD(, pool_run) runs;
+
+	/* Of a template. */
+	LIST_HEAD(, pool_run) parked;
+	struct proto_park park;     /* limits of the next one; all 0: no run has asked for any */
+	struct proto_park park_new; /* of the last run, if that had others */
+	int64_t need_ms;            /* since when `need` counts */
+	unsigned need, need_before; /* runs, and those of the NEED_MS before */
 };
 
 struct pool {
@@ -48,6 +66,8 @@ struct pool {
 	struct heat *heat;
 	unsigned templates; /* not retired */
 	struct event *sweep;
+	struct event *refill;
+	uint64_t last_parked;
 	bool has_ready;
 	struct proto_ready ready_state;
 	void (*ready)(void *arg, const struct err *why); /* NULL once called */
@@ -170,7 +190,19 @@ run_of(struct zygote *z, uint64_t run)
 	LIST_FOREACH(r, &z->runs, link)
 		if (r->run == run)
 			return r;
+	LIST_FOREACH(r, &z->parked, link)
+		if (r->run == run)
+			return r;
 	return NULL;
+}
+
+/* Nobody waits for the end of this one. */
+static void
+ended_unheard(void *arg, const struct proto_exited *exited, const struct err *why)
+{
+	(void)arg;
+	(void)exited;
+	(void)why;
 }
 
 /* Ends one run: its worker is gone, or never was. */
@@ -180,9 +212,21 @@ run_ended(struct pool_run *r, const struct proto_exited *exited, const struct er
 	struct zygote *z = r->zygote;
 
 	LIST_REMOVE(r, link);
+	channel_free(r->job);
 	r->ended(r->arg, exited, why);
 	free(r);
 	retire_if_idle(z);
+}
+
+/* Takes from what was used what was used before there was a run. How the kernel divides it is not exact for so little. */
+static void
+leave_out_past(const struct pool_run *r, struct proto_exited *x)
+{
+	uint64_t user_us = r->past_us < x->user_us ? r->past_us : x->user_us;
+	uint64_t rest = r->past_us - user_us;
+
+	x->user_us -= user_us;
+	x->system_us -= rest < x->system_us ? rest : x->system_us;
 }
 
 bool
@@ -193,11 +237,27 @@ pool_is_crash(const struct proto_exited *exited)
 	return signal != 0 && signal != SIGKILL && signal != PROTO_END_SIGNAL && signal != SIGXCPU;
 }
 
+/* Has a parked worker end. What its zygote says of it follows. */
+static void
+unpark(struct pool_run *r)
+{
+	channel_free(r->job);
+	r->job = NULL;
+	r->waits = false;
+	pool_kill(r);
+}
+
 /* Lets a zygote end once its runs have: nothing is started in it any more. */
 static void
 retire(struct zygote *z)
 {
+	struct pool_run *r;
+
 	forget(z);
+	if (!LIST_EMPTY(&z->runs))
+		LIST_FOREACH(r, &z->parked, link)
+			if (r->job != NULL)
+				unpark(r);
 	retire_if_idle(z);
 }
 
@@ -233,6 +293,7 @@ zygote_message(void *arg, struct imsg *m, struct err *e)
 		if (m->hdr.length != 0 || !z->is_template || z->is_loaded)
 			break;
 		z->is_loaded = true;
+		pool_refill(z->pool);
 		return 0;
 	case PROTO_FAILED:
 		err_set(&why, ERR_UNSUPPORTED, "%.*s", (int)m->hdr.length, (const char *)m->payload);
@@ -250,8 +311,11 @@ zygote_message(void *arg, struct imsg *m, struct err *e)
 			return err_set(e, ERR_PROTOCOL, "a zygote reported a run that it was not given");
 		if (is_impossible(r, &exited))
 			return err_set(e, ERR_PROTOCOL, "a zygote reported more processor time than there was");
+		if (r->ended == ended_unheard && pool_is_crash(&exited))
+			heat_bar_parking(z->pool->heat, &z->key);
 		if (pool_is_crash(&exited))
 			retire(z);
+		leave_out_past(r, &exited);
 		run_ended(r, &exited, NULL);
 		return 0;
 	default:
@@ -282,8 +346,9 @@ zygote_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	forget(z);
 	if (z->is_template && z->is_ready && !z->is_loaded && !was_retired)
 		heat_bar(p->heat, &z->key); /* it would not load the next time either */
-	while ((r = LIST_FIRST(&z->runs)) != NULL) {
+	while ((r = LIST_FIRST(&z->runs)) != NULL || (r = LIST_FIRST(&z->parked)) != NULL) {
 		LIST_REMOVE(r, link);
+		channel_free(r->job);
 		r->ended(r->arg, NULL, &told);
 		free(r);
 	}
@@ -312,6 +377,7 @@ zygote_new(struct pool *p, const struct heat_key *key, struct err *e)
 	z->key = *key;
 	z->born_ms = monotonic_ms();
 	LIST_INIT(&z->runs);
+	LIST_INIT(&z->parked);
 	z->unready = evtimer_new(p->base, on_unready, z);
 	if (z->unready == NULL || event_add(z->unready, &patience) != 0)
 		err_set(e, ERR_NOMEM, "a zygote");
@@ -336,6 +402,184 @@ is_worn(const struct zygote *z)
 	return z->forks >= l->runs_max || (uint64_t)(monotonic_ms() - z->born_ms) >= l->minutes_max * 60000;
 }
 
+/* --- parked workers ------------------------------------------------------------------------------------------------ */
+
+static bool
+park_same(const struct proto_park *a, const struct proto_park *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* What a worker says before it has a run. */
+static int
+parked_message(void *arg, struct imsg *m, struct err *e)
+{
+	struct pool_run *r = arg;
+	struct proto_parked said;
+
+	if (m->hdr.type == PROTO_FAILED && !r->waits) { /* its end follows */
+		heat_bar_parking(r->zygote->pool->heat, &r->zygote->key);
+		return 0;
+	}
+	if (m->hdr.type != PROTO_PARKED || m->hdr.length != sizeof(said) || m->nfds != 0 || r->waits)
+		return err_set(e, ERR_PROTOCOL, "a parked worker sent message %u of %u bytes", m->hdr.type, m->hdr.length);
+	memcpy(&said, m->payload, sizeof(said));
+	r->past_us = said.cpu_us;
+	r->waits = true;
+	return 0;
+}
+
+static void
+parked_closed(void *arg, const struct err *why)
+{
+	struct pool_run *r = arg;
+
+	if (why->code != ERR_EOF || !r->waits)
+		heat_bar_parking(r->zygote->pool->heat, &r->zygote->key);
+	unpark(r);
+}
+
+/* Has a worker forked ahead of its run. That there is none is no reason why a run should not start. */
+static int
+park(struct zygote *z)
+{
+	struct pool *p = z->pool;
+	struct pool_run *r = calloc(1, sizeof(*r));
+	int sv[2], rc;
+
+	if (r == NULL || imsg_pair(sv, NULL) != 0) {
+		free(r);
+		return ERR_NOMEM;
+	}
+	*r = (struct pool_run){.zygote = z, .run = PARKED_NUMBER | ++p->last_parked, .started_ms = monotonic_ms(),
+	    .ended = ended_unheard, .limits = z->park};
+	r->job = channel_new(p->base, sv[0], POOL_JOB_QUEUE_MAX, parked_message, parked_closed, r);
+	rc = r->job == NULL ? ERR_NOMEM : child_send(z->child, PROTO_PARK, r->run, &r->limits, sizeof(r->limits), &sv[1], 1, NULL);
+	close(sv[1]);
+	if (rc != 0) {
+		channel_free(r->job);
+		free(r);
+		return rc;
+	}
+	LIST_INSERT_HEAD(&z->parked, r, link);
+	z->forks++;
+	return 0;
+}
+
+/* Counts runs by pieces of NEED_MS. */
+static void
+count_need(struct zygote *z, unsigned runs, int64_t now)
+{
+	if (now - z->need_ms >= NEED_MS) {
+		z->need_before = now - z->need_ms < 2 * NEED_MS ? z->need : 0;
+		z->need = 0;
+		z->need_ms = now;
+	}
+	z->need += runs;
+}
+
+/* How many workers of a template are to wait. */
+static unsigned
+wanted(struct zygote *z, int64_t now)
+{
+	const struct proto_park none = {0};
+	const struct pool *p = z->pool;
+	unsigned n;
+
+	if (!is_template(z) || !z->is_loaded || park_same(&z->park, &none) || !heat_may_park(p->heat, &z->key))
+		return 0;
+	count_need(z, 0, now);
+	n = z->need > z->need_before ? z->need : z->need_before;
+	n = n > 1 ? n : 1;
+	return n < p->limits.parked_max ? n : p->limits.parked_max;
+}
+
+/* Those that wait, or will. */
+static unsigned
+count_parked(const struct zygote *z)
+{
+	const struct pool_run *r;
+	unsigned n = 0;
+
+	LIST_FOREACH(r, &z->parked, link)
+		n += r->job != NULL;
+	return n;
+}
+
+static unsigned
+count_all_parked(const struct pool *p)
+{
+	const struct zygote *z;
+	unsigned n = 0;
+
+	LIST_FOREACH(z, &p->zygotes, link)
+		n += count_parked(z);
+	return n;
+}
+
+/* Ends those that have other limits than runs now ask for, and those that are too many. */
+static void
+thin_out(struct zygote *z, unsigned most)
+{
+	unsigned n = count_parked(z);
+	struct pool_run *r;
+
+	LIST_FOREACH(r, &z->parked, link)
+		if (r->job != NULL && (n > most || !park_same(&r->limits, &z->park))) {
+			unpark(r);
+			n--;
+		}
+}
+
+static void
+on_refill(evutil_socket_t fd, short what, void *arg)
+{
+	struct pool *p = arg;
+	unsigned all = count_all_parked(p);
+	int64_t now = monotonic_ms();
+	struct zygote *z;
+
+	(void)fd;
+	(void)what;
+	LIST_FOREACH(z, &p->zygotes, link) {
+		unsigned most = wanted(z, now), n;
+
+		thin_out(z, p->limits.parked_max);
+		for (n = count_parked(z); n < most && all < p->limits.parked_total && park(z) == 0; n++)
+			all++;
+	}
+}
+
+void
+pool_refill(struct pool *p)
+{
+	if (p->limits.parked_max > 0)
+		event_active(p->refill, EV_TIMEOUT, 0);
+}
+
+/* The limits that runs of this module have. A single one with others does not make those of all. */
+static void
+note_limits(struct zygote *z, const struct proto_park *limits)
+{
+	const struct proto_park none = {0};
+
+	if (park_same(limits, &z->park_new) || park_same(&z->park, &none))
+		z->park = *limits;
+	z->park_new = *limits;
+}
+
+/* A worker that waits for a run with these limits, or NULL. */
+static struct pool_run *
+find_parked(struct zygote *z, const struct proto_park *limits)
+{
+	struct pool_run *r;
+
+	LIST_FOREACH(r, &z->parked, link)
+		if (r->waits && park_same(&r->limits, limits))
+			break;
+	return r;
+}
+
 /* --- templates ---------------------------------------------------------------------------------------------------- */
 
 static void
@@ -348,9 +592,12 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	LIST_FOREACH(z, &p->zygotes, link)
+	LIST_FOREACH(z, &p->zygotes, link) {
 		if (is_template(z) && heat_of(p->heat, &z->key, now) < POOL_COLD)
 			retire(z);
+		else
+			thin_out(z, wanted(z, now));
+	}
 	if (p->templates > 0)
 		event_add(p->sweep, &again);
 }
@@ -441,7 +688,8 @@ pool_new(struct event_base *base, struct launcher *launcher, const struct pool_l
 	LIST_INIT(&p->zygotes);
 	p->heat = heat_new((size_t)KEYS_MORE * limits->templates_max + 1);
 	p->sweep = evtimer_new(base, on_sweep, p);
-	if (p->heat == NULL || p->sweep == NULL || general_zygote(p, PROTO_ENGINE_PLAIN, NULL) == NULL) {
+	p->refill = evtimer_new(base, on_refill, p);
+	if (p->heat == NULL || p->sweep == NULL || p->refill == NULL || general_zygote(p, PROTO_ENGINE_PLAIN, NULL) == NULL) {
 		pool_free(p);
 		return NULL;
 	}
@@ -457,6 +705,8 @@ pool_free(struct pool *p)
 	heat_free(p->heat);
 	if (p->sweep != NULL)
 		event_free(p->sweep);
+	if (p->refill != NULL)
+		event_free(p->refill);
 	free(p);
 }
 
@@ -474,15 +724,22 @@ pick_template(struct pool *p, const struct heat_key *key, int artifact)
 	}
 	if (z == NULL)
 		make_template(p, key, heat, artifact, now);
+	else
+		count_need(z, 1, now);
 	return z != NULL && z->is_loaded ? z : NULL;
 }
 
 int
-pool_pick(struct pool *p, const struct heat_key *key, int artifact, struct pool_place *place, struct err *e)
+pool_pick(struct pool *p, const struct heat_key *key, int artifact, const struct proto_park *park,
+    struct pool_place *place, struct err *e)
 {
 	struct zygote *z = p->limits.templates_max > 0 ? pick_template(p, key, artifact) : NULL;
 
 	*place = (struct pool_place){.zygote = z, .is_loaded = z != NULL};
+	if (z != NULL && park != NULL) {
+		place->parked = find_parked(z, park);
+		note_limits(z, park);
+	}
 	if (z == NULL)
 		place->zygote = general_zygote(p, key->engine, e);
 	return place->zygote != NULL ? 0 : ERR_IO;
@@ -512,6 +769,38 @@ pool_start(const struct pool_place *place, uint64_t run, const struct proto_run 
 		forget(z);
 	free(r);
 	return NULL;
+}
+
+struct pool_run *
+pool_take(const struct pool_place *place, uint64_t wall_ms, struct channel **job, pool_ended_fn *ended, void *arg,
+    struct err *e)
+{
+	const struct timeval later = {.tv_usec = REFILL_MS * 1000};
+	const struct proto_take take = {.wall_ms = wall_ms};
+	struct pool_run *r = place->parked;
+	struct zygote *z = r->zygote;
+	int rc = child_send(z->child, PROTO_TAKE, r->run, &take, sizeof(take), NULL, 0, e);
+
+	if (rc == ERR_EOF)
+		forget(z);
+	if (rc != 0)
+		return NULL;
+	LIST_REMOVE(r, link);
+	LIST_INSERT_HEAD(&z->runs, r, link);
+	*job = r->job;
+	r->job = NULL;
+	r->ended = ended;
+	r->arg = arg;
+	if (!event_pending(z->pool->refill, EV_TIMEOUT, NULL))
+		event_add(z->pool->refill, &later);
+	return r;
+}
+
+void
+pool_drop(struct pool_run *r)
+{
+	r->ended = ended_unheard;
+	pool_kill(r);
 }
 
 void
@@ -546,6 +835,19 @@ pool_zygotes(const struct pool *p)
 
 	LIST_FOREACH(z, &p->zygotes, link)
 		n++;
+	return n;
+}
+
+unsigned
+pool_parked(const struct pool *p)
+{
+	const struct pool_run *r;
+	const struct zygote *z;
+	unsigned n = 0;
+
+	LIST_FOREACH(z, &p->zygotes, link)
+		LIST_FOREACH(r, &z->parked, link)
+			n += r->waits;
 	return n;
 }
 

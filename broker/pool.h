@@ -21,6 +21,8 @@ struct pool_limits {
 	unsigned ready_ms;      /* a zygote that is not ready by then is killed */
 	uint32_t layers;        /* enum proto_layer: those that a worker must be under, or nothing starts */
 	unsigned templates_max; /* zygotes for one module each */
+	unsigned parked_max;    /* workers of each of these that wait for a run */
+	unsigned parked_total;  /* of all together */
 };
 
 /*
@@ -31,11 +33,21 @@ struct pool_limits {
 #define POOL_HOT  3.0 /* heat (broker/heat.h) from which on a module gets a template */
 #define POOL_COLD 0.2 /* and below which it loses it */
 
+/*
+ * A template's workers may be forked ahead of their runs, and wait: jailed, locked, with the module instantiated. Such a
+ * worker takes one run of the limits that it was parked with, and ends. It goes with its template. There are as many as
+ * there were runs of the module within the last second, one at least; those that are taken are replaced by pool_refill.
+ */
+
 /* Where a run is to start. Good until the event loop goes on. */
 struct pool_place {
 	struct zygote *zygote;
 	bool is_loaded; /* its workers have the module: the job brings no artifact, and says PROTO_JOB_LOADED */
+	struct pool_run *parked; /* a worker that waits for it: for pool_take. NULL: for pool_start */
 };
+
+/* Bytes of messages that may wait for a worker. */
+#define POOL_JOB_QUEUE_MAX (16 * 1024 * 1024)
 
 /* Told once, when a worker is gone: `exited` from its zygote, or NULL when the zygote itself died; `why` then says how. */
 typedef void pool_ended_fn(void *arg, const struct proto_exited *exited, const struct err *why);
@@ -50,9 +62,11 @@ void pool_free(struct pool *p);
 
 /*
  * pool_pick - choose where a run of this module starts, and note that there is one more. `artifact` (borrowed): the
- * module's, for a template of it, or -1 while it has not shown that it suits this machine. Returns 0, or ERR_IO.
+ * module's, for a template of it, or -1 while it has not shown that it suits this machine. `park`: the limits that a
+ * parked worker must have to take it; NULL when none can. Returns 0, or ERR_IO.
  */
-int pool_pick(struct pool *p, const struct heat_key *key, int artifact, struct pool_place *place, struct err *e);
+int pool_pick(struct pool *p, const struct heat_key *key, int artifact, const struct proto_park *park,
+    struct pool_place *place, struct err *e);
 
 /*
  * pool_start - fork a worker for `run`, whose job comes over the socket `job` (borrowed: the worker's end). Returns a
@@ -61,6 +75,19 @@ int pool_pick(struct pool *p, const struct heat_key *key, int artifact, struct p
  */
 struct pool_run *pool_start(const struct pool_place *place, uint64_t run, const struct proto_run *limits, int job,
     pool_ended_fn *ended, void *arg, struct err *e);
+
+/*
+ * pool_take - the same of a place with a parked worker: *job becomes its socket, the caller's, over which the job is to be
+ * sent; its messages are to be handed over. `ended` is told what was used since the worker was parked.
+ */
+struct pool_run *pool_take(const struct pool_place *place, uint64_t wall_ms, struct channel **job, pool_ended_fn *ended,
+    void *arg, struct err *e);
+
+/* pool_drop - kill a worker whose end nobody waits for any more. */
+void pool_drop(struct pool_run *r);
+
+/* pool_refill - have workers parked where some are missing. It is done by itself too, but not at once. */
+void pool_refill(struct pool *p);
 
 /*
  * pool_is_crash - whether a worker was ended by a signal that neither brig nor a limit sends: by the filter (SIGSYS) or by
@@ -78,9 +105,13 @@ void pool_condemn(struct pool_run *r, const char *reason);
 /* pool_ready - the READY of the plain zygote: layers, filter and engine digests. NULL before it came. */
 const struct proto_ready *pool_ready(const struct pool *p);
 
-/* pool_zygotes - how many there are now, templates included; pool_templates - only these. For metrics. */
+/*
+ * pool_zygotes - how many there are now, templates included; pool_templates - only these; pool_parked - workers that wait
+ * for a run. For metrics.
+ */
 unsigned pool_zygotes(const struct pool *p);
 unsigned pool_templates(const struct pool *p);
+unsigned pool_parked(const struct pool *p);
 
 /* pool_each_template - tell `fn` of every template, in no order. For metrics. */
 struct pool_template {

@@ -71,6 +71,8 @@ struct run {
 	struct channel *job;
 	struct pool_run *worker;
 	struct event *backstop;
+	bool is_heard;               /* the worker said something */
+	bool is_forked;              /* no parked worker may take it: one has died of it already */
 	bool announced;              /* run.started was sent */
 	bool paused;                 /* the worker waits for the client to read */
 	bool input_sent;             /* to the worker, which has it: no other worker can be given it again */

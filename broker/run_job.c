@@ -13,7 +13,6 @@
 #include "broker/run.h"
 #include "runtime/wasi/table.h"
 
-#define JOB_QUEUE_MAX   (16 * 1024 * 1024)        /* bytes of input that may wait for a worker */
 #define BACKLOG_PAUSE   (1024 * 1024)             /* a client this far behind makes its guest wait */
 #define NODE_COST       256                       /* of a file, without what it holds */
 #define DIR_COST        (2 * 1024 * 1024)         /* of a directory of the host, without what it holds */
@@ -267,6 +266,7 @@ run_job_message(void *arg, struct imsg *m, struct err *e)
 {
 	struct run *run = arg;
 
+	run->is_heard = true;
 	if (m->nfds != 0)
 		return err_set(e, ERR_PROTOCOL, "the worker sent a descriptor");
 	if (m->hdr.run != run->number)
@@ -423,6 +423,14 @@ note_crash(const struct run *run, const struct proto_exited *exited)
 	    digest_text(&run->module, module), signal, signal == SIGSYS ? "filter" : "fault");
 }
 
+/* Whether a parked worker died before it had its job: nothing was started, and another worker can take the run. */
+static bool
+is_untouched(const struct run *run, const struct proto_exited *x)
+{
+	return run->start == RUN_START_PARKED && x != NULL && x->phase == PROTO_PHASE_PARKED && !run->is_heard &&
+	    !run->killed && !run->cancelled && !run->input_sent && run->breach.code == 0;
+}
+
 static void
 worker_ended(void *arg, const struct proto_exited *exited, const struct err *why)
 {
@@ -440,6 +448,14 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	event_free(run->backstop);
 	run->backstop = NULL;
 	run_running(run, false);
+	if (is_untouched(run, exited)) {
+		run->is_forked = true;
+		run->state = QUEUED;
+		run->t_started = run->t_ended = 0;
+		turns_add(&r->queue, &run->turn, run->peer.uid, run);
+		runs_schedule(r);
+		return;
+	}
 	if (exited != NULL) {
 		run->observed = *exited;
 		if (pool_is_crash(exited))
@@ -607,52 +623,92 @@ data_bytes(const struct run *run)
 		files += limits[POLICY_LIMIT_dir_bytes] + limits[POLICY_LIMIT_dir_bytes] / 8 +
 		    DIR_COST * run->request.ask.dirc;
 	return limits[POLICY_LIMIT_memory_bytes] + 16 * limits[POLICY_LIMIT_table_elements] + files +
-	    FD_COST * limits[POLICY_LIMIT_open_files] + run->request.blob_length + FIXED_OVERHEAD;
+	    FD_COST * limits[POLICY_LIMIT_open_files] + run->request.blob_length / IMSG_SIZE_MAX * IMSG_SIZE_MAX +
+	    FIXED_OVERHEAD; /* a blob that is no memory file is in it */
 }
 
-/* Where the run starts: a template's artifact must have shown that it suits this machine. */
+/*
+ * Where the run starts: a template's artifact must have shown that it suits this machine. A parked worker can take a job
+ * of one message, for a module of which nothing runs before there is a job.
+ */
 static int
-pick_place(struct run *run, struct pool_place *place, struct err *e)
+pick_place(struct run *run, const struct outgoing *out, struct pool_place *place, struct err *e)
 {
 	const struct heat_key key = {.engine = run_engine_of(run), .owner = run->peer.uid, .module = run->module};
+	const uint64_t *limits = run->policy->limits;
+	const struct proto_park park = {
+	    .cpu_ms = limits[POLICY_LIMIT_cpu_ms],
+	    .data_bytes = data_bytes(run),
+	    .memory_bytes = limits[POLICY_LIMIT_memory_bytes],
+	    .table_elements = limits[POLICY_LIMIT_table_elements],
+	};
+	bool may_wait = out->nfds == 1 && !run->verdict.has_start && !run->is_forked;
 
-	return pool_pick(run->runs->broker->pool, &key, run->artifact->proven ? run->artifact->fd : -1, place, e);
+	return pool_pick(run->runs->broker->pool, &key, run->artifact->proven ? run->artifact->fd : -1,
+	    may_wait ? &park : NULL, place, e);
 }
 
 /* Has a zygote fork a worker for the job. Returns 0, or an error with nothing started; ERR_EOF: that zygote is dead. */
 static int
-start_worker(struct run *run, struct outgoing *out, struct err *e)
+fork_worker(struct run *run, struct outgoing *out, const struct pool_place *place, struct err *e)
 {
-	struct broker *b = run->runs->broker;
 	const struct proto_run start = {
 	    .wall_ms = run->policy->limits[POLICY_LIMIT_wall_ms],
 	    .cpu_ms = run->policy->limits[POLICY_LIMIT_cpu_ms],
 	    .data_bytes = data_bytes(run),
 	};
-	struct pool_place place;
 	int sv[2], rc;
 
-	if ((rc = pick_place(run, &place, e)) != 0 || (rc = imsg_pair(sv, e)) != 0)
+	if ((rc = imsg_pair(sv, e)) != 0)
 		return rc;
-	run->job = channel_new(b->base, sv[0], JOB_QUEUE_MAX, run_job_message, job_closed, run);
-	if (run->job == NULL)
-		rc = err_set(e, ERR_NOMEM, "a run");
-	else
-		channel_on_drained(run->job, job_drained);
-	if (rc == 0)
-		rc = send_job(run, out, &place, e);
+	run->job = channel_new(run->runs->broker->base, sv[0], POOL_JOB_QUEUE_MAX, run_job_message, job_closed, run);
+	rc = run->job != NULL ? send_job(run, out, place, e) : err_set(e, ERR_NOMEM, "a run");
 	if (rc == 0) {
-		run->worker = pool_start(&place, run->number, &start, sv[1], worker_ended, run, e);
+		run->worker = pool_start(place, run->number, &start, sv[1], worker_ended, run, e);
 		rc = run->worker != NULL ? 0 : e->code;
 	}
 	close(sv[1]);
+	return rc;
+}
+
+/* Gives the job to a worker that waits for it, after its zygote was told. As fork_worker; ERR_EOF: that worker is dead. */
+static int
+take_worker(struct run *run, struct outgoing *out, const struct pool_place *place, struct err *e)
+{
+	struct pool_run *worker =
+	    pool_take(place, run->policy->limits[POLICY_LIMIT_wall_ms], &run->job, worker_ended, run, e);
+	int rc;
+
+	if (worker == NULL)
+		return e->code;
+	channel_hand_over(run->job, run_job_message, job_closed, run);
+	if ((rc = send_job(run, out, place, e)) != 0)
+		pool_drop(worker);
+	else
+		run->worker = worker;
+	return rc;
+}
+
+/* Gives the job to a worker. Returns 0, or an error with nothing started; ERR_EOF: another place is to be picked. */
+static int
+start_worker(struct run *run, struct outgoing *out, struct err *e)
+{
+	struct pool_place place;
+	int rc = pick_place(run, out, &place, e);
+
+	if (rc != 0)
+		return rc;
+	rc = place.parked != NULL ? take_worker(run, out, &place, e) : fork_worker(run, out, &place, e);
 	if (rc != 0) {
 		channel_free(run->job);
 		run->job = NULL;
-	} else if (place.is_loaded && run->start == RUN_START_CACHED) {
-		run->start = RUN_START_TEMPLATE;
+		run->is_forked = true;
+		return rc;
 	}
-	return rc;
+	channel_on_drained(run->job, job_drained);
+	if (run->start != RUN_START_COLD)
+		run->start = place.parked != NULL ? RUN_START_PARKED : place.is_loaded ? RUN_START_TEMPLATE : RUN_START_CACHED;
+	return 0;
 }
 
 /* Gives the run a worker. Returns 0, or an error with nothing started. */
@@ -666,7 +722,7 @@ run_launch(struct run *run, struct err *e)
 
 	if (rc != 0)
 		return rc;
-	run->is_closed = run->killed = run->overdue = false;
+	run->is_closed = run->killed = run->overdue = run->is_heard = false;
 	run->backstop = evtimer_new(b->base, on_backstop, run);
 	if (run->backstop == NULL ||
 	    look_after(run, run->policy->limits[POLICY_LIMIT_wall_ms] + half_patience(run)) != 0)

@@ -22,6 +22,7 @@ where(uint32_t phase, uint32_t call, char text[WHERE_SIZE])
 	    [PROTO_PHASE_FORKED] = "before it began",
 	    [PROTO_PHASE_LOADING] = "while its module was loaded",
 	    [PROTO_PHASE_LOCKED] = "while its module was instantiated",
+	    [PROTO_PHASE_PARKED] = "before it had its job",
 	    [PROTO_PHASE_GUEST] = "in its own code",
 	    [PROTO_PHASE_DONE] = "after its result",
 	};
@@ -336,6 +337,7 @@ run_finish(struct run *run)
 	TAILQ_INSERT_TAIL(&r->ended, run, order);
 	r->ended_count++;
 	r->ended_bytes += run->result_bytes;
+	pool_refill(r->broker->pool);
 }
 
 /* Lets a worker that waited for its client send on. */

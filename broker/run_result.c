@@ -49,6 +49,7 @@ static const char *const start_names[] = {
     [RUN_START_COLD] = "cold",
     [RUN_START_CACHED] = "cached",
     [RUN_START_TEMPLATE] = "template",
+    [RUN_START_PARKED] = "parked",
 };
 
 static const char *const phase_names[] = {

@@ -134,7 +134,8 @@ int
 signature_judge(const struct signature_facts *facts, const char *detached, size_t detached_length,
     const struct keyring *ring, int64_t now, struct signature_verdict *out, struct err *e)
 {
-	struct signature_verdict v = {.kind = SIGNATURE_NONE, .module = facts->module, .content = facts->content};
+	struct signature_verdict v = {.kind = SIGNATURE_NONE, .module = facts->module, .content = facts->content,
+	    .has_start = facts->embedded.has_start};
 	int rc;
 
 	if ((rc = keyring_current(ring, now, e)) != 0)

@@ -30,6 +30,7 @@ struct signature_verdict {
 	const struct keyring_key *second; /* narrows further; else "" and NULL */
 	struct digest module;  /* SHA-256 of all bytes: what runs, stores and receipts call the module */
 	struct digest content; /* SHA-256 without the signature section: the same for every signing of it */
+	bool has_start;        /* as in wasmsig */
 };
 
 /* What a module's bytes say, whoever's keys count: all that takes long for a large module. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define SECTION_CUSTOM 0
+#define SECTION_START  8
 #define ALGORITHM_ED25519 1
 #define SIGNATURE_SIZE 64
 
@@ -191,9 +192,9 @@ parse_payload(struct cursor c, struct wasmsig *sig, struct err *e)
 	return 0;
 }
 
-/* Goes over the sections behind the first: no second signature, no delimiter, no ragged end. */
+/* Goes over the sections behind the signature: no second one, no delimiter, no ragged end; is there a start section? */
 static int
-check_rest(struct cursor c, const uint8_t *wasm, bool is_signed, struct err *e)
+check_rest(struct cursor c, const uint8_t *wasm, bool is_signed, bool *has_start, struct err *e)
 {
 	struct section s;
 	int rc;
@@ -202,6 +203,7 @@ check_rest(struct cursor c, const uint8_t *wasm, bool is_signed, struct err *e)
 		if ((rc = take_section(&c, wasm, &s, e)) != 0)
 			return !is_signed ? rc : err_set(e, ERR_SIGNATURE, "the module was cut or changed after signing: its "
 			    "section at byte %zu is not whole", s.offset);
+		*has_start |= s.id == SECTION_START;
 		if (named(&s, name_delimiter))
 			return err_set(e, ERR_SIGNATURE, "signature_delimiter at byte %zu: signatures of a part of a module are "
 			    "not taken", s.offset);
@@ -252,7 +254,7 @@ wasmsig_parse(const uint8_t *wasm, size_t length, struct wasmsig *out, struct er
 		sig.rest = c.p;
 	}
 	sig.rest_length = (size_t)(wasm + length - sig.rest);
-	if ((rc = check_rest((struct cursor){sig.rest, wasm + length}, wasm, is_signed, e)) != 0)
+	if ((rc = check_rest((struct cursor){sig.rest, wasm + length}, wasm, is_signed, &sig.has_start, e)) != 0)
 		return rc;
 	*out = sig;
 	return is_signed ? 0 : err_set(e, ERR_NOTFOUND, "the module carries no signature");

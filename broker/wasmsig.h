@@ -23,6 +23,7 @@
 struct wasmsig {
 	const uint8_t *rest; /* borrowed: what is signed, all after header and signature section */
 	size_t rest_length;
+	bool has_start;      /* a function runs when it is instantiated */
 	bool has_kid;
 	uint8_t kid[KEYS_KID_SIZE]; /* says which key to try; not itself signed */
 	uint8_t hash[32];

@@ -174,6 +174,9 @@ end_guest(struct worker *w, enum proto_limit limit)
 	errno = saved;
 }
 
+/* PROTO_WALL_SIGNAL is the same signal, by the zygote: others cannot send any. */
+_Static_assert(PROTO_WALL_SIGNAL == SIGALRM, "one handler for both");
+
 static void
 on_alarm(int sig, siginfo_t *info, void *ucontext)
 {
@@ -181,6 +184,8 @@ on_alarm(int sig, siginfo_t *info, void *ucontext)
 	(void)ucontext;
 	if (current != NULL && info->si_code == SI_TIMER)
 		end_guest(current, (enum proto_limit)info->si_value.sival_int);
+	else if (current != NULL && info->si_code == SI_USER)
+		end_guest(current, PROTO_LIMIT_wall_ms);
 }
 
 /* The zygote asks: brigd wants the run to end. Its SIGKILL follows shortly. */
@@ -309,6 +314,21 @@ worker_engine(const struct worker *w)
 
 /* --- before the guest ------------------------------------------------------------------------------------------ */
 
+/* With a job that came, or does not come any more. Under the filter or not. */
+static int
+say_failed(const struct worker *w, uint64_t run, const struct err *e)
+{
+	static struct {
+		struct imsg_hdr hdr;
+		char text[sizeof(e->msg)];
+	} packet;
+	const struct wasi_port port = {.socket = w->socket, .run = run};
+
+	packet.hdr = (struct imsg_hdr){PROTO_FAILED, (uint32_t)strlen(e->msg), run};
+	memcpy(packet.text, e->msg, packet.hdr.length);
+	return wasi_port_send(&port, &packet, sizeof(packet.hdr) + packet.hdr.length, true) != WASI_STREAM_OK;
+}
+
 static int
 take_job(struct worker *w, struct err *e)
 {
@@ -341,21 +361,35 @@ place_dirs(struct worker *w, struct err *e)
 	return 0;
 }
 
-/* Gives the run its limits. The store's are exact: a memory.grow past memory_bytes gives the guest -1. */
+/* The store's limits are exact: a memory.grow past memory_bytes gives the guest -1. */
+static void
+limit_store(struct worker *w, uint64_t memory_bytes, uint64_t table_elements)
+{
+	wasmtime_store_limiter(w->store, (int64_t)memory_bytes, (int64_t)table_elements, 1, TABLES_MAX, 1);
+}
+
+static int
+set_fuel(struct worker *w, struct err *e)
+{
+	wasmtime_error_t *error;
+	char text[200];
+
+	if (w->kind != PROTO_ENGINE_FUEL ||
+	    (error = wasmtime_context_set_fuel(w->context, w->job.order.fuel + FUEL_SPARE)) == NULL)
+		return 0;
+	engine_error_text(error, text, sizeof(text));
+	return err_set(e, ERR_IO, "setting fuel: %s", text);
+}
+
+/* Gives the run its limits. */
 static int
 set_limits(struct worker *w, struct err *e)
 {
 	const struct proto_job *o = &w->job.order;
-	wasmtime_error_t *error;
-	char text[200];
+	int rc;
 
-	wasmtime_store_limiter(w->store, (int64_t)o->memory_bytes, (int64_t)o->table_elements, 1, TABLES_MAX, 1);
-	if (w->kind == PROTO_ENGINE_FUEL &&
-	    (error = wasmtime_context_set_fuel(w->context, o->fuel + FUEL_SPARE)) != NULL) {
-		engine_error_text(error, text, sizeof(text));
-		return err_set(e, ERR_IO, "setting fuel: %s", text);
-	}
-	return start_timers(w, e);
+	limit_store(w, o->memory_bytes, o->table_elements);
+	return (rc = set_fuel(w, e)) != 0 ? rc : start_timers(w, e);
 }
 
 static int
@@ -630,12 +664,26 @@ find_start(struct worker *w, wasmtime_func_t *func)
 	return true;
 }
 
+/* Makes the instance, in which the module's start function runs. Whether that can go on at _start; else the result says. */
+static bool
+instantiate(struct worker *w, wasmtime_func_t *start)
+{
+	wasm_trap_t *trap = NULL;
+	wasmtime_error_t *error = wasmtime_instance_pre_instantiate(w->linked, w->context, &w->instance, &trap);
+
+	if (!settle(w, error, trap))
+		return false;
+	find_memory(w);
+	return find_start(w, start);
+}
+
+/* `start`: of an instance that is there; NULL: it is still to be made. */
 static void
-run_guest(struct worker *w)
+run_guest(struct worker *w, const wasmtime_func_t *start)
 {
 	wasmtime_error_t *error;
 	wasm_trap_t *trap = NULL;
-	wasmtime_func_t start;
+	wasmtime_func_t found;
 
 	w->guest_ns = monotonic_ns();
 	if (wasi_stopped(w->wasi) != 0) { /* before it began */
@@ -643,17 +691,24 @@ run_guest(struct worker *w)
 		return;
 	}
 	w->in_guest = 1;
-	error = wasmtime_instance_pre_instantiate(w->linked, w->context, &w->instance, &trap);
-	if (settle(w, error, trap)) {
-		find_memory(w);
-		if (find_start(w, &start)) {
-			w->shared->phase = PROTO_PHASE_GUEST;
-			error = wasmtime_func_call(w->context, &start, NULL, 0, NULL, 0, &trap);
-			if (settle(w, error, trap))
-				w->result.numbers.status = PROTO_STATUS_EXITED;
-		}
+	if (start != NULL || instantiate(w, &found)) {
+		w->shared->phase = PROTO_PHASE_GUEST;
+		error = wasmtime_func_call(w->context, start != NULL ? start : &found, NULL, 0, NULL, 0, &trap);
+		if (settle(w, error, trap))
+			w->result.numbers.status = PROTO_STATUS_EXITED;
 	}
 	w->in_guest = 0;
+}
+
+/* Runs the guest, if all is `prepared` for it, and says how it ended. */
+static int
+run_and_finish(struct worker *w, bool prepared, const wasmtime_func_t *start)
+{
+	if (prepared) {
+		run_guest(w, start);
+		wasi_report(w->wasi, &w->result.numbers);
+	}
+	return wasi_ended(w->wasi, NULL) == WASI_END_BROKEN ? EXIT_FAILURE : finish(w);
 }
 
 int
@@ -670,13 +725,106 @@ worker_run(struct worker *w, int socket, volatile struct proto_shared *shared, w
 	if (rc == ERR_EOF)
 		return EXIT_SUCCESS; /* cancelled before it began */
 	if (rc != 0)
-		return imsg_send(socket, PROTO_FAILED, w->in.hdr.run, e.msg, strlen(e.msg), NULL, 0, NULL) != 0;
+		return say_failed(w, w->in.hdr.run, &e);
 	result_begin(&w->result, w->job.run);
-	if (prepare(w, lock, arg) == 0) {
-		run_guest(w);
-		wasi_report(w->wasi, &w->result.numbers);
-	}
-	if (wasi_ended(w->wasi, NULL) == WASI_END_BROKEN)
-		return EXIT_FAILURE;
-	return finish(w);
+	return run_and_finish(w, prepare(w, lock, arg) == 0, NULL);
+}
+
+/* --- parked ---------------------------------------------------------------------------------------------------- */
+
+/* What this process has used by now. */
+static uint64_t
+cpu_ns(void)
+{
+	struct timespec now = {0, 0};
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+/* Locks and instantiates. Returns 0, or an error with the reason. */
+static int
+make_ready(struct worker *w, const struct proto_park *park, worker_lock *lock, void *arg, wasmtime_func_t *start,
+    struct err *e)
+{
+	int rc;
+
+	limit_store(w, park->memory_bytes, park->table_elements);
+	if ((rc = start_timer(CLOCK_PROCESS_CPUTIME_ID, after_ms(cpu_ns(), park->cpu_ms), PROTO_LIMIT_cpu_ms, e)) != 0 ||
+	    (lock != NULL && (rc = lock(arg, e)) != 0))
+		return rc;
+	w->shared->phase = PROTO_PHASE_LOCKED;
+	result_begin(&w->result, 0);
+	return instantiate(w, start) ? 0 : err_set(e, ERR_UNSUPPORTED, "the module cannot be instantiated without a job");
+}
+
+static int
+say_parked(const struct worker *w)
+{
+	const struct wasi_port port = {.socket = w->socket};
+	const struct {
+		struct imsg_hdr hdr;
+		struct proto_parked parked;
+	} packet = {{PROTO_PARKED, sizeof(packet.parked), 0}, {cpu_ns() / 1000}};
+
+	return wasi_port_send(&port, &packet, sizeof(packet), true) == WASI_STREAM_OK ? 0 : ERR_EOF;
+}
+
+/* Waits for the job. The filter allows no recvmsg, and so no descriptor: the kernel closes what comes beside a read. */
+static int
+await_job(struct worker *w, struct err *e)
+{
+	ssize_t n;
+
+	_Static_assert(offsetof(struct imsg, payload) == sizeof(struct imsg_hdr), "a packet goes where it belongs in one piece");
+	do
+		n = read(w->socket, &w->in, IMSG_SIZE_MAX);
+	while (n < 0 && errno == EINTR);
+	w->in.nfds = 0;
+	if (n <= 0)
+		return ERR_EOF;
+	if ((size_t)n < sizeof(w->in.hdr) || w->in.hdr.length != (size_t)n - sizeof(w->in.hdr))
+		return err_set(e, ERR_PROTOCOL, "a malformed packet of %zd bytes, and no job", n);
+	return job_decode(&w->in, w->kind, true, &w->job, e);
+}
+
+/* The host begins with the job. Returns 0, or an error with the result set. */
+static int
+begin_parked(struct worker *w)
+{
+	struct err e;
+	int rc;
+
+	if ((rc = set_fuel(w, &e)) == 0)
+		rc = begin_host(w, &e);
+	if (rc != 0)
+		set_failed(w, PROTO_FAILURE_not_started, e.msg);
+	return rc;
+}
+
+int
+worker_park(struct worker *w, int socket, volatile struct proto_shared *shared, const struct proto_park *park,
+    worker_lock *lock, void *arg)
+{
+	wasmtime_func_t start;
+	struct err e;
+	int rc;
+
+	w->socket = socket;
+	w->shared = shared;
+	current = w;
+	if (make_ready(w, park, lock, arg, &start, &e) != 0)
+		return say_failed(w, 0, &e);
+	shared->phase = PROTO_PHASE_PARKED;
+	if (say_parked(w) != 0)
+		return EXIT_SUCCESS;
+	rc = await_job(w, &e);
+	if (rc == ERR_EOF)
+		return EXIT_SUCCESS; /* it was not needed */
+	if (rc != 0)
+		return say_failed(w, w->in.hdr.run, &e);
+	w->started_ns = monotonic_ns();
+	shared->phase = PROTO_PHASE_LOADING;
+	result_begin(&w->result, w->job.run);
+	return run_and_finish(w, begin_parked(w) == 0, &start);
 }

@@ -44,4 +44,17 @@ typedef int worker_lock(void *arg, struct err *e);
  */
 int worker_run(struct worker *w, int socket, volatile struct proto_shared *shared, worker_lock *lock, void *arg);
 
+/*
+ * worker_park - the same for a job that is still to come, of the module that was loaded: all that can be done without it is
+ * done first. Locks, instantiates under the limits of `park`, sends PROTO_PARKED, and waits. The module must have no start
+ * function: nothing of the guest runs before there is a job, which is to have the limits of `park` and to come as one
+ * message without descriptors. cpu_ms counts from here, without what was done before locking; wall_ms is for the zygote to
+ * tell, by PROTO_WALL_SIGNAL. A module that cannot be instantiated so sends PROTO_FAILED: the run is to be forked, and to
+ * say by itself what is wrong.
+ *
+ * Returns as worker_run; 0 too when the other side closed before a job came.
+ */
+int worker_park(struct worker *w, int socket, volatile struct proto_shared *shared, const struct proto_park *park,
+    worker_lock *lock, void *arg);
+
 #endif

@@ -33,12 +33,12 @@ lock_down(void *arg, struct err *e)
 
 /* Runs in the forked child. */
 static int
-run_worker(void *arg, int job_socket, volatile struct proto_shared *shared, const struct proto_run *run)
+run_worker(void *arg, int job_socket, volatile struct proto_shared *shared, const struct proto_park *park)
 {
 	struct zygote_state *z = arg;
 
-	(void)run; /* jail_worker has applied it; the job carries the limits that the engine keeps */
-	return worker_run(z->worker, job_socket, shared, lock_down, z);
+	return park != NULL ? worker_park(z->worker, job_socket, shared, park, lock_down, z)
+	                    : worker_run(z->worker, job_socket, shared, lock_down, z);
 }
 
 /* Runs in the zygote. */

@@ -114,6 +114,8 @@ static const struct condition kill_only = {
     "SIGKILL, no group by number", 2, {EQUAL(1, SIGKILL), MASKED(0, PID_NEGATIVE, 0)}};
 static const struct condition ask_only = {
     "SIGUSR1, no group by number", 2, {EQUAL(1, PROTO_END_SIGNAL), MASKED(0, PID_NEGATIVE, 0)}};
+static const struct condition wall_only = {
+    "SIGALRM, no group by number", 2, {EQUAL(1, PROTO_WALL_SIGNAL), MASKED(0, PID_NEGATIVE, 0)}};
 static const struct condition abort_only = {"SIGABRT", 1, {EQUAL(2, SIGABRT)}};
 static const struct condition own_process = {"itself", 1, {EQUAL(0, 0)}};
 static const struct condition set_filter = {"a filter on top", 2, {EQUAL(0, 1), EQUAL(1, 0)}};
@@ -213,6 +215,7 @@ static const struct row rows[] = {
     ROW(wait4, Z, any, "how a worker ended and what it used"),
     ROW(kill, Z, kill_only, "a worker past its deadline, or cancelled"),
     ROW(kill, Z, ask_only, "asking a worker to end, before that"),
+    ROW(kill, Z, wall_only, "telling a worker that was parked that its time is over"),
     ROW(set_robust_list, Z, any, "fork, in the child"),
     ROW(rseq, Z, any, "fork, in the child"),
 

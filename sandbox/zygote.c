@@ -21,13 +21,19 @@
 #define NS_PER_MS 1000000u
 #define NEVER     UINT64_MAX
 
+/* How often a worker without timers of its own is told that its time is over: the first may come just before it waits. */
+#define WALL_SIGNALS 2
+
 /* One worker, or room for one. */
 struct worker {
 	pid_t pid; /* 0: free */
 	uint64_t run;
 	uint32_t killed; /* enum proto_killed */
 	uint64_t started_ns;
-	uint64_t deadline_ns; /* NEVER once it was killed */
+	uint64_t deadline_ns; /* NEVER once it was killed, and while it is parked */
+	unsigned signals;     /* PROTO_WALL_SIGNAL from its deadline on, before it is killed */
+	bool is_parked;
+	bool is_gone;         /* reaped, and not reported yet: its id may be another's */
 	/*
 	 * The page shared with the worker, kept for the next one in this place. It is marked MADV_DONTFORK while in
 	 * use, so that no other worker has it.
@@ -41,7 +47,8 @@ struct zygote {
 	sigset_t mask; /* as it was before: what workers get, and what ppoll waits with */
 	struct worker *workers;
 	size_t room;
-	size_t running;
+	size_t running; /* workers, parked ones included */
+	size_t parked;
 	bool is_loaded; /* it was given a module */
 	struct imsg in;
 };
@@ -104,7 +111,8 @@ take_place(struct zygote *z, struct err *e)
 
 /* The child's whole life. */
 static void __attribute__((noreturn))
-become_worker(const struct zygote *z, const struct worker *w, int job_socket, uint64_t id, const struct proto_run *run)
+become_worker(const struct zygote *z, const struct worker *w, int job_socket, uint64_t id, const struct proto_run *run,
+    const struct proto_park *park)
 {
 	struct err e;
 
@@ -113,12 +121,13 @@ become_worker(const struct zygote *z, const struct worker *w, int job_socket, ui
 		imsg_send(job_socket, PROTO_FAILED, id, e.msg, strlen(e.msg), NULL, 0, NULL);
 		_exit(EXIT_FAILURE);
 	}
-	_exit(z->ops->worker(z->ops->arg, PROTO_SOCKET_FD, w->shared, run));
+	_exit(z->ops->worker(z->ops->arg, PROTO_SOCKET_FD, w->shared, park));
 }
 
-/* Forks the worker of one run. The job socket is closed here, by whoever calls. */
+/* Forks the worker of one run, or of none yet with `park`. The job socket is closed here, by whoever calls. */
 static int
-start_worker(struct zygote *z, uint64_t id, int job_socket, const struct proto_run *run, struct err *e)
+start_worker(struct zygote *z, uint64_t id, int job_socket, const struct proto_run *run, const struct proto_park *park,
+    struct err *e)
 {
 	struct worker *w = take_place(z, e);
 	pid_t pid;
@@ -129,13 +138,17 @@ start_worker(struct zygote *z, uint64_t id, int job_socket, const struct proto_r
 	if (pid < 0)
 		return err_sys(e, ERR_LIMIT, "forking a worker");
 	if (pid == 0)
-		become_worker(z, w, job_socket, id, run);
+		become_worker(z, w, job_socket, id, run, park);
 	z->running++;
 	w->pid = pid;
 	w->run = id;
 	w->killed = PROTO_KILLED_NOT;
 	w->started_ns = monotonic_ns();
-	w->deadline_ns = w->started_ns + (run->wall_ms + ZYGOTE_GRACE_MS) * NS_PER_MS;
+	w->deadline_ns = park != NULL ? NEVER : w->started_ns + (run->wall_ms + ZYGOTE_GRACE_MS) * NS_PER_MS;
+	w->signals = 0;
+	w->is_gone = false;
+	w->is_parked = park != NULL;
+	z->parked += w->is_parked;
 	if (madvise(w->shared, sizeof(*w->shared), MADV_DONTFORK) != 0)
 		return err_sys(e, ERR_IO, "keeping a worker's page from other workers");
 	return 0;
@@ -153,23 +166,65 @@ kill_worker(struct worker *w, enum proto_killed why)
 
 /* --- messages -------------------------------------------------------------------------------------------------- */
 
+/* Forks a worker, or says that it cannot. */
+static int
+handle_start(struct zygote *z, const struct proto_run *run, const struct proto_park *park, struct err *e)
+{
+	uint64_t id = z->in.hdr.run;
+	int rc;
+
+	if (run->wall_ms > ZYGOTE_WALL_MS_MAX)
+		return err_set(e, ERR_PROTOCOL, "a wall limit of %ju ms", (uintmax_t)run->wall_ms);
+	if (find_run(z, id) != NULL)
+		return err_set(e, ERR_PROTOCOL, "run %ju is there already", (uintmax_t)id);
+	rc = start_worker(z, id, z->in.fds[0], run, park, e);
+	if (rc == ERR_LIMIT)
+		rc = imsg_send(z->sock, PROTO_FAILED, id, e->msg, strlen(e->msg), NULL, 0, e);
+	return rc;
+}
+
 static int
 handle_run(struct zygote *z, struct err *e)
 {
 	struct proto_run run;
-	uint64_t id = z->in.hdr.run;
-	int job_socket = z->in.fds[0];
-	int rc;
 
 	memcpy(&run, z->in.payload, sizeof(run));
-	if (run.wall_ms > ZYGOTE_WALL_MS_MAX)
-		return err_set(e, ERR_PROTOCOL, "a wall limit of %ju ms", (uintmax_t)run.wall_ms);
-	if (find_run(z, id) != NULL)
-		return err_set(e, ERR_PROTOCOL, "run %ju is there already", (uintmax_t)id);
-	rc = start_worker(z, id, job_socket, &run, e);
-	if (rc == ERR_LIMIT)
-		rc = imsg_send(z->sock, PROTO_FAILED, id, e->msg, strlen(e->msg), NULL, 0, e);
-	return rc;
+	return handle_start(z, &run, NULL, e);
+}
+
+static int
+handle_park(struct zygote *z, struct err *e)
+{
+	struct proto_park park;
+	struct proto_run run;
+
+	memcpy(&park, z->in.payload, sizeof(park));
+	run = (struct proto_run){.cpu_ms = park.cpu_ms, .data_bytes = park.data_bytes};
+	if (!z->is_loaded)
+		return err_set(e, ERR_PROTOCOL, "a worker to be parked, without a module");
+	return handle_start(z, &run, &park, e);
+}
+
+/* A parked worker's run begins. */
+static int
+handle_take(struct zygote *z, struct err *e)
+{
+	struct worker *w = find_run(z, z->in.hdr.run);
+	struct proto_take take;
+
+	memcpy(&take, z->in.payload, sizeof(take));
+	if (take.wall_ms > ZYGOTE_WALL_MS_MAX)
+		return err_set(e, ERR_PROTOCOL, "a wall limit of %ju ms", (uintmax_t)take.wall_ms);
+	if (w == NULL) /* it has just ended */
+		return 0;
+	if (!w->is_parked)
+		return err_set(e, ERR_PROTOCOL, "worker %ju has a run already", (uintmax_t)w->run);
+	w->is_parked = false;
+	z->parked--;
+	w->started_ns = monotonic_ns();
+	w->deadline_ns = w->killed != PROTO_KILLED_NOT ? NEVER : w->started_ns + take.wall_ms * NS_PER_MS;
+	w->signals = WALL_SIGNALS;
+	return 0;
 }
 
 static int
@@ -178,9 +233,14 @@ handle_run_kill(struct zygote *z, struct err *e)
 	struct worker *w = find_run(z, z->in.hdr.run);
 
 	(void)e;
-	if (w == NULL || w->killed != PROTO_KILLED_NOT) /* it may just have ended */
+	if (w == NULL || w->is_gone || w->killed != PROTO_KILLED_NOT) /* it may just have ended */
 		return 0;
+	if (w->is_parked) { /* it has nothing to say */
+		kill_worker(w, PROTO_KILLED_REQUEST);
+		return 0;
+	}
 	w->killed = PROTO_KILLED_REQUEST;
+	w->signals = 0;
 	w->deadline_ns = monotonic_ns() + (uint64_t)ZYGOTE_END_GRACE_MS * NS_PER_MS;
 	kill(w->pid, PROTO_END_SIGNAL);
 	return 0;
@@ -209,6 +269,8 @@ static const struct message {
 	int (*handle)(struct zygote *z, struct err *e);
 } messages[] = {
     {PROTO_RUN, sizeof(struct proto_run), 1, handle_run},
+    {PROTO_PARK, sizeof(struct proto_park), 1, handle_park},
+    {PROTO_TAKE, sizeof(struct proto_take), 0, handle_take},
     {PROTO_RUN_KILL, 0, 0, handle_run_kill},
     {PROTO_LOAD, 0, 1, handle_load},
 };
@@ -255,7 +317,24 @@ report(struct zygote *z, struct worker *w, int status, const struct rusage *used
 
 	w->pid = 0;
 	z->running--;
+	z->parked -= w->is_parked;
 	return imsg_send(z->sock, PROTO_RUN_EXITED, w->run, &exited, sizeof(exited), NULL, 0, e);
+}
+
+/*
+ * Takes in what is there already: a parked worker may have had its job, and ended, before its zygote came to read of that.
+ * The zygote was told first, so it knows before it reports the end.
+ */
+static int
+catch_up(struct zygote *z, struct err *e)
+{
+	struct pollfd p = {.fd = z->sock, .events = POLLIN};
+	const struct timespec at_once = {0, 0};
+	int rc = 0;
+
+	while (rc == 0 && ppoll(&p, 1, &at_once, NULL) > 0)
+		rc = receive(z, e);
+	return rc;
 }
 
 /* Reaps whoever has ended. Asks once more only while somebody is left to ask for. */
@@ -275,7 +354,12 @@ reap(struct zygote *z, struct err *e)
 		if (pid < 0)
 			return err_sys(e, ERR_IO, "waiting for workers");
 		w = find_pid(z, pid);
-		if (w != NULL)
+		if (w != NULL && w->is_parked) {
+			w->is_gone = true;
+			rc = catch_up(z, e); /* may make room, elsewhere */
+			w = find_pid(z, pid);
+		}
+		if (w != NULL && rc == 0)
 			rc = report(z, w, status, &used, e);
 	}
 	return rc;
@@ -293,7 +377,20 @@ kill_all(struct zygote *z)
 
 /* --- the loop -------------------------------------------------------------------------------------------------- */
 
-/* Kills whoever is past its deadline; returns the earliest deadline of the others. */
+/* A worker's time is over: it is told so first if it does not know by itself. */
+static void
+end_worker(struct worker *w, uint64_t now)
+{
+	if (w->signals == 0) {
+		kill_worker(w, PROTO_KILLED_DEADLINE);
+		return;
+	}
+	w->signals--;
+	w->deadline_ns = now + (uint64_t)ZYGOTE_GRACE_MS * NS_PER_MS / WALL_SIGNALS;
+	kill(w->pid, PROTO_WALL_SIGNAL);
+}
+
+/* Ends whoever is past its deadline; returns the earliest deadline of the others. */
 static uint64_t
 enforce_deadlines(struct zygote *z, uint64_t now)
 {
@@ -305,7 +402,7 @@ enforce_deadlines(struct zygote *z, uint64_t now)
 		if (w->pid == 0)
 			continue;
 		if (w->deadline_ns <= now)
-			kill_worker(w, PROTO_KILLED_DEADLINE);
+			end_worker(w, now);
 		if (w->deadline_ns < next)
 			next = w->deadline_ns;
 	}

@@ -24,19 +24,20 @@ struct zygote_ops {
 	 * Runs in the forked child, after jail_worker: the job socket is descriptor PROTO_SOCKET_FD and no other is
 	 * open, but PROTO_MODULE_FD if there is a module; resource limits are set, the signal mask is what it was before
 	 * zygote_serve, SIGPIPE is ignored, the zygote's filter is in force. `shared` is for phase and call, zero at the
-	 * start. What it returns becomes the exit status, by _exit.
+	 * start. `park` is NULL, or it is to park before its job is there. What it returns becomes the exit status, by _exit.
 	 */
-	int (*worker)(void *arg, int job_socket, volatile struct proto_shared *shared, const struct proto_run *run);
+	int (*worker)(void *arg, int job_socket, volatile struct proto_shared *shared, const struct proto_park *park);
 	/* Takes the artifact, PROTO_MODULE_FD, of the module that all workers from now on have. 0 or an error. */
 	int (*load)(void *arg, int artifact, struct err *e);
 };
 
 /*
- * zygote_serve - serve PROTO_LOAD, PROTO_RUN and PROTO_RUN_KILL on `sock` until the other side closes: have a module
- * loaded, once, before any run; fork a worker per run, kill it at wall_ms + ZYGOTE_GRACE_MS or on request, reap it,
- * report PROTO_RUN_EXITED. A run that cannot be forked is answered by PROTO_FAILED with its id; one whose limits cannot
- * be set says PROTO_FAILED on its job socket. The caller has sent PROTO_READY and has no child of its own. Borrows
- * `ops`; `sock` stays open. Works under FILTER_ZYGOTE.
+ * zygote_serve - serve PROTO_LOAD, PROTO_RUN, PROTO_PARK, PROTO_TAKE and PROTO_RUN_KILL on `sock` until the other side
+ * closes: have a module loaded, once, before any run; fork a worker per run, kill it at wall_ms + ZYGOTE_GRACE_MS or on
+ * request, reap it, report PROTO_RUN_EXITED. A run that cannot be forked is answered by PROTO_FAILED with its id; one
+ * whose limits cannot be set says PROTO_FAILED on its job socket. A parked worker has no deadline until PROTO_TAKE; one
+ * that is gone by then has been reported. The caller has sent PROTO_READY and has no child of its own. Borrows `ops`;
+ * `sock` stays open. Works under FILTER_ZYGOTE.
  *
  * Returns 0 at the end of file with all workers dead; ERR_PROTOCOL after a message that must not occur, ERR_IO or
  * ERR_NOMEM otherwise, workers killed too. The caller exits in every case.

@@ -511,7 +511,8 @@ class Hostile(Scenario):
     """
 
     ROUNDS = 4
-    options = ("--results-kept", "16")  # so that results of runs are soon as many as they will ever be
+    # So that results of runs, and workers that wait for one, are soon as many as they will ever be.
+    options = ("--results-kept", "16", "--parked-max", "1")
     traces = None
 
     def __init__(self, name="runTest"):

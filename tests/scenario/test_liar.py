@@ -168,7 +168,7 @@ class Workers(Liar):
         "fuel where there is none": ([say(RESULT, result(fuel_used=1))], "of fuel, more than its limit"),
         "files beyond the limit": ([say(RESULT, result(fs_bytes=U64))], "more than its limits"),
         "more files than the limit": ([say(RESULT, result(fs_nodes=U64))], "more than its limits"),
-        "phase that there is not": ([say(RESULT, result(phase=5))], "phase 5"),
+        "phase that there is not": ([say(RESULT, result(phase=6))], "phase 6"),
         "longer than it was there": ([say(RESULT, result(guest_us=10**12))], "longer than it has been there"),
         "sum of times that wraps": ([say(RESULT, result(start_us=1, guest_us=U64))], "longer than it has been there"),
         "calls beyond the limit": ([say(RESULT, result(call7=10**12))], "more host calls"),
@@ -560,10 +560,10 @@ class Zygotes(Liar):
 
     def test_a_run_that_was_killed_says_where(self):
         """As a zygote tells of a worker, which is all that is known of it."""
-        cases = [(31, 3, 28, "killed by the seccomp filter during path_create_directory", "running"),
+        cases = [(31, 4, 28, "killed by the seccomp filter during path_create_directory", "running"),
                  (31, 2, 0, "killed by the seccomp filter while its module was instantiated", "instantiating"),
-                 (6, 3, 27, "killed by signal 6 (Aborted) during fd_write", "running"),
-                 (11, 3, 0, "killed by signal 11 (Segmentation fault) in its own code", "running"),
+                 (6, 4, 27, "killed by signal 6 (Aborted) during fd_write", "running"),
+                 (11, 4, 0, "killed by signal 11 (Segmentation fault) in its own code", "running"),
                  (9, 1, 0, "killed by signal 9 (Killed) while its module was loaded", "loading"),
                  (7 << 8, 0, 0, "without a result before it began (exit status 7)", "starting"),
                  (31, U32, U32, "killed by the seccomp filter at a place that is none", "?")]

@@ -11,7 +11,7 @@ HOT = 3  # runs from which on a module is worth a template
 
 
 class Templates(harness.Scenario):
-    options = ("--templates-max", "2", "--group", "root") if harness.IS_ROOT else ("--templates-max", "2")
+    options = ("--templates-max", "2", "--parked-max", "0") + (("--group", "root") if harness.IS_ROOT else ())
 
     def zygotes(self):
         """pids of zygotes: their workers are their children."""

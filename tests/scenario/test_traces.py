@@ -39,7 +39,7 @@ class Traces(harness.Hostile):
         kept = []
         for _ in range(10):  # so that it has a template
             self.run_guest("sleep", 0)
-        harness.wait_until(lambda: self.run_guest("sleep", 0)["usage"]["start"] == "template", "it has a template")
+        harness.wait_until(lambda: self.run_guest("sleep", 0)["usage"]["start"] == "parked", "it has a parked worker")
         type(self).traces = harness.settled(self.brigd, None, harness.PATIENCE)
 
         def leave():

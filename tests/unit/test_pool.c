@@ -188,10 +188,10 @@ start(struct fixture *f, uint64_t run, struct ended *ended)
 	struct pool_run *r;
 	struct err e = {0};
 
-	if (pool_pick(f->pool, &key, -1, &place, &e) != 0)
+	if (pool_pick(f->pool, &key, -1, NULL, &place, &e) != 0)
 		return NULL;
 	r = pool_start(&place, run, &limits, f->job, on_ended, ended, &e);
-	if (r != NULL || e.code != ERR_EOF || pool_pick(f->pool, &key, -1, &place, &e) != 0)
+	if (r != NULL || e.code != ERR_EOF || pool_pick(f->pool, &key, -1, NULL, &place, &e) != 0)
 		return r;
 	return pool_start(&place, run, &limits, f->job, on_ended, ended, &e);
 }
@@ -540,7 +540,7 @@ pick(struct fixture *f, uid_t owner, int runs)
 	struct pool_place place;
 
 	for (int i = 0; i < runs; i++)
-		assert_int_equal(pool_pick(f->pool, &key, f->job, &place, NULL), 0);
+		assert_int_equal(pool_pick(f->pool, &key, f->job, NULL, &place, NULL), 0);
 }
 
 static void

@@ -62,12 +62,12 @@ answer(const struct words *w, volatile struct proto_shared *shared)
 }
 
 static int
-obey(void *arg, int job_socket, volatile struct proto_shared *shared, const struct proto_run *run)
+obey(void *arg, int job_socket, volatile struct proto_shared *shared, const struct proto_park *park)
 {
 	struct words w;
 
 	(void)arg;
-	(void)run;
+	(void)park;
 	while (read(job_socket, &w, sizeof(w)) == sizeof(w)) {
 		if (w.order == ORDER_EXIT)
 			return (int)w.value;
