@@ -46,6 +46,7 @@ static void
 start(void)
 {
 	host->job.host_calls = 1000000;
+	host_give((const char *const[]){"a", "bc", NULL}, (const char *const[]){"X=1", NULL}, "");
 	host_mount("/w", PROTO_FS_ALL);
 	host_mount("/ro", PROTO_FS_READ);
 	host_file("/ro/d/x", "1");
@@ -67,6 +68,59 @@ start(void)
 
 /* --- pointers -------------------------------------------------------------------------------------------------- */
 
+/*
+ * The parameters of all functions: p for a pointer, n for how many bytes there are behind the pointer before it, v for how
+ * many elements of an array, . for the rest.
+ */
+static const char *const shapes[WASI_CALL_COUNT] = {
+    [WASI_CALL_args_get] = "pp",
+    [WASI_CALL_args_sizes_get] = "pp",
+    [WASI_CALL_environ_get] = "pp",
+    [WASI_CALL_environ_sizes_get] = "pp",
+    [WASI_CALL_clock_res_get] = ".p",
+    [WASI_CALL_clock_time_get] = "..p",
+    [WASI_CALL_fd_advise] = "....",
+    [WASI_CALL_fd_allocate] = "...",
+    [WASI_CALL_fd_close] = ".",
+    [WASI_CALL_fd_datasync] = ".",
+    [WASI_CALL_fd_fdstat_get] = ".p",
+    [WASI_CALL_fd_fdstat_set_flags] = "..",
+    [WASI_CALL_fd_fdstat_set_rights] = "...",
+    [WASI_CALL_fd_filestat_get] = ".p",
+    [WASI_CALL_fd_filestat_set_size] = "..",
+    [WASI_CALL_fd_filestat_set_times] = "....",
+    [WASI_CALL_fd_pread] = ".pv.p",
+    [WASI_CALL_fd_prestat_get] = ".p",
+    [WASI_CALL_fd_prestat_dir_name] = ".pn",
+    [WASI_CALL_fd_pwrite] = ".pv.p",
+    [WASI_CALL_fd_read] = ".pvp",
+    [WASI_CALL_fd_readdir] = ".pn.p",
+    [WASI_CALL_fd_renumber] = "..",
+    [WASI_CALL_fd_seek] = "...p",
+    [WASI_CALL_fd_sync] = ".",
+    [WASI_CALL_fd_tell] = ".p",
+    [WASI_CALL_fd_write] = ".pvp",
+    [WASI_CALL_path_create_directory] = ".pn",
+    [WASI_CALL_path_filestat_get] = "..pnp",
+    [WASI_CALL_path_filestat_set_times] = "..pn...",
+    [WASI_CALL_path_link] = "..pn.pn",
+    [WASI_CALL_path_open] = "..pn....p",
+    [WASI_CALL_path_readlink] = ".pnpnp",
+    [WASI_CALL_path_remove_directory] = ".pn",
+    [WASI_CALL_path_rename] = ".pn.pn",
+    [WASI_CALL_path_symlink] = "pn.pn",
+    [WASI_CALL_path_unlink_file] = ".pn",
+    [WASI_CALL_poll_oneoff] = "ppvp",
+    [WASI_CALL_proc_exit] = ".",
+    [WASI_CALL_proc_raise] = ".",
+    [WASI_CALL_sched_yield] = "",
+    [WASI_CALL_random_get] = "pn",
+    [WASI_CALL_sock_accept] = "..p",
+    [WASI_CALL_sock_recv] = ".pv.pp",
+    [WASI_CALL_sock_send] = ".pv.p",
+    [WASI_CALL_sock_shutdown] = "..",
+};
+
 /* Calls that succeed, and which of their parameters are pointers, to how many bytes. */
 static const struct pointers {
 	enum wasi_call call;
@@ -75,6 +129,10 @@ static const struct pointers {
 		unsigned parameter, length;
 	} at[4]; /* ends with length 0 */
 } pointers[] = {
+    {WASI_CALL_args_get, {OUT, BUFFER}, {{0, 8}, {1, 5}}},
+    {WASI_CALL_args_sizes_get, {OUT, LIST}, {{0, 4}, {1, 4}}},
+    {WASI_CALL_environ_get, {OUT, BUFFER}, {{0, 4}, {1, 4}}},
+    {WASI_CALL_environ_sizes_get, {OUT, LIST}, {{0, 4}, {1, 4}}},
     {WASI_CALL_clock_res_get, {1, OUT}, {{1, 8}}},
     {WASI_CALL_clock_time_get, {1, 0, OUT}, {{2, 8}}},
     {WASI_CALL_fd_fdstat_get, {FILE_ALL, BUFFER}, {{1, 24}}},
@@ -127,6 +185,35 @@ put_names(void)
 	put_path(PATH_ONE, "./f");
 	put_path(PATH_TWO, "./n");
 	put_path(PATH_LINK, "./l");
+}
+
+/* Whether some row of `pointers` is of this parameter. */
+static bool
+is_tested(enum wasi_call call, unsigned parameter)
+{
+	for (size_t i = 0; i < POINTERS; i++)
+		for (unsigned k = 0; k < 4 && pointers[i].call == call && pointers[i].at[k].length > 0; k++)
+			if (pointers[i].at[k].parameter == parameter)
+				return true;
+	return false;
+}
+
+/* Those of sockets lead nowhere: what is no socket is told before. */
+static void
+each_pointer_of_each_function_is_tested(void **state)
+{
+	(void)state;
+	for (enum wasi_call call = 0; call < WASI_CALL_COUNT; call++) {
+		bool socket = strncmp(host_rows[call].name, "sock_", 5) == 0;
+
+		assert_int_equal(strlen(shapes[call]), strcspn(host_rows[call].type, ":"));
+		for (unsigned i = 0; shapes[call][i] != '\0'; i++) {
+			if (shapes[call][i] != '.')
+				assert_int_equal(host_rows[call].type[i], 'i');
+			if (is_tested(call, i) != (shapes[call][i] == 'p' && !socket))
+				fail_msg("%s: parameter %u", host_rows[call].name, i);
+		}
+	}
 }
 
 static void
@@ -185,6 +272,113 @@ each_pointer_that_leaves_the_memory_is_efault_and_nothing_happens(void **state)
 	host_expect_silence();
 }
 
+/* Two pointers of a call at one place: it does what it does, and no more. */
+static void
+each_pointer_may_be_where_another_one_is(void **state)
+{
+	(void)state;
+	start();
+	for (size_t i = 0; i < POINTERS; i++) {
+		const struct pointers *p = &pointers[i];
+
+		for (unsigned k = 0; k < 4 && p->at[k].length > 0; k++)
+			for (unsigned other = 0; other < 4 && p->at[other].length > 0; other++)
+				for (uint32_t off = 0; off < 3; off++) {
+					uint64_t a[WASI_PARAMETERS_MAX];
+					int error;
+
+					put_names();
+					host_iovec(LIST, 0, BUFFER, 4);
+					memset(host_mem(SUBSCRIPTION), 0, 48);
+					host_store(SUBSCRIPTION + 16, 4, 1);
+					memcpy(a, p->a, sizeof(a));
+					a[p->at[k].parameter] = a[p->at[other].parameter] + off;
+					error = host_call(p->call, a);
+					if (error == TRAPPED)
+						fail_msg("%s: %u at %u", host_rows[p->call].name, p->at[k].parameter, p->at[other].parameter);
+				}
+	}
+	host_expect_end(WASI_END_NOT, 0);
+}
+
+/* Lengths of what pointers lead to, and numbers of elements, up to the largest. */
+static void
+each_length_that_leaves_the_memory_is_efault(void **state)
+{
+	(void)state;
+	start();
+	put_names();
+	for (size_t i = 0; i < POINTERS; i++) {
+		const struct pointers *p = &pointers[i];
+		const char *shape = shapes[p->call];
+
+		for (unsigned n = 1; n < strlen(shape); n++) {
+			uint32_t at = (uint32_t)p->a[n - 1], unit = p->call == WASI_CALL_poll_oneoff ? 32 : shape[n] == 'v' ? 8 : 1;
+			const uint32_t bad[] = {UINT32_MAX, UINT32_MAX - 1, UINT32_C(1) << 31, UINT32_C(1) << 29, UINT32_MAX / unit,
+			    UINT32_MAX / unit + 1, END / unit + 1, (END - at) / unit + 1};
+
+			for (size_t b = 0; b < sizeof(bad) / sizeof(bad[0]) && (shape[n] == 'n' || shape[n] == 'v'); b++) {
+				uint64_t a[WASI_PARAMETERS_MAX];
+				int error;
+
+				memcpy(a, p->a, sizeof(a));
+				a[n] = bad[b];
+				error = host_call(p->call, a);
+				if (error != WASI_EFAULT && bad[b] != 0) /* UINT32_MAX / 1 + 1 */
+					fail_msg("%s: parameter %u is %u: %d", host_rows[p->call].name, n, bad[b], error);
+			}
+		}
+	}
+}
+
+/* What an iovec array leads to. */
+static void
+each_buffer_of_an_array_is_inside_the_memory_or_efault(void **state)
+{
+	static const struct {
+		uint32_t at, length;
+		int error;
+	} cases[] = {
+	    {0, 4, 0}, {1, 4, 0}, {END - 4, 4, 0}, {END, 0, 0}, {END - 1, 1, 0}, {LIST, 8, 0}, {LIST + 3, 8, 0}, {OUT, 4, 0},
+	    {END - 3, 4, WASI_EFAULT}, {END - 1, 2, WASI_EFAULT}, {END, 1, WASI_EFAULT}, {END + 1, 0, WASI_EFAULT},
+	    {UINT32_MAX, 1, WASI_EFAULT}, {UINT32_MAX, 2, WASI_EFAULT}, {UINT32_MAX - 3, 4, WASI_EFAULT}, {1, UINT32_MAX, WASI_EFAULT},
+	    {UINT32_MAX, UINT32_MAX, WASI_EFAULT}, {0, END + 1, WASI_EFAULT},
+	};
+
+	(void)state;
+	start();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (uint32_t before = 0; before < 2; before++) { /* alone, and behind a good one */
+			uint32_t list = LIST, count = before + 1;
+
+#define AGAIN(name, ...)                                                                                             	do {                                                                                                         		host_iovec(LIST, 0, BUFFER, 4);                                                                      		host_iovec(LIST, before, cases[i].at, cases[i].length);                                              		GIVES(cases[i].error, name, __VA_ARGS__);                                                            	} while (0)
+			AGAIN(fd_read, FILE_ALL, list, count, OUT);
+			AGAIN(fd_read, 0, list, count, OUT);
+			AGAIN(fd_pread, FILE_ALL, list, count, 0, OUT);
+			AGAIN(fd_write, FILE_ALL, list, count, OUT);
+			AGAIN(fd_write, 1, list, count, OUT);
+			AGAIN(fd_pwrite, FILE_ALL, list, count, 0, OUT);
+#undef AGAIN
+		}
+}
+
+static void
+sockets_look_at_no_pointer(void **state)
+{
+	static const uint32_t places[] = {0, END - 1, END, UINT32_MAX};
+
+	(void)state;
+	start();
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		uint32_t p = places[i];
+
+		GIVES(WASI_ENOTSOCK, sock_accept, FILE_ALL, 0, p);
+		GIVES(WASI_ENOTSOCK, sock_recv, 0, p, UINT32_MAX, 0, p, p);
+		GIVES(WASI_ENOTSOCK, sock_send, 1, p, UINT32_MAX, 0, p);
+		GIVES(WASI_EBADF, sock_recv, CLOSED, p, UINT32_MAX, 0, p, p);
+	}
+}
+
 static void
 in_a_memory_without_pages_there_is_no_address(void **state)
 {
@@ -207,7 +401,6 @@ in_a_memory_without_pages_there_is_no_address(void **state)
 	}
 	GIVES(0, random_get, 0, 0);
 	GIVES(WASI_EFAULT, random_get, 1, 0);
-	GIVES(0, args_get, 0, 0);
 	GIVES(WASI_ENOENT, path_create_directory, W, 0, 0);
 }
 
@@ -881,6 +1074,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(each_pointer_may_be_anywhere_inside_the_memory),
 	    TEST(each_pointer_that_leaves_the_memory_is_efault_and_nothing_happens),
+	    cmocka_unit_test(each_pointer_of_each_function_is_tested),
+	    TEST(each_pointer_may_be_where_another_one_is),
+	    TEST(each_length_that_leaves_the_memory_is_efault),
+	    TEST(each_buffer_of_an_array_is_inside_the_memory_or_efault),
+	    TEST(sockets_look_at_no_pointer),
 	    TEST(in_a_memory_without_pages_there_is_no_address),
 	    TEST(a_memory_that_grew_is_used_up_to_its_new_end),
 	    TEST(counts_that_no_memory_can_hold_are_efault),

@@ -228,12 +228,14 @@ host_give(const char *const *args, const char *const *env, const char *input)
 	memcpy(host->blob + at, input, strlen(input));
 }
 
-/* Inserts behind the first `at` bytes of what is in the blob behind the input. */
+/* Inserts behind the first `at` bytes of what is in the blob behind arguments, environment and input. */
 static void
 put_in_blob(uint64_t at, const void *data, size_t length)
 {
-	uint64_t end = host->job.mounts_bytes + host->job.files_bytes;
+	uint64_t before = host->job.args_bytes + host->job.env_bytes + host->job.stdin_bytes;
+	uint64_t end = before + host->job.mounts_bytes + host->job.files_bytes;
 
+	at += before;
 	assert_true(length <= sizeof(host->blob) - end);
 	memmove(host->blob + at + length, host->blob + at, end - at);
 	memcpy(host->blob + at, data, length);

@@ -50,7 +50,7 @@ int host_tear_down(void **state);
 /* host_give - put arguments, environment (each ending with NULL, or NULL) and input into the job's blob. */
 void host_give(const char *const *args, const char *const *env, const char *input);
 
-/* host_mount, host_file - put a mount or a file into the job's blob, instead of arguments and the like. */
+/* host_mount, host_file - put a mount or a file into the job's blob, behind what host_give put there. */
 void host_mount(const char *path, uint32_t rights);
 void host_file(const char *path, const char *data);
 
