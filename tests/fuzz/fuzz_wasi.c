@@ -742,14 +742,17 @@ base_of(uint32_t fd)
 	return path_of(fds[fd].thing);
 }
 
+/* By its own rights or by those that it passes on. */
 static bool
-may_sync(const struct descriptor *d, uint32_t fdflags)
+may_open(const struct descriptor *d, const struct opening *o)
 {
 	uint64_t rights = d->rights | d->inheriting;
 
-	if ((fdflags & (RSYNC | SYNC)) != 0 && (rights & WASI_RIGHT_FD_SYNC) == 0)
+	if ((o->oflags & TRUNC) != 0 && (rights & WASI_RIGHT_PATH_FILESTAT_SET_SIZE) == 0)
 		return false;
-	return (fdflags & DSYNC) == 0 || (rights & (WASI_RIGHT_FD_SYNC | WASI_RIGHT_FD_DATASYNC)) != 0;
+	if ((o->fdflags & (RSYNC | SYNC)) != 0 && (rights & WASI_RIGHT_FD_SYNC) == 0)
+		return false;
+	return (o->fdflags & DSYNC) == 0 || (rights & (WASI_RIGHT_FD_SYNC | WASI_RIGHT_FD_DATASYNC)) != 0;
 }
 
 static uint32_t
@@ -770,13 +773,11 @@ model_path_open(uint32_t fd, const struct opening *o, int *thing, uint32_t *righ
 
 	if ((o->oflags & CREAT) != 0)
 		needs |= WASI_RIGHT_PATH_CREATE_FILE;
-	if ((o->oflags & TRUNC) != 0)
-		needs |= WASI_RIGHT_PATH_FILESTAT_SET_SIZE;
 	if ((error = need_dir(fd, needs)) != 0)
 		return error;
 	if (o->oflags > 15 || o->fdflags > 31)
 		return WASI_EINVAL;
-	if (((o->base | o->inheriting) & ~fds[fd].inheriting) != 0 || !may_sync(&fds[fd], o->fdflags))
+	if (((o->base | o->inheriting) & ~fds[fd].inheriting) != 0 || !may_open(&fds[fd], o))
 		return WASI_ENOTCAPABLE;
 	if (lowest_free() == FDS)
 		return WASI_EMFILE;

@@ -940,6 +940,21 @@ opening_with_sync_flags_needs_the_right_to_sync(void **state)
 	}
 }
 
+static void
+emptying_needs_the_right_to_sizes_to_have_or_to_pass_on(void **state)
+{
+	uint32_t itself, passing, without;
+
+	(void)state;
+	start();
+	itself = open_at(W, "d", DIRECTORY, WASI_RIGHT_PATH_OPEN | WASI_RIGHT_PATH_FILESTAT_SET_SIZE, 0);
+	passing = open_at(W, "d", DIRECTORY, WASI_RIGHT_PATH_OPEN, WASI_RIGHT_PATH_FILESTAT_SET_SIZE);
+	without = open_at(W, "d", DIRECTORY, WASI_RIGHT_PATH_OPEN, WASI_RIGHT_FD_FILESTAT_SET_SIZE);
+	GIVES(0, path_open, itself, 0, P("x"), TRUNC, 0, 0, 0, OUT);
+	GIVES(0, path_open, passing, 0, P("x"), TRUNC, 0, 0, 0, OUT);
+	GIVES(WASI_ENOTCAPABLE, path_open, without, 0, P("x"), TRUNC, 0, 0, 0, OUT);
+}
+
 /* --- mounts inside mounts -------------------------------------------------------------------------------------- */
 
 /* Mounts "/", "/a/b" and "/w" at 3, 4 and 5. */
@@ -1097,6 +1112,7 @@ main(void)
 	    TEST(the_rest_has_these_errnos),
 	    TEST(the_descriptor_past_the_last_one_is_emfile_and_makes_nothing),
 	    TEST(opening_with_sync_flags_needs_the_right_to_sync),
+	    TEST(emptying_needs_the_right_to_sizes_to_have_or_to_pass_on),
 	    TEST(a_mount_is_seen_where_it_lies_in_another),
 	    TEST(a_mount_stays_where_it_is),
 	    TEST(what_is_granted_inside_is_the_inner_mounts),
