@@ -14,7 +14,7 @@ enum class { CLASS_PROCESS = 1007, CLASS_LIFECYCLE = 6002, CLASS_API = 6003 };
 
 enum { ACTIVITY_OTHER = 99 };
 enum { PROCESS_LAUNCH = 1, PROCESS_TERMINATE = 2 };
-enum { API_CREATE = 1, API_READ = 2, API_DELETE = 4 };
+enum { API_CREATE = 1, API_READ = 2, API_UPDATE = 3, API_DELETE = 4 };
 enum { LIFECYCLE_START = 3, LIFECYCLE_STOP = 4 };
 enum { FILE_REGULAR = 1, HASH_SHA256 = 3 };
 enum { STATUS_SUCCESS = 1, STATUS_FAILURE = 2 };
@@ -29,6 +29,7 @@ static const struct {
     {CLASS_API, "run", API_CREATE},
     {CLASS_API, "module.put", API_CREATE},
     {CLASS_API, "module.get", API_READ},
+    {CLASS_API, "module.compile", API_UPDATE},
     {CLASS_API, "module.list", API_READ},
     {CLASS_API, "module.remove", API_DELETE},
     {CLASS_LIFECYCLE, "start", LIFECYCLE_START},

@@ -87,7 +87,11 @@ struct proto_spawn {
 	uint32_t engine;       /* enum proto_engine */
 	uint64_t cpu_ms;       /* compiler: RLIMIT_CPU, rounded up to a second */
 	uint64_t memory_bytes; /* compiler: RLIMIT_DATA */
+	uint32_t nice;         /* as for nice(2): PROTO_NICE_MAX at most */
+	uint32_t reserved;
 };
+
+#define PROTO_NICE_MAX 19
 
 struct proto_spawned {
 	int32_t pid; /* in brigd's pid namespace */
@@ -492,7 +496,7 @@ struct proto_log_done {
 	struct digest hash; /* of the record's line, without its newline */
 };
 
-_Static_assert(sizeof(struct proto_spawn) == 24, "wire size");
+_Static_assert(sizeof(struct proto_spawn) == 32, "wire size");
 _Static_assert(sizeof(struct proto_spawned) == 8, "wire size");
 _Static_assert(sizeof(struct proto_exited) == 48, "wire size");
 _Static_assert(sizeof(struct proto_ready) == 72, "wire size");

@@ -26,6 +26,8 @@ enum state {
 
 struct artifact_wait {
 	LIST_ENTRY(artifact_wait) link;
+	struct turn turn;             /* while its entry is QUEUED */
+	struct artifact_asker asker;
 	struct entry *entry;
 	artifact_fn *fn;
 	void *arg;
@@ -33,13 +35,12 @@ struct artifact_wait {
 
 /*
  * What is known of one (digest, engine). In `table` always; in `cached` when CACHED, in `failed` when FAILED or GIVEN_UP, in
- * `queue` when QUEUED.
+ * `at_work` when COMPILING; when QUEUED its waits are in one of the queues.
  */
 struct entry {
 	LIST_ENTRY(entry) bucket;
 	TAILQ_ENTRY(entry) order;
-	struct turn turn;
-	uid_t owner;          /* who asked for it first */
+	LIST_ENTRY(entry) work;
 	struct artifacts *artifacts;
 	struct digest digest;
 	uint32_t engine;
@@ -50,6 +51,7 @@ struct entry {
 	int fd;               /* COMPILING: what the compiler writes to; -1 otherwise */
 	struct artifact_file *file; /* CACHED */
 	size_t size;
+	struct artifact_asker asker; /* COMPILING: in whose turn */
 	struct child *compiler;
 	struct event *deadline;
 	bool timed_out;
@@ -67,6 +69,10 @@ struct entry {
 
 #define BUCKETS 1024
 
+/* How long compiling takes, until it was measured here; modules of fewer bytes tell more of the start of a process. */
+#define US_PER_BYTE    0.2
+#define RATE_BYTES_MIN 100000
+
 struct artifacts {
 	struct event_base *base;
 	struct service_client *store;
@@ -74,9 +80,14 @@ struct artifacts {
 	struct artifacts_limits limits;
 	LIST_HEAD(, entry) table[BUCKETS];
 	TAILQ_HEAD(entries, entry) cached, failed;
-	struct turns queue;
+	LIST_HEAD(, entry) at_work;
+	struct turns queue;   /* of waits */
+	struct turns ahead;   /* the same, of those ahead */
 	size_t cached_bytes, cached_count, failed_count;
-	unsigned compiling;
+	size_t queued;        /* entries */
+	unsigned compiling, compiling_ahead;
+	double us_per_byte;   /* of late */
+	struct artifacts_counts counts;
 	struct event *kick; /* starts compilers from the event loop, so that no answer comes inside a question */
 };
 
@@ -204,7 +215,8 @@ static void
 become_cached(struct entry *n, int fd, size_t size, bool compiled)
 {
 	struct artifacts *a = n->artifacts;
-	struct artifact artifact = {calloc(1, sizeof(*artifact.file)), compiled, compiled ? n->compile_us : 0};
+	struct artifact artifact = {calloc(1, sizeof(*artifact.file)), size, compiled, compiled ? n->compile_us : 0,
+	    n->compile_us};
 
 	if (artifact.file == NULL) {
 		close(fd);
@@ -221,6 +233,7 @@ become_cached(struct entry *n, int fd, size_t size, bool compiled)
 	TAILQ_INSERT_TAIL(&a->cached, n, order);
 	a->cached_bytes += size;
 	a->cached_count++;
+	a->counts.hits += !compiled;
 	tell_all(n, &artifact);
 	trim(a);
 }
@@ -233,6 +246,7 @@ become_failed(struct entry *n, enum state state)
 
 	n->state = state;
 	close_module(n);
+	a->counts.failed += !LIST_EMPTY(&n->waits);
 	TAILQ_INSERT_TAIL(&a->failed, n, order);
 	a->failed_count++;
 	tell_all(n, NULL);
@@ -276,15 +290,72 @@ store_artifact(struct entry *n, int fd)
 	service_ask(n->artifacts->store, PROTO_STORE_PUT, &put, sizeof(put), fd, NULL, NULL, NULL);
 }
 
-/* Puts an entry into the queue of those to be compiled. */
+/* Puts one who waits into the queue. */
+static void
+queue_wait(struct artifact_wait *w)
+{
+	struct artifacts *a = w->entry->artifacts;
+
+	turns_add(w->asker.ahead ? &a->ahead : &a->queue, &w->turn, w->asker.owner, w);
+	event_active(a->kick, 0, 0);
+}
+
+static void
+unqueue_wait(struct artifact_wait *w)
+{
+	struct artifacts *a = w->entry->artifacts;
+
+	turns_remove(w->asker.ahead ? &a->ahead : &a->queue, &w->turn);
+}
+
+/* Has an entry wait for a compiler, in the turn of each who waits for it. */
 static void
 compile_later(struct entry *n)
 {
-	struct artifacts *a = n->artifacts;
+	struct artifact_wait *w;
 
 	n->state = QUEUED;
-	turns_add(&a->queue, &n->turn, n->owner, n);
-	event_active(a->kick, 0, 0);
+	n->artifacts->queued++;
+	LIST_FOREACH(w, &n->waits, link)
+		queue_wait(w);
+}
+
+/*
+ * Takes the entry whose turn it is. One owner does not get all compilers. What is ahead has its turn when nobody waits and
+ * no other compiler is at work.
+ */
+static bool
+may_compile(const void *item)
+{
+	const struct artifact_wait *w = item;
+	const struct artifacts *a = w->entry->artifacts;
+	unsigned own = 0, most = a->limits.compilers > 1 ? a->limits.compilers - 1 : 1;
+	const struct entry *n;
+
+	LIST_FOREACH(n, &a->at_work, work)
+		own += n->asker.owner == w->asker.owner && !n->asker.ahead;
+	return own < most;
+}
+
+static struct entry *
+take_turn(struct artifacts *a)
+{
+	struct artifact_wait *w = NULL, *other;
+	struct entry *n;
+
+	if (a->compiling < a->limits.compilers)
+		w = turns_take_ready(&a->queue, may_compile);
+	if (w == NULL && a->compiling == 0 && a->compiling_ahead == 0)
+		w = turns_take(&a->ahead);
+	if (w == NULL)
+		return NULL;
+	n = w->entry;
+	n->asker = w->asker;
+	LIST_FOREACH(other, &n->waits, link)
+		if (other != w)
+			unqueue_wait(other);
+	a->queued--;
+	return n;
 }
 
 static int
@@ -331,6 +402,13 @@ took_too_long(struct entry *n)
 	    (unsigned long long)n->artifacts->limits.compile_ms);
 }
 
+/* Whether an attempt that took too long tells nothing of the module: it had only what processor time others left. */
+static bool
+was_starved(const struct entry *n)
+{
+	return n->timed_out && n->asker.ahead;
+}
+
 /* Whether a compiler that was killed had used up its CPU time: to the first process of a namespace SIGXCPU means nothing. */
 static bool
 used_up(const struct entry *n, const struct proto_exited *exited)
@@ -352,7 +430,7 @@ blame(struct entry *n, const struct proto_exited *exited, const struct err *why)
 
 	if (n->timed_out || (sig == SIGKILL && used_up(n, exited))) {
 		took_too_long(n);
-		return true;
+		return !was_starved(n);
 	}
 	n->error = RPC_compile_limit;
 	if (sig == SIGABRT || sig == SIGSEGV || sig == SIGILL || sig == SIGTRAP) { /* how it ends when it gets no more */
@@ -390,6 +468,18 @@ check_artifact(const struct entry *n, int fd, size_t *size, struct err *e)
 	return 0;
 }
 
+/* Learns from one more module how long they take. */
+static void
+learn_rate(struct entry *n)
+{
+	struct artifacts *a = n->artifacts;
+
+	a->counts.compiled++;
+	a->counts.compile_us += n->compile_us;
+	if (n->module_size >= RATE_BYTES_MIN)
+		a->us_per_byte += ((double)n->compile_us / (double)n->module_size - a->us_per_byte) / 4;
+}
+
 /* What came of an artifact that the compiler says is done. */
 static void
 take_artifact(struct entry *n, int fd)
@@ -397,6 +487,7 @@ take_artifact(struct entry *n, int fd)
 	size_t size;
 
 	if (check_artifact(n, fd, &size, &n->why) == 0) {
+		learn_rate(n);
 		store_artifact(n, fd);
 		become_cached(n, fd, size, true);
 		return;
@@ -405,6 +496,25 @@ take_artifact(struct entry *n, int fd)
 	n->error = RPC_internal_error;
 	err_context(&n->why, "the compiler's artifact");
 	become_failed(n, GIVEN_UP);
+}
+
+/* Which count of compilers at work an entry is in. */
+static unsigned *
+at_work(struct entry *n)
+{
+	return n->asker.ahead ? &n->artifacts->compiling_ahead : &n->artifacts->compiling;
+}
+
+/* Whether somebody waits who did not only ask ahead. */
+static bool
+is_wanted(const struct entry *n)
+{
+	const struct artifact_wait *w;
+
+	LIST_FOREACH(w, &n->waits, link)
+		if (!w->asker.ahead)
+			return true;
+	return false;
 }
 
 static void
@@ -420,7 +530,8 @@ compiler_ended(void *arg, const struct proto_exited *exited, const struct err *w
 	event_free(n->deadline);
 	n->deadline = NULL;
 	n->spent_us += exited != NULL ? exited->user_us + exited->system_us : 0;
-	a->compiling--;
+	LIST_REMOVE(n, work);
+	*at_work(n) -= 1;
 	event_active(a->kick, 0, 0);
 	if (answered && n->why.code == 0) {
 		take_artifact(n, fd);
@@ -429,7 +540,7 @@ compiler_ended(void *arg, const struct proto_exited *exited, const struct err *w
 	close(fd);
 	if (answered && exited != NULL && exited->wait_status == 0)
 		become_failed(n, FAILED);
-	else if (n->abandoned && !LIST_EMPTY(&n->waits))
+	else if ((n->abandoned && !LIST_EMPTY(&n->waits)) || (was_starved(n) && is_wanted(n)))
 		compile_later(n); /* someone came after all */
 	else if (n->abandoned)
 		become_failed(n, GIVEN_UP);
@@ -457,7 +568,7 @@ compile_start(struct entry *n, struct err *e)
 	struct artifacts *a = n->artifacts;
 	uint64_t ms = ms_left(n);
 	struct proto_spawn spawn = {.kind = PROTO_KIND_COMPILER, .engine = n->engine, .cpu_ms = ms,
-	    .memory_bytes = a->limits.compile_memory_bytes};
+	    .memory_bytes = a->limits.compile_memory_bytes, .nice = n->asker.ahead ? ARTIFACT_AHEAD_NICE : 0};
 	struct proto_compile job = {.engine = n->engine, .size = n->module_size};
 	struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 	int64_t started_ms = monotonic_ms();
@@ -480,7 +591,8 @@ compile_start(struct entry *n, struct err *e)
 	n->allowed_ms = ms;
 	n->ready = n->done = n->timed_out = n->abandoned = false;
 	n->why = (struct err){0};
-	a->compiling++;
+	LIST_INSERT_HEAD(&a->at_work, n, work);
+	*at_work(n) += 1;
 	fds[0] = n->module;
 	fds[1] = n->fd;
 	if (child_send(n->compiler, PROTO_COMPILE, 0, &job, sizeof(job), fds, 2, e) != 0)
@@ -503,7 +615,7 @@ on_kick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	while (a->compiling < a->limits.compilers && (n = turns_take(&a->queue)) != NULL) {
+	while ((n = take_turn(a)) != NULL) {
 		if (ms_left(n) == 0) {
 			took_too_long(n);
 			become_failed(n, FAILED);
@@ -563,7 +675,10 @@ artifacts_new(struct event_base *base, struct service_client *store, struct laun
 	a->limits = *limits;
 	TAILQ_INIT(&a->cached);
 	TAILQ_INIT(&a->failed);
+	LIST_INIT(&a->at_work);
 	turns_init(&a->queue);
+	turns_init(&a->ahead);
+	a->us_per_byte = US_PER_BYTE;
 	if ((a->kick = event_new(base, -1, 0, on_kick, a)) == NULL) {
 		free(a);
 		return NULL;
@@ -599,8 +714,8 @@ artifacts_free(struct artifacts *a)
  * on failure.
  */
 static struct entry *
-entry_start(struct artifacts *a, struct entry *n, uid_t owner, const struct digest *digest, uint32_t engine, int module,
-    size_t size, struct err *e)
+entry_start(struct artifacts *a, struct entry *n, const struct digest *digest, uint32_t engine, int module, size_t size,
+    struct err *e)
 {
 	int copy = fcntl(module, F_DUPFD_CLOEXEC, 0);
 
@@ -616,7 +731,6 @@ entry_start(struct artifacts *a, struct entry *n, uid_t owner, const struct dige
 		return NULL;
 	}
 	n->module = copy;
-	n->owner = owner;
 	n->module_size = size;
 	n->why = (struct err){0};
 	ask_store(n);
@@ -624,8 +738,8 @@ entry_start(struct artifacts *a, struct entry *n, uid_t owner, const struct dige
 }
 
 void
-artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint32_t engine, int module, size_t size,
-    artifact_fn *fn, void *arg, struct artifact_wait **wait)
+artifact_get(struct artifacts *a, const struct artifact_asker *asker, const struct digest *digest, uint32_t engine,
+    int module, size_t size, artifact_fn *fn, void *arg, struct artifact_wait **wait)
 {
 	struct entry *n = entry_find(a, digest, engine);
 	struct artifact_wait *w = NULL;
@@ -633,8 +747,9 @@ artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint
 
 	*wait = NULL;
 	if (n != NULL && n->state == CACHED) {
-		struct artifact artifact = {n->file, false, 0};
+		struct artifact artifact = {n->file, n->size, false, 0, n->compile_us};
 
+		a->counts.hits++;
 		TAILQ_REMOVE(&a->cached, n, order);
 		TAILQ_INSERT_TAIL(&a->cached, n, order);
 		fn(arg, &artifact, RPC_internal_error, NULL);
@@ -647,14 +762,16 @@ artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint
 	if ((w = calloc(1, sizeof(*w))) == NULL)
 		err_set(&e, ERR_NOMEM, "waiting for an artifact");
 	else if (n == NULL || n->state == GIVEN_UP)
-		n = entry_start(a, n, owner, digest, engine, module, size, &e);
+		n = entry_start(a, n, digest, engine, module, size, &e);
 	if (e.code != 0) {
 		free(w);
 		fn(arg, NULL, RPC_internal_error, &e);
 		return;
 	}
-	*w = (struct artifact_wait){.entry = n, .fn = fn, .arg = arg};
+	*w = (struct artifact_wait){.asker = *asker, .entry = n, .fn = fn, .arg = arg};
 	LIST_INSERT_HEAD(&n->waits, w, link);
+	if (n->state == QUEUED)
+		queue_wait(w);
 	*wait = w;
 }
 
@@ -665,11 +782,13 @@ artifact_cancel(struct artifact_wait *w)
 	struct artifacts *a = n->artifacts;
 
 	LIST_REMOVE(w, link);
+	if (n->state == QUEUED)
+		unqueue_wait(w);
 	free(w);
 	if (!LIST_EMPTY(&n->waits))
 		return;
 	if (n->state == QUEUED) {
-		turns_remove(&a->queue, &n->turn);
+		a->queued--;
 		set_aside(n);
 	} else if (n->state == COMPILING) {
 		n->abandoned = true;
@@ -688,14 +807,31 @@ artifact_drop(struct artifacts *a, const struct digest *digest, uint32_t engine)
 	service_ask(a->store, PROTO_STORE_REMOVE, &remove, sizeof(remove), -1, NULL, NULL, NULL);
 }
 
+void
+artifact_progress(const struct artifact_wait *w, struct artifact_progress *out)
+{
+	const struct entry *n = w->entry;
+
+	*out = (struct artifact_progress){.compiling = n->state == COMPILING};
+	if (out->compiling)
+		out->elapsed_ms = (uint64_t)(monotonic_ms() - n->started_ms);
+	out->expected_ms = (uint64_t)(n->artifacts->us_per_byte * (double)n->module_size / 1000) + 1;
+}
+
 unsigned
 artifacts_compiling(const struct artifacts *a)
 {
-	return a->compiling + (unsigned)a->queue.count;
+	return a->compiling + a->compiling_ahead + (unsigned)a->queued;
+}
+
+const struct artifacts_counts *
+artifacts_counts(const struct artifacts *a)
+{
+	return &a->counts;
 }
 
 unsigned
 artifacts_waiting(const struct artifacts *a)
 {
-	return (unsigned)a->queue.count;
+	return (unsigned)a->queued;
 }

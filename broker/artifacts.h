@@ -21,7 +21,7 @@ struct artifact_wait;
 struct artifacts_limits {
 	size_t cache_bytes;        /* of artifacts kept open in memory */
 	size_t cache_entries;      /* descriptors kept open */
-	unsigned compilers;        /* at work at the same time */
+	unsigned compilers;        /* at work at the same time for those who wait; one more may be at work ahead */
 	uint64_t compile_ms;       /* wall clock and CPU for one module, all attempts together */
 	uint64_t compile_memory_bytes;
 	size_t artifact_bytes;     /* largest artifact */
@@ -38,12 +38,33 @@ struct artifact_file {
 /* An artifact, borrowed: its file is the cache's, good until the callback returns; hold it to keep it. */
 struct artifact {
 	struct artifact_file *file;
+	size_t size;
 	bool compiled;       /* now, for this request or another that waited with it */
 	uint64_t compile_us; /* 0 unless compiled */
+	uint64_t made_us;    /* what compiling it took; 0 when that was before the start of brigd */
+};
+
+/* Who wants an artifact. */
+struct artifact_asker {
+	uid_t owner;
+	bool ahead; /* nobody waits for it yet: only when no one else does, and with what processor time others leave */
+};
+
+/* How far what somebody waits for has come. */
+struct artifact_progress {
+	bool compiling;        /* false: it is looked up, or waits until a compiler is free */
+	uint64_t elapsed_ms;   /* since the compiler began; 0 before */
+	uint64_t expected_ms;  /* that it takes, by the module's size and the time that others took */
 };
 
 /* Called once, perhaps before artifact_get returns: `a` on success, else NULL with `error` and `why`. */
 typedef void artifact_fn(void *arg, const struct artifact *a, enum rpc_error error, const struct err *why);
+
+/* How often what was asked for was there, or had to be made; for metrics. */
+struct artifacts_counts {
+	uint64_t hits, compiled, failed;
+	uint64_t compile_us; /* of those that were compiled */
+};
 
 /* artifacts_new - borrows the store and the launcher, which outlive it. NULL when out of memory. */
 struct artifacts *artifacts_new(struct event_base *base, struct service_client *store, struct launcher *launcher,
@@ -60,12 +81,20 @@ void artifacts_free(struct artifacts *a);
 
 /*
  * artifact_get - find or make the artifact of the verified module in the sealed memfd `module` (borrowed; duplicated
- * when needed later), `size` bytes with digest `digest`, for an engine. If it has to be compiled, it waits in the turn of
- * `owner`, or of whoever asked for it first. *wait becomes a handle for artifact_cancel, or NULL when `fn` is called in
- * here, which may free whatever holds *wait.
+ * when needed later), `size` bytes with digest `digest`, for an engine. If it has to be compiled, it waits for the turn of
+ * its asker's owner; of several who ask for one module the first turn counts for all. Of more than one compiler, one owner
+ * never gets all, so that another's module does not wait for long ones of theirs. *wait becomes a handle for
+ * artifact_cancel, or NULL when `fn` is called in here, which may free whatever holds *wait.
+ *
+ * What is asked for ahead is compiled when nobody else waits, by a compiler more than `compilers`, which yields the
+ * processor (ARTIFACT_AHEAD_NICE) to all other work; its wall-clock limit is no verdict on the module.
  */
-void artifact_get(struct artifacts *a, uid_t owner, const struct digest *digest, uint32_t engine, int module, size_t size,
-    artifact_fn *fn, void *arg, struct artifact_wait **wait);
+#define ARTIFACT_AHEAD_NICE 5 /* a third of the processor time of one that competes; a run that comes to need it gets that */
+void artifact_get(struct artifacts *a, const struct artifact_asker *asker, const struct digest *digest, uint32_t engine,
+    int module, size_t size, artifact_fn *fn, void *arg, struct artifact_wait **wait);
+
+/* artifact_progress - how far it is, while the wait lasts. */
+void artifact_progress(const struct artifact_wait *w, struct artifact_progress *out);
 
 /* artifact_hold - keep a file; returns it. artifact_release - no longer; NULL is fine. */
 struct artifact_file *artifact_hold(struct artifact_file *file);
@@ -77,8 +106,9 @@ void artifact_cancel(struct artifact_wait *w);
 /* artifact_drop - forget one that a worker could not load, in memory and in the store: the next get compiles again. */
 void artifact_drop(struct artifacts *a, const struct digest *digest, uint32_t engine);
 
-/* artifacts_compiling - compilations at work or waiting, for metrics. */
+/* artifacts_compiling - modules being compiled, or waiting for that; artifacts_counts - what was done. For metrics. */
 unsigned artifacts_compiling(const struct artifacts *a);
+const struct artifacts_counts *artifacts_counts(const struct artifacts *a);
 
 /* artifacts_waiting - those of them that wait. */
 unsigned artifacts_waiting(const struct artifacts *a);

@@ -23,6 +23,7 @@
 #include "base/version.h"
 #include "broker/broker.h"
 #include "broker/methods.h"
+#include "broker/module_compile.h"
 #include "broker/prepare.h"
 #include "broker/records.h"
 #include "broker/rules.h"
@@ -307,6 +308,7 @@ reload(struct brigd *d)
 		broker_log_reason("reload-failed", e.msg);
 		return;
 	}
+	ahead_recheck(d->broker.ahead);
 	broker_log("reloaded keyring_version=%llu keys=%zu", (unsigned long long)keyring_version(d->broker.keyring),
 	    keyring_count(d->broker.keyring));
 	records_service(&d->broker, "reload", "", NULL, NULL, NULL);
@@ -334,6 +336,8 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (d->serving && !d->broker.draining)
 		evconnlistener_enable(d->listener);
+	runs_tell_progress(d->broker.runs);
+	module_compile_tell(&d->broker);
 	if (d->broker.connections > 0 || runs_active(d->broker.runs) > 0)
 		d->idle_since_ms = monotonic_ms();
 	if (c->idle_exit > 0 && d->serving && !d->broker.draining && monotonic_ms() - d->idle_since_ms >= c->idle_exit * 1000)
@@ -405,8 +409,11 @@ connect_parts(struct brigd *d, struct err *e)
 	if ((d->offload = offload_new(b->base, e)) == NULL || (d->closer = closer_new(e)) == NULL)
 		return e->code;
 	b->modules = modules_new(b->store, d->offload, (size_t)c->module_cache_bytes, 256, (size_t)c->module_bytes);
+	if (b->artifacts == NULL || b->modules == NULL)
+		return err_set(e, ERR_NOMEM, "the broker's parts");
+	b->ahead = ahead_new(b->base, b->modules, b->artifacts, &b->keyring);
 	b->pool = pool_new(b->base, b->launcher, &pl, on_pool_ready, d);
-	if (b->artifacts == NULL || b->modules == NULL || b->pool == NULL)
+	if (b->ahead == NULL || b->pool == NULL)
 		return err_set(e, ERR_NOMEM, "the broker's parts");
 	d->conn_owner = (struct conn_owner){
 	    .base = b->base,
@@ -447,6 +454,7 @@ disconnect_parts(struct brigd *d)
 	if (d->drain != NULL)
 		event_free(d->drain);
 	conn_close_all(&d->conn_owner);
+	ahead_free(b->ahead);
 	offload_free(d->offload);
 	child_launcher_free(b->launcher);
 	service_client_free(b->store);

@@ -6,8 +6,10 @@
 #include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/digest.h"
+#include "broker/ahead.h"
 #include "broker/artifacts.h"
 #include "broker/child.h"
 #include "broker/config.h"
@@ -40,6 +42,8 @@ struct broker {
 	struct service_client *logger;
 	struct artifacts *artifacts;
 	struct modules *modules;
+	struct ahead *ahead;
+	LIST_HEAD(, module_compile) compiles; /* calls of module.compile that wait */
 	struct pool *pool;
 	struct runs *runs;
 	const struct keyring *keyring; /* never NULL; empty when none was configured */

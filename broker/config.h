@@ -46,7 +46,8 @@
 	X(store_bytes_per_owner, 1073741824, 1048576, 1099511627776, 'b', "modules on disk, each user")                \
 	X(artifact_cache_bytes, 536870912, 1048576, 68719476736, 'b', "artifacts kept in memory")                      \
 	X(module_cache_bytes, 268435456, 1048576, 68719476736, 'b', "modules kept in memory")                          \
-	X(compilers, 1, 1, 64, 'n', "modules compiled at the same time")                                               \
+	X(compilers, 2, 1, 64, 'n', "modules compiled at the same time; one user gets all but one of them")                                               \
+	X(compile_on_put, 1, 0, 1, 'n', "compile stored modules before they are run, when nothing waits; 0: when they are run") \
 	X(compile_ms, 60000, 100, 600000, 'm', "time to compile one module, all attempts together")                    \
 	X(compile_memory_bytes, 1073741824, 67108864, 68719476736, 'b', "memory to compile one module")                \
 	X(cgroup_memory_bytes, 0, 0, 1125899906842624, 'b', "all runs and compilers, by control group; 0: 3/4 of memory") \

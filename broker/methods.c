@@ -13,6 +13,7 @@
 #include "base/version.h"
 #include "broker/broker.h"
 #include "broker/explain.h"
+#include "broker/module_compile.h"
 #include "broker/prepare.h"
 #include "broker/records.h"
 #include "broker/run_request.h"
@@ -215,6 +216,8 @@ module_stored(void *arg, struct imsg *m, const struct err *why)
 		op->existed = done.existed != 0;
 	}
 	modules_forget(op->broker->modules, op->peer.uid, &op->digest);
+	if (op->broker->config->compile_on_put)
+		ahead_add(op->broker->ahead, op->peer.uid, &op->digest);
 	record_op(op);
 }
 
@@ -278,22 +281,6 @@ method_module_put(struct broker *b, struct rpc_call *call, const json_t *params)
 	op_end(op, NULL, &f);
 }
 
-/* The digest that a module method is about. */
-static int
-digest_param(const json_t *params, const char *const *names, size_t count, struct digest *out, struct rpc_failure *f)
-{
-	const json_t *digest = json_object_get(params, "digest");
-	struct err e = {0};
-
-	if (params_check(params, names, count, f) != 0)
-		return -1;
-	if (!json_is_string(digest))
-		return rpc_fail(f, RPC_invalid_params, "say which module: \"digest\": \"sha256:...\"");
-	if (digest_parse(json_string_value(digest), json_string_length(digest), out, &e) != 0)
-		return rpc_fail(f, RPC_invalid_params, "digest: %s", e.msg);
-	return 0;
-}
-
 /* The module itself, in base64. */
 static json_t *
 bytes_json(const struct module *m)
@@ -338,7 +325,7 @@ method_module_get(struct broker *b, struct rpc_call *call, const json_t *params)
 	struct digest digest;
 	struct module_op *op;
 
-	if (digest_param(params, names, 2, &digest, &f) != 0 || (wasm != NULL && !json_is_boolean(wasm))) {
+	if (params_digest(params, names, 2, &digest, &f) != 0 || (wasm != NULL && !json_is_boolean(wasm))) {
 		if (f.detail[0] == '\0')
 			rpc_fail(&f, RPC_invalid_params, "wasm must be true or false: whether to send the module itself");
 		call_fail(call, &f);
@@ -413,6 +400,7 @@ module_removed(void *arg, struct imsg *m, const struct err *why)
 	if (store_refused(op, m, why) != 0)
 		return;
 	op->removed = true;
+	ahead_cancel(op->broker->ahead, op->peer.uid, &op->digest);
 	modules_forget(op->broker->modules, op->peer.uid, &op->digest);
 	record_op(op);
 }
@@ -426,7 +414,7 @@ method_module_remove(struct broker *b, struct rpc_call *call, const json_t *para
 	struct err e = {0};
 	struct module_op *op;
 
-	if (digest_param(params, names, 1, &remove.digest, &f) != 0) {
+	if (params_digest(params, names, 1, &remove.digest, &f) != 0) {
 		call_fail(call, &f);
 		return;
 	}

@@ -20,6 +20,7 @@ struct broker;
 	X("run.input",      method_run_input,  "bytes for the stdin of a streaming run")     \
 	X("module.put",     method_module_put, "store a signed module, to be run by digest") \
 	X("module.get",     method_module_get, "what is known of a stored module")           \
+	X("module.compile", module_compile,   "compile a stored module now, so that its first run need not") \
 	X("module.list",    method_module_list, "the modules that the caller has stored")    \
 	X("module.remove",  method_module_remove, "forget a stored module")                  \
 	X("policy.explain", method_policy_explain, "what a run of the caller would be granted, and by which rule") \

@@ -41,6 +41,11 @@
 	X("limits.{limit}", "brig_limit", gauge, 1, operator, "settings that bound runs")                                 \
 	X("compile.running", "brig_compile_running", gauge, 1, operator, "modules that are compiled now")                 \
 	X("compile.queued", "brig_compile_queued", gauge, 1, operator, "modules that wait to be")                         \
+	X("compile.ahead", "brig_compile_ahead", gauge, 1, operator, "stored modules that are compiled when nobody waits")  \
+	X("compile.hits", "brig_compile_hits_total", counter, 1, operator, "modules asked for that were compiled already")  \
+	X("compile.done", "brig_compile_done_total", counter, 1, operator, "modules compiled")                            \
+	X("compile.failed", "brig_compile_failed_total", counter, 1, operator, "attempts that failed")                    \
+	X("compile.done_us", "brig_compile_seconds_total", counter, 1e-6, operator, "what compiling them took")           \
 	X("audit.waiting", "brig_audit_waiting", gauge, 1, operator, "records that the logger has not answered yet")      \
 	X("audit.lag_ms", "brig_audit_lag_seconds", gauge, 1e-3, operator, "how long the oldest of them has waited")      \
 	X("store.bytes", "brig_store_bytes", gauge, 1, operator, "what modules and artifacts take on disk")               \

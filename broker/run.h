@@ -64,7 +64,8 @@ struct run {
 	struct artifact_file *artifact; /* held; NULL until there is one */
 	enum run_start start;
 	enum run_status status;      /* once its outcome is settled */
-	uint64_t compile_us;
+	uint64_t compile_us, artifact_bytes;
+	bool compiled;               /* the artifact was not there */
 	bool recompiled;             /* the artifact was stale once already */
 	bool module_dropped;         /* what came with the request was let go: only the store may have it still */
 
@@ -153,8 +154,8 @@ void run_advance(struct run *run);
 /* run_end_early - end a run that cannot be run at all. If its intent is on record, so will be its outcome. */
 void run_end_early(struct run *run, enum rpc_error error, const struct err *why);
 
-/* run_artifact_found - an artifact_fn whose argument is the run. */
-void run_artifact_found(void *arg, const struct artifact *a, enum rpc_error error, const struct err *why);
+/* run_get_artifact - look for the artifact of the run's module, whose bytes are in `module` (borrowed), and advance with it. */
+void run_get_artifact(struct run *run, int module, size_t size);
 
 /* run_mounts - how many directories the guest finds. */
 size_t run_mounts(const struct run *run);

@@ -369,8 +369,7 @@ module_again(void *arg, const struct module *m, enum rpc_error error, const stru
 
 	run->module_wait = NULL;
 	if (m != NULL) {
-		artifact_get(run->runs->broker->artifacts, run->peer.uid, &run->module, run_engine_of(run), m->fd, m->size,
-		    run_artifact_found, run, &run->artifact_wait);
+		run_get_artifact(run, m->fd, m->size);
 		return;
 	}
 	run->failed = true;
@@ -403,8 +402,7 @@ run_again(struct run *run)
 	run->artifact = NULL;
 	run->state = PREPARING;
 	if (m->fd >= 0)
-		artifact_get(b->artifacts, run->peer.uid, &run->module, run_engine_of(run), m->fd, m->size, run_artifact_found,
-		    run, &run->artifact_wait);
+		run_get_artifact(run, m->fd, m->size);
 	else
 		modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_again, run, &run->module_wait);
 }

@@ -242,7 +242,9 @@ run_record_outcome(struct run *run)
 		f.changes = run_changes_json(&run->changes, &f.changes_omitted);
 	f.queue_us = run->t_started != 0 ? run->t_started - run->t_queued : 0;
 	f.wall_us = run->t_started != 0 ? run->t_ended - run->t_started : 0;
+	f.compiled = run->compiled;
 	f.compile_us = run->compile_us;
+	f.artifact_bytes = run->artifact_bytes;
 	f.start = run->start;
 	f.module_digest = digest_text(&run->module, digest);
 	f.signer = run->verdict.kid;

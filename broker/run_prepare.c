@@ -238,15 +238,17 @@ intent_answered(void *arg, struct imsg *m, const struct err *why)
 	run_end_early(run, RPC_audit_unavailable, &e);
 }
 
-void
-run_artifact_found(void *arg, const struct artifact *a, enum rpc_error error, const struct err *why)
+static void
+artifact_found(void *arg, const struct artifact *a, enum rpc_error error, const struct err *why)
 {
 	struct run *run = arg;
 
 	run->artifact_wait = NULL;
 	if (a != NULL) {
 		run->start = a->compiled ? RUN_START_COLD : RUN_START_CACHED;
+		run->compiled |= a->compiled;
 		run->compile_us += a->compile_us;
+		run->artifact_bytes = a->size;
 		run->artifact = artifact_hold(a->file);
 		if (a->file->proven) /* it will not have to be compiled again */
 			run_drop_module(run);
@@ -321,23 +323,30 @@ run_engine_of(const struct run *run)
 	return run->policy->limits[POLICY_LIMIT_fuel] != POLICY_UNSET ? PROTO_ENGINE_FUEL : PROTO_ENGINE_PLAIN;
 }
 
+void
+run_get_artifact(struct run *run, int module, size_t size)
+{
+	const struct artifact_asker asker = {.owner = run->peer.uid};
+
+	artifact_get(run->runs->broker->artifacts, &asker, &run->module, run_engine_of(run), module, size, artifact_found, run,
+	    &run->artifact_wait);
+}
+
 /* Puts the intent on record and looks for the artifact, at the same time. `module` is borrowed. */
 static void
 run_prepare(struct run *run, int module, size_t size)
 {
 	struct runs *r = run->runs;
-	struct broker *b = r->broker;
 	struct run_identity id;
 	struct err e = {0};
 
 	run->state = PREPARING;
 	id = run_identity_of(run);
-	if (records_intent(b, &id, intent_answered, run, &e) != 0) {
+	if (records_intent(r->broker, &id, intent_answered, run, &e) != 0) {
 		run_end_early(run, RPC_audit_unavailable, &e);
 		return;
 	}
-	artifact_get(b->artifacts, run->peer.uid, &run->module, run_engine_of(run), module, size, run_artifact_found, run,
-	    &run->artifact_wait);
+	run_get_artifact(run, module, size);
 }
 
 static void

@@ -40,6 +40,21 @@ params_check(const json_t *params, const char *const *names, size_t count, struc
 	return 0;
 }
 
+int
+params_digest(const json_t *params, const char *const *names, size_t count, struct digest *out, struct rpc_failure *f)
+{
+	const json_t *digest = json_object_get(params, "digest");
+	struct err e = {0};
+
+	if (params_check(params, names, count, f) != 0)
+		return -1;
+	if (!json_is_string(digest))
+		return rpc_fail(f, RPC_invalid_params, "say which module: \"digest\": \"sha256:...\"");
+	if (digest_parse(json_string_value(digest), json_string_length(digest), out, &e) != 0)
+		return rpc_fail(f, RPC_invalid_params, "digest: %s", e.msg);
+	return 0;
+}
+
 /* Decodes base64 (RFC 4648 section 4, padded) of `length` characters. */
 static int
 decode_base64(const char *text, size_t length, const char *what, uint8_t **data, size_t *size, struct rpc_failure *f)

@@ -87,6 +87,9 @@ void run_request_shed(struct run_request *r);
 /* params_check - that `params` is an object with none but the names[0..count]. Fails as invalid_params. */
 int params_check(const json_t *params, const char *const *names, size_t count, struct rpc_failure *f);
 
+/* params_digest - the same, and take the module's digest, which must be in "digest". */
+int params_digest(const json_t *params, const char *const *names, size_t count, struct digest *out, struct rpc_failure *f);
+
 /*
  * bytes_parse - read "text" or {"base64": "..."} into a heap block, which the caller frees. `what` is for messages.
  */

@@ -285,12 +285,14 @@ run_usage_json(const struct run_facts *f)
 
 	if (f->usage != NULL)
 		return json_incref(f->usage);
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
 	    "wall_us", number(f->wall_us),
 	    "user_us", number(f->observed.user_us),
 	    "system_us", number(f->observed.system_us),
 	    "queue_us", number(f->queue_us),
+	    "compile", f->compiled ? "miss" : f->artifact_bytes > 0 ? "hit" : "none",
 	    "compile_us", number(f->compile_us),
+	    "artifact_bytes", number(f->artifact_bytes),
 	    "start_us", number(c->start_us),
 	    "fuel", number(c->fuel_used),
 	    "peak_memory_bytes", number(c->peak_memory_bytes),

@@ -65,7 +65,8 @@ struct run_facts {
 	uint64_t changes_omitted;
 	const json_t *learned;    /* as run_learned_json made it; NULL when it is not in learn mode */
 	json_t *usage;            /* run_usage_json of these facts, once made */
-	uint64_t queue_us, compile_us, wall_us;
+	uint64_t queue_us, compile_us, wall_us, artifact_bytes;
+	bool compiled;            /* its module had to be compiled */
 	enum run_start start;
 	const char *module_digest; /* text */
 	const char *signer;       /* kid; "" for unsigned, which clients see as null */

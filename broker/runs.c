@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/monotonic.h"
+#include "broker/module_compile.h"
 #include "broker/prepare.h"
 #include "broker/run.h"
 
@@ -324,6 +325,16 @@ runs_abandon(struct runs *r, const char *reason)
 		run->cancel_reason = r->abandon_reason;
 		run_advance(run);
 	}
+}
+
+void
+runs_tell_progress(struct runs *r)
+{
+	struct run *run;
+
+	TAILQ_FOREACH(run, &r->active, order)
+		if (run->artifact_wait != NULL && run->request.stream_output && run->ncalls > 0)
+			run_notify(run, "run.progress", progress_json(run->artifact_wait, run->calls[0]));
 }
 
 /* --- methods ------------------------------------------------------------------------------------------------------ */

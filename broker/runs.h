@@ -39,6 +39,9 @@ void runs_input(struct runs *r, struct rpc_call *call, const json_t *params);
  */
 void runs_abandon(struct runs *r, const char *reason);
 
+/* runs_tell_progress - tell streaming clients how far their modules are compiled: to be called every second. */
+void runs_tell_progress(struct runs *r);
+
 /* runs_active - runs that have not ended; runs_running - those with a worker; runs_queued - those that wait for one. */
 size_t runs_active(const struct runs *r);
 unsigned runs_running(const struct runs *r);

@@ -152,16 +152,25 @@ broker_json(const struct broker *b)
 	    "filtered", (json_int_t)b->counts.filtered);
 }
 
+static json_t *
+compile_json(const struct broker *b)
+{
+	const struct artifacts_counts *c = artifacts_counts(b->artifacts);
+	unsigned waiting = artifacts_waiting(b->artifacts);
+
+	return json_pack("{s:i, s:i, s:i, s:I, s:I, s:I, s:I}", "running", (int)(artifacts_compiling(b->artifacts) - waiting),
+	    "queued", (int)waiting, "ahead", (int)ahead_waiting(b->ahead), "hits", (json_int_t)c->hits,
+	    "done", (json_int_t)c->compiled, "failed", (json_int_t)c->failed, "done_us", (json_int_t)c->compile_us);
+}
+
 /* `store` is NULL when the store did not say. */
 static json_t *
 operator_json(const struct broker *b, uid_t caller, const struct proto_store_sized *store)
 {
-	unsigned waiting = artifacts_waiting(b->artifacts);
 	json_t *json = common_json(b, caller, NULL);
-	json_t *more = json_pack("{s:o, s:o, s:{s:i, s:i}, s:o, s:o}", "owners", owners_json(b),
+	json_t *more = json_pack("{s:o, s:o, s:o, s:o, s:o}", "owners", owners_json(b),
 	    "limits", limits_json(b->config),
-	    "compile", "running", (int)(artifacts_compiling(b->artifacts) - waiting), "queued", (int)waiting,
-	    "audit", audit_json(b), "broker", broker_json(b));
+	    "compile", compile_json(b), "audit", audit_json(b), "broker", broker_json(b));
 
 	if (store != NULL)
 		json_object_set_new(more, "store", json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)store->bytes,

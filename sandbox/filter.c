@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -117,6 +118,7 @@ static const struct condition ask_only = {
 static const struct condition wall_only = {
     "SIGALRM, no group by number", 2, {EQUAL(1, PROTO_WALL_SIGNAL), MASKED(0, PID_NEGATIVE, 0)}};
 static const struct condition abort_only = {"SIGABRT", 1, {EQUAL(2, SIGABRT)}};
+static const struct condition own_priority = {"its own", 2, {EQUAL(0, PRIO_PROCESS), EQUAL(1, 0)}};
 static const struct condition own_process = {"itself", 1, {EQUAL(0, 0)}};
 static const struct condition set_filter = {"a filter on top", 2, {EQUAL(0, 1), EQUAL(1, 0)}};
 static const struct condition prctl_mdwe = {"PR_SET_MDWE", 1, {EQUAL(0, PR_SET_MDWE)}};
@@ -292,6 +294,7 @@ static const struct row rows[] = {
     ROW(prctl, L, prctl_dumpable, "a child whose ids can be mapped"),
     ROW(setsid, L, any, "a child without a terminal"),
     ROW(dup2, L, any, "descriptors of a program"),
+    ROW(setpriority, L, own_priority, "a compiler yields when nobody waits for it"),
     ROW(execveat, L, of_descriptor, "the worker or the compiler, which are open already"),
 
     /* A program of the launcher that starts, and its jail. */

@@ -281,6 +281,7 @@ struct start {
 	int program;
 	int socket;
 	unsigned place;
+	int nice;
 	struct cgroup_limits limits;
 	struct child_args args;
 };
@@ -305,6 +306,8 @@ exec_program(void *arg, struct err *e)
 	if (dup2(s->socket, PROTO_SOCKET_FD) < 0 || dup2(s->l->filters, FILTER_FD) < 0 || dup2(s->l->null, 0) < 0 ||
 	    dup2(s->l->null, 1) < 0)
 		return err_sys(e, ERR_IO, "arranging descriptors");
+	if (s->nice > 0 && setpriority(PRIO_PROCESS, 0, s->nice) != 0 && errno != EACCES) /* EACCES: more than that already */
+		return err_sys(e, ERR_IO, "taking nice value %d", s->nice);
 	execveat(s->program, "", argv.argv, environment, AT_EMPTY_PATH);
 	return err_sys(e, ERR_IO, "executing %s", s->name);
 }
@@ -331,6 +334,7 @@ start_child(struct launcher *l, const struct proto_spawn *p, uint64_t token, int
 	    .name = compiler ? "brig-compiler" : "brig-worker",
 	    .program = compiler ? l->compiler : l->worker,
 	    .socket = socket,
+	    .nice = (int)p->nice,
 	    .limits = compiler ? compiler_limits(p) : zygote_limits,
 	    .args = {.engine = p->engine,
 		     .jail = {.profile = l->profile, .cpu_ms = p->cpu_ms, .data_bytes = p->memory_bytes}},
@@ -371,8 +375,9 @@ handle_spawn(struct launcher *l, struct err *e)
 	int rc;
 
 	memcpy(&p, l->in.payload, sizeof(p));
-	if ((p.kind != PROTO_KIND_ZYGOTE && p.kind != PROTO_KIND_COMPILER) || p.engine > PROTO_ENGINE_FUEL)
-		return err_set(e, ERR_PROTOCOL, "asked for kind %u with engine %u", p.kind, p.engine);
+	if ((p.kind != PROTO_KIND_ZYGOTE && p.kind != PROTO_KIND_COMPILER) || p.engine > PROTO_ENGINE_FUEL ||
+	    p.nice > PROTO_NICE_MAX)
+		return err_set(e, ERR_PROTOCOL, "asked for kind %u with engine %u and nice value %u", p.kind, p.engine, p.nice);
 	if (find_token(l, token) != NULL)
 		return err_set(e, ERR_PROTOCOL, "token %ju is there already", (uintmax_t)token);
 	l->in.fds[0] = spawn_high_fd(l->in.fds[0]); /* so that it cannot be the number where it is to go */

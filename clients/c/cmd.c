@@ -9,6 +9,7 @@
 
 #include "base/nearest.h"
 #include "base/utf8.h"
+#include "clients/c/progress.h"
 
 void
 cmd_print_safe(FILE *f, const char *text, size_t length)
@@ -176,6 +177,13 @@ cmd_refusal(const char *verb, const struct brig_error *error, const char *advice
 	cmd_error(verb, "%s%s%s", error->message, advice[0] == '\0' ? "" : "\n  ", advice);
 }
 
+static void
+on_notification(void *arg, const char *method, const json_t *params)
+{
+	if (strcmp(method, "module.progress") == 0)
+		progress_hear(arg, params);
+}
+
 /* As cmd_call; `m` is the module that goes with it, or NULL. */
 static int
 call(const char *verb, const char *socket, const char *method, json_t *params, int fd, const struct module_file *m,
@@ -183,14 +191,19 @@ call(const char *verb, const char *socket, const char *method, json_t *params, i
 {
 	char advice[MODULE_FILE_ADVICE_SIZE];
 	struct brig_error error = {0};
+	struct progress progress;
 	struct brig *b = NULL;
 	struct err e = {0};
 	int rc = brig_connect(socket, &b, &e);
 
+	progress_begin(&progress, verb);
+	if (rc == 0)
+		brig_listen(b, on_notification, &progress);
 	if (rc == 0)
 		rc = brig_call(b, method, params, &fd, fd < 0 ? 0 : 1, result, &error, &e);
 	else
 		json_decref(params);
+	progress_wipe(&progress);
 	if (rc != 0 && error.code != 0)
 		cmd_refusal(verb, &error, m == NULL ? NULL : module_file_advice(m, &error, brig_path(b), advice));
 	else if (rc != 0)

@@ -21,7 +21,7 @@ static const char about[] =
 /* What the command line of a sub-verb said. */
 struct options {
 	const char *socket, *output;
-	bool as_json, no_sign;
+	bool as_json, no_sign, fuel;
 	const char *argument; /* the one that each but `list` has */
 };
 
@@ -30,6 +30,7 @@ static int
 take_options(int argc, char **argv, int wanted, const char *what, struct options *o)
 {
 	static const struct option options[] = {
+	    {"fuel", no_argument, NULL, 'f'},
 	    {"json", no_argument, NULL, 'j'},
 	    {"no-sign", no_argument, NULL, 'n'},
 	    {"output", required_argument, NULL, 'o'},
@@ -42,6 +43,8 @@ take_options(int argc, char **argv, int wanted, const char *what, struct options
 	while ((option = getopt_long(argc, argv, ":o:", options, NULL)) != -1) {
 		if (option == 'j')
 			o->as_json = true;
+		else if (option == 'f')
+			o->fuel = true;
 		else if (option == 'n')
 			o->no_sign = true;
 		else if (option == 'o')
@@ -151,8 +154,70 @@ module_remove(int argc, char **argv)
 	return code;
 }
 
+/* Stores the program, unless it is a digest. CMD_OK with *digest owned by the caller. */
+static int
+digest_of_argument(const struct options *o, char **digest)
+{
+	struct module_file m = {0};
+	json_t *result = NULL;
+	struct err e;
+	int code = CMD_OK;
+
+	if (strncmp(o->argument, "sha256:", 7) == 0) {
+		*digest = strdup(o->argument);
+	} else {
+		if (module_file_load(o->argument, !o->no_sign, &m, &e) != 0)
+			return cmd_fail(VERB, &e);
+		if ((code = cmd_send_module(VERB, o->socket, "module.put", &m, &result)) == CMD_OK)
+			*digest = strdup(json_string_value(json_object_get(result, "digest")));
+	}
+	module_file_clear(&m);
+	json_decref(result);
+	return code;
+}
+
+static void
+print_compiled(const json_t *result)
+{
+	double mib = (double)json_integer_value(json_object_get(result, "artifact_bytes")) / 1048576;
+	double ms = (double)json_integer_value(json_object_get(result, "compile_us")) / 1000;
+
+	printf("%s  ", json_string_value(json_object_get(result, "digest")));
+	if (strcmp(json_string_value(json_object_get(result, "compile")), "miss") == 0)
+		printf("compiled in %.1f ms, %.1f MiB\n", ms, mib);
+	else if (ms > 0)
+		printf("was compiled already, in %.1f ms, %.1f MiB\n", ms, mib);
+	else
+		printf("was compiled already, %.1f MiB\n", mib);
+}
+
+static int
+module_compile(int argc, char **argv)
+{
+	struct options o = {0};
+	json_t *params, *result = NULL;
+	char *digest = NULL;
+	int code = take_options(argc, argv, 1, "one FILE.wasm or DIGEST", &o);
+
+	if (code == CMD_OK)
+		code = digest_of_argument(&o, &digest);
+	if (code != CMD_OK)
+		return code;
+	params = json_pack("{s:s, s:b, s:b}", "digest", digest, "fuel", o.fuel, "progress", 1);
+	code = cmd_call(VERB, o.socket, "module.compile", params, -1, &result);
+	if (code == CMD_OK && o.as_json)
+		code = cmd_print_json(VERB, result);
+	else if (code == CMD_OK)
+		print_compiled(result);
+	free(digest);
+	json_decref(result);
+	return code;
+}
+
 static const struct cmd_sub subs[] = {
     {"put", module_put, "[--no-sign] [--json] FILE.wasm", "store a program, print its digest"},
+    {"compile", module_compile, "[--fuel] [--no-sign] [--json] FILE.wasm|DIGEST",
+	"compile it now, and wait for that; a FILE is stored first. --fuel: for runs with a limit on fuel"},
     {"get", module_get, "[-o FILE] DIGEST", "what is known of it; with -o, write its bytes to FILE"},
     {"list", module_list, "[--json]", "the programs that you have stored"},
     {"remove", module_remove, "DIGEST", "give it up"},

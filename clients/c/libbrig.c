@@ -38,6 +38,8 @@ struct brig {
 	char *in;                  /* received, not yet taken */
 	size_t in_used, in_room;
 	size_t in_seen;            /* of it, known to hold no newline */
+	brig_notification_fn *notification; /* NULL: nobody listens */
+	void *notification_arg;
 };
 
 /* --- where a brigd may be ------------------------------------------------------------------------------------- */
@@ -467,6 +469,22 @@ wait_for(struct brig *b, struct err *e)
 	return 0;
 }
 
+void
+brig_listen(struct brig *b, brig_notification_fn *fn, void *arg)
+{
+	b->notification = fn;
+	b->notification_arg = arg;
+}
+
+static void
+pass_on(const struct brig *b, const json_t *message)
+{
+	const char *method = json_string_value(json_object_get(message, "method"));
+
+	if (method != NULL && b->notification != NULL)
+		b->notification(b->notification_arg, method, json_object_get(message, "params"));
+}
+
 int
 brig_call(struct brig *b, const char *method, json_t *params, const int *fds, int nfds, json_t **result,
     struct brig_error *error, struct err *e)
@@ -488,6 +506,8 @@ brig_call(struct brig *b, const char *method, json_t *params, const int *fds, in
 			rc = brig_answer(message, id, &value, error, e);
 			if (rc == 0)
 				*result = json_incref(value);
+			else if (rc == ERR_NOTFOUND)
+				pass_on(b, message);
 			json_decref(message);
 			if (rc != ERR_NOTFOUND)
 				return rc;

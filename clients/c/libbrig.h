@@ -81,8 +81,12 @@ struct brig_error {
  */
 int brig_answer(const json_t *message, json_int_t id, json_t **result, struct brig_error *error, struct err *e);
 
+/* brig_listen - have brig_call pass on the notifications that come before its answer. `params` is borrowed. */
+typedef void brig_notification_fn(void *arg, const char *method, const json_t *params);
+void brig_listen(struct brig *b, brig_notification_fn *fn, void *arg);
+
 /*
- * brig_call - send a request and wait for its answer; notifications that come before are dropped. `params` is taken.
+ * brig_call - send a request and wait for its answer; notifications that come before go to who listens. `params` is taken.
  * Returns 0 with *result owned by the caller; ERR_DENIED with *error->code set when the server answered with an error;
  * else what the functions above return, with error->code 0.
  */

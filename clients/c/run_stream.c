@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "clients/c/progress.h"
 
 #define CHUNK 32768 /* bytes of standard input in one notification */
 #define TICK  1000  /* milliseconds between signs of life while the run has not started */
@@ -23,7 +24,7 @@ struct stream {
 	bool started;        /* the guest is there, and takes input */
 	bool feed;           /* standard input is still to be sent */
 	bool cancelled;      /* run.cancel is sent */
-	unsigned waited_s;   /* as the terminal was told; 0 when nothing stands there */
+	struct progress progress; /* until it has started */
 	json_t *result;
 	struct brig_error *error;
 };
@@ -88,27 +89,14 @@ write_output(const json_t *params, struct err *e)
 	return rc == 0 ? 0 : err_context(e, "standard output");
 }
 
-/* Tells a terminal, second by second, that this is still being worked on; and wipes that away. */
-static void
-say_waiting(struct stream *s)
-{
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\rbrig run: preparing the program, %u s (what is new to the server is compiled first)",
-		    ++s->waited_s);
-}
-
-static void
-wipe_waiting(struct stream *s)
-{
-	if (s->waited_s > 0)
-		fprintf(stderr, "\r\033[K");
-	s->waited_s = 0;
-}
-
 static int
 on_notification(struct stream *s, const char *method, const json_t *params, struct err *e)
 {
-	wipe_waiting(s);
+	if (strcmp(method, "run.progress") == 0) {
+		progress_hear(&s->progress, params);
+		return 0;
+	}
+	progress_wipe(&s->progress);
 	if (strcmp(method, "run.output") == 0)
 		return write_output(params, e);
 	s->started |= strcmp(method, "run.started") == 0;
@@ -203,7 +191,7 @@ turn(struct stream *s, struct err *e)
 	if (n < 0)
 		return errno == EINTR ? 0 : err_sys(e, ERR_IO, "poll");
 	if (n == 0)
-		say_waiting(s);
+		progress_show(&s->progress);
 	if (fds[1].revents != 0 && read(wake[0], drained, sizeof(drained)) < 0 && errno != EAGAIN)
 		return err_sys(e, ERR_IO, "pipe");
 	if (fds[0].revents != 0 && (rc = take_messages(s, e)) != 0)
@@ -223,6 +211,7 @@ run_stream(struct brig *b, json_t *params, const int *fds, int nfds, bool feed, 
 	struct stream s = {.b = b, .feed = feed, .error = error};
 	int rc;
 
+	progress_begin(&s.progress, "run");
 	error->code = 0;
 	if ((rc = watch_signals(e)) != 0) {
 		json_decref(params);
@@ -233,7 +222,7 @@ run_stream(struct brig *b, json_t *params, const int *fds, int nfds, bool feed, 
 		rc = 0;
 	while (rc == 0)
 		rc = turn(&s, e);
-	wipe_waiting(&s);
+	progress_wipe(&s.progress);
 	*interrupted = caught;
 	*result = s.result;
 	return rc < 0 ? rc : 0;

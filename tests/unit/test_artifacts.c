@@ -37,6 +37,8 @@ struct fixture {
 	int compiler;                /* our end of the compiler's socket; -1 while there is none */
 	uint64_t compiler_token, cpu_us;
 	uint64_t compiler_ms;        /* what it was given */
+	uint32_t nice;               /* the same */
+	struct artifact_asker asker;
 	int fds_before;
 	struct digest digest;
 	struct imsg m;
@@ -90,6 +92,7 @@ set_up(void **state)
 	f.module = memfd_from("module", "wasm", 4, NULL);
 	f.compiler = -1;
 	f.digest.bytes[0] = 1;
+	f.asker.owner = 1000;
 	*state = &f;
 	return 0;
 }
@@ -144,7 +147,7 @@ get(struct fixture *f, struct answer *answer)
 {
 	struct artifact_wait *w;
 
-	artifact_get(f->artifacts, 1000, &f->digest, PROTO_ENGINE_PLAIN, f->module, 4, on_answer, answer, &w);
+	artifact_get(f->artifacts, &f->asker, &f->digest, PROTO_ENGINE_PLAIN, f->module, 4, on_answer, answer, &w);
 	turn(f);
 	return w;
 }
@@ -184,6 +187,7 @@ compiler_is_asked_for(struct fixture *f)
 	f->compiler_token = f->m.hdr.run;
 	memcpy(&spawn, f->m.payload, sizeof(spawn));
 	f->compiler_ms = spawn.cpu_ms;
+	f->nice = spawn.nice;
 	f->compiler = imsg_take_fd(&f->m, 0);
 	assert_true(f->compiler >= 0);
 	fcntl(f->compiler, F_SETFL, O_NONBLOCK);
@@ -205,10 +209,11 @@ compiler_exits(struct fixture *f, int wait_status)
 
 	close(f->compiler);
 	f->compiler = -1;
-	imsg_send(f->launcher_end, PROTO_CHILD_EXITED, f->compiler_token, &exited, sizeof(exited), NULL, 0, NULL);
 	turn(f);
 	while (imsg_recv(f->launcher_end, &f->m, NULL) == 0)
-		imsg_close_fds(&f->m); /* a KILL of what is dead already, perhaps */
+		assert_int_equal(f->m.hdr.type, PROTO_KILL); /* of what is dead already, perhaps */
+	imsg_send(f->launcher_end, PROTO_CHILD_EXITED, f->compiler_token, &exited, sizeof(exited), NULL, 0, NULL);
+	turn(f);
 }
 
 static void
@@ -572,6 +577,204 @@ dropped_artifact_is_looked_for_anew(void **state)
 	compiler_starts(f);
 }
 
+/* --- turns ------------------------------------------------------------------------------------------------------ */
+
+static void
+new_limits(struct fixture *f, unsigned compilers, uint64_t compile_ms)
+{
+	const struct artifacts_limits limits = {.cache_bytes = 1000, .cache_entries = 9, .compilers = compilers,
+	    .compile_ms = compile_ms, .artifact_bytes = 500, .failures = 9};
+
+	artifacts_free(f->artifacts);
+	f->artifacts = artifacts_new(f->base, f->store, f->launcher, &limits);
+}
+
+/* Asks for module number `module`, which the store does not have. */
+static struct artifact_wait *
+ask(struct fixture *f, uint8_t module, uid_t owner, bool ahead, struct answer *answer)
+{
+	struct artifact_wait *w;
+
+	f->digest.bytes[1] = module;
+	f->asker = (struct artifact_asker){owner, ahead};
+	w = get(f, answer);
+	assert_non_null(w);
+	store_answers(f, -1);
+	return w;
+}
+
+static void
+store_keeps_it(struct fixture *f)
+{
+	const struct proto_store_done done = {0};
+
+	expect(f, f->store_end, PROTO_STORE_PUT);
+	imsg_close_fds(&f->m);
+	imsg_send(f->store_end, PROTO_STORE_DONE, f->m.hdr.run, &done, sizeof(done), NULL, 0, NULL);
+	turn(f);
+}
+
+static void
+one_owner_does_not_get_all_compilers(void **state)
+{
+	struct fixture *f = *state;
+	static struct answer own[2], other;
+	int first;
+
+	memset(own, 0, sizeof(own));
+	new_limits(f, 2, 60000);
+	ask(f, 0, 1000, false, &own[0]);
+	compiler_starts(f);
+	first = f->compiler;
+	ask(f, 1, 1000, false, &own[1]);
+	expect_nothing(f, f->launcher_end);
+	ask(f, 2, 2000, false, &other);
+	compiler_starts(f);
+	assert_int_equal(artifacts_compiling(f->artifacts), 3);
+	compile(f, "machine code", true);
+	assert_true(other.count == 1 && other.found && own[0].count == 0);
+	expect_nothing(f, f->launcher_end);
+	store_keeps_it(f);
+	close(first);
+}
+
+static void
+of_all_who_ask_for_a_module_the_first_turn_counts(void **state)
+{
+	struct fixture *f = *state;
+	static struct answer first, own[3], other;
+	struct artifact_wait *w;
+
+	memset(own, 0, sizeof(own));
+	ask(f, 0, 1000, false, &first);
+	compiler_starts(f);
+	for (uint8_t i = 0; i < 3; i++)
+		ask(f, 1 + i, 1000, false, &own[i]);
+	f->asker.owner = 2000;
+	w = get(f, &other); /* the last of the first owner's */
+	assert_non_null(w);
+	assert_int_equal(artifacts_compiling(f->artifacts), 4);
+	compile(f, "machine code", true);
+	store_keeps_it(f);
+	compiler_starts(f); /* the first owner's turn comes again: they were first in the queue */
+	compile(f, "machine code", true);
+	store_keeps_it(f);
+	assert_true(own[0].count == 1 && other.count == 0);
+	compiler_starts(f);
+	compile(f, "machine code", true);
+	store_keeps_it(f);
+	assert_true(own[1].count == 0 && own[2].count == 1 && other.count == 1);
+	compiler_starts(f);
+	compile(f, "machine code", true);
+	store_keeps_it(f);
+	assert_true(own[1].count == 1);
+}
+
+static void
+what_is_asked_for_ahead_comes_last_and_yields(void **state)
+{
+	struct fixture *f = *state;
+	static struct answer first, ahead, later;
+	int compiler;
+	uint64_t token;
+
+	ask(f, 0, 1000, false, &first);
+	compiler_starts(f);
+	assert_int_equal(f->nice, 0);
+	ask(f, 1, 1000, true, &ahead);
+	expect_nothing(f, f->launcher_end);
+	compile(f, "machine code", true);
+	store_keeps_it(f);
+	compiler_starts(f);
+	assert_int_equal(f->nice, ARTIFACT_AHEAD_NICE);
+	compiler = f->compiler;
+	token = f->compiler_token;
+	ask(f, 2, 1000, false, &later); /* does not wait for the one ahead */
+	compiler_starts(f);
+	assert_int_equal(f->nice, 0);
+	compile(f, "machine code", true);
+	store_keeps_it(f);
+	assert_true(later.count == 1 && ahead.count == 0);
+	f->compiler = compiler;
+	f->compiler_token = token;
+	compile(f, "machine code", true);
+	store_keeps_it(f);
+	assert_int_equal(ahead.count, 1);
+}
+
+static void
+who_comes_for_what_waits_ahead_takes_its_turn(void **state)
+{
+	struct fixture *f = *state;
+	static struct answer first, ahead, later;
+	struct artifact_wait *w;
+
+	ask(f, 0, 1000, false, &first);
+	compiler_starts(f);
+	w = ask(f, 1, 1000, true, &ahead);
+	f->asker.ahead = false;
+	assert_non_null(get(f, &later));
+	artifact_cancel(w);
+	compile(f, "machine code", true);
+	store_keeps_it(f);
+	compiler_starts(f);
+	assert_int_equal(f->nice, 0);
+	compile(f, "machine code", true);
+	store_keeps_it(f);
+	assert_true(later.count == 1 && later.found && ahead.count == 0);
+}
+
+/* Until the compiler is to be killed, whose time is over. */
+static void
+time_is_over(struct fixture *f)
+{
+	while (imsg_recv(f->launcher_end, &f->m, NULL) == ERR_AGAIN)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_int_equal(f->m.hdr.type, PROTO_KILL);
+	compiler_exits(f, SIGKILL);
+}
+
+static void
+attempt_ahead_that_gets_no_processor_is_no_verdict(void **state)
+{
+	struct fixture *f = *state;
+	static struct answer ahead, again, run;
+
+	new_limits(f, 1, 100);
+	ask(f, 1, 1000, true, &ahead);
+	compiler_starts(f);
+	time_is_over(f);
+	assert_true(ahead.count == 1 && !ahead.found);
+	ask(f, 1, 1000, true, &again); /* tried anew */
+	compiler_starts(f);
+	f->asker.ahead = false;
+	assert_non_null(get(f, &run));
+	time_is_over(f);
+	compiler_starts(f); /* once more, for the run that came */
+	assert_int_equal(f->nice, 0);
+	time_is_over(f);
+	assert_true(run.count == 1 && run.error == RPC_compile_limit);
+	assert_int_equal(again.count, 1);
+	assert_null(get(f, &run)); /* remembered */
+}
+
+static void
+progress_tells_phase_and_what_is_expected(void **state)
+{
+	struct fixture *f = *state;
+	static struct answer first, second;
+	struct artifact_progress p;
+	struct artifact_wait *w[2];
+
+	w[0] = ask(f, 0, 1000, false, &first);
+	compiler_starts(f);
+	w[1] = ask(f, 1, 1000, false, &second);
+	artifact_progress(w[0], &p);
+	assert_true(p.compiling && p.expected_ms > 0);
+	artifact_progress(w[1], &p);
+	assert_true(!p.compiling && p.elapsed_ms == 0 && p.expected_ms > 0);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
@@ -595,6 +798,12 @@ main(void)
 	    T(launcher_that_cannot_start_one_is_told),
 	    T(dropped_artifact_is_looked_for_anew),
 	    T(one_descriptor_serves_all_who_hold_it),
+	    T(one_owner_does_not_get_all_compilers),
+	    T(of_all_who_ask_for_a_module_the_first_turn_counts),
+	    T(what_is_asked_for_ahead_comes_last_and_yields),
+	    T(who_comes_for_what_waits_ahead_takes_its_turn),
+	    T(attempt_ahead_that_gets_no_processor_is_no_verdict),
+	    T(progress_tells_phase_and_what_is_expected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

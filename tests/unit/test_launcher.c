@@ -237,7 +237,8 @@ static void
 children_are_jailed_and_reported(struct setting *s)
 {
 	const struct proto_spawn compiler = {
-	    .kind = PROTO_KIND_COMPILER, .engine = PROTO_ENGINE_FUEL, .cpu_ms = 2500, .memory_bytes = (uint64_t)3 << 50};
+	    .kind = PROTO_KIND_COMPILER, .engine = PROTO_ENGINE_FUEL, .cpu_ms = 2500, .memory_bytes = (uint64_t)3 << 50,
+	    .nice = 5};
 	uint32_t required = jail_required(s->profile);
 	int one, two;
 	pid_t pid;
@@ -250,6 +251,7 @@ children_are_jailed_and_reported(struct setting *s)
 	if (s->profile == JAIL_PROFILE_NAMESPACES)
 		assert_int_equal(ask(one, ORDER_PID), 1);
 	two = spawn_one(s, 12, &compiler, &pid);
+	assert_true(getpriority(PRIO_PROCESS, (id_t)pid) >= 5);
 	assert_int_equal(((ready_of(two).layers & PROTO_LAYER_own_uid) != 0), s->as_root);
 	assert_int_equal(in.hdr.run, PROTO_ENGINE_FUEL);
 	assert_int_equal(ask(two, ORDER_LIMITS), (uint64_t)3 << 32 | (uint64_t)3 << 30);
@@ -307,6 +309,7 @@ static void
 a_message_that_must_not_occur_ends_it(struct setting *s)
 {
 	const struct proto_spawn nonsense = {.kind = 9};
+	const struct proto_spawn nonsense_too = {.kind = PROTO_KIND_ZYGOTE, .nice = PROTO_NICE_MAX + 1};
 	int fd = STDERR_FILENO;
 	struct err e;
 
@@ -315,6 +318,9 @@ a_message_that_must_not_occur_ends_it(struct setting *s)
 	assert_int_equal(stop(s), 1);
 	start(s);
 	assert_int_equal(imsg_send(s->control, PROTO_SPAWN, 1, &nonsense, sizeof(nonsense), &fd, 1, &e), 0);
+	assert_int_equal(stop(s), 1);
+	start(s);
+	assert_int_equal(imsg_send(s->control, PROTO_SPAWN, 1, &nonsense_too, sizeof(nonsense_too), &fd, 1, &e), 0);
 	assert_int_equal(stop(s), 1);
 	start(s);
 	assert_int_equal(imsg_send(s->control, PROTO_SPAWN, 1, &zygote, sizeof(zygote), NULL, 0, &e), 0);
