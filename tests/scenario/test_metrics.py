@@ -101,13 +101,17 @@ class Metrics(harness.Scenario):
         self.assertGreater(mine[0]["memory_bytes"], 1 << 20)
 
     def test_tells_the_operator_of_brigd_itself(self):
-        self.stored(wasm.module())
+        self.client.call("module.compile", self.stored(wasm.module()))
         now = self.metrics()
         self.assertEqual(now["scope"], "all")
         self.assertGreater(now["broker"]["rss_bytes"], 1 << 20)
         self.assertGreaterEqual(now["store"]["modules"], 1)
         self.assertGreater(now["store"]["bytes"], 0)
-        self.assertEqual(now["compile"], {"running": 0, "queued": 0})
+        compile = now["compile"]
+        self.assertEqual((compile["running"], compile["queued"], compile["failed"]), (0, 0, 0))
+        self.assertGreater(compile["done"], 0)
+        self.assertGreater(compile["done_us"], 0)
+        self.assertIn("ahead", compile)
         self.assertEqual(set(now["audit"]), {"waiting", "lag_ms"})
         self.assertEqual(now["limits"]["running_max"], 32)
         self.assertIn(os.geteuid(), [o["uid"] for o in now["owners"]])
