@@ -312,6 +312,7 @@ reload(struct brigd *d)
 	broker_log("reloaded keyring_version=%llu keys=%zu", (unsigned long long)keyring_version(d->broker.keyring),
 	    keyring_count(d->broker.keyring));
 	records_service(&d->broker, "reload", "", NULL, NULL, NULL);
+	pool_renew(d->broker.pool, NULL);
 }
 
 static void
@@ -389,6 +390,7 @@ connect_parts(struct brigd *d, struct err *e)
 	    .templates_max = (unsigned)c->templates_max,
 	    .parked_max = (unsigned)c->parked_max,
 	    .parked_total = (unsigned)c->parked_total,
+	    .spare_bytes = (uint64_t)c->parked_spare_bytes,
 	};
 
 #define X(name, bit, required, text) pl.layers |= (required) ? PROTO_LAYER_##name : 0;

@@ -61,6 +61,7 @@
 	X(templates_max, 16, 0, 1000, 'n', "modules that are kept ready in a zygote of their own, those run most; 0: none") \
 	X(parked_max, 8, 0, 64, 'n', "workers that wait for a run, jailed and instantiated, of each of these; 0: none")     \
 	X(parked_total, 64, 1, 1000, 'n', "the same of all modules together: each takes 1 to 2 MB of memory")            \
+	X(parked_spare_bytes, 134217728, 0, 1125899906842624, 'b', "none waits while the machine has less memory left than this") \
 	X(drain_s, 30, 0, 86400, 's', "when asked to stop, wait so long for runs to end and answers to be read")        \
 	X(idle_exit, 0, 0, 31536000, 's', "stop after so long without a client; 0: never")                             \
 	X(uid_base, 1900000000, 65536, 4294900000, 'n', "as root: first of the user ids that brig's processes run under") \

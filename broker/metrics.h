@@ -29,6 +29,7 @@
 	    "how long runs took; quantiles are of those of the last minute or two")                       \
 	X("templates[module,engine,uid].heat", "brig_template_heat", gauge, 1, all, "how often its module is run of late") \
 	X("templates[module,engine,uid].running", "brig_template_running", gauge, 1, all, "runs in its processes now")    \
+	X("templates[module,engine,uid].parked", "brig_template_parked", gauge, 1, all, "its processes that wait for a run") \
 	X("templates[module,engine,uid].forks", "brig_template_forks_total", counter, 1, all, "processes forked from it") \
 	X("templates[module,engine,uid].age_s", "brig_template_age_seconds", gauge, 1, all, "since it was started")       \
 	X("templates[module,engine,uid].memory_bytes", "brig_template_memory_bytes", gauge, 1, all,                       \

@@ -3,6 +3,7 @@
 #include "broker/pool.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -14,6 +15,7 @@
 #define SWEEP_S   5   /* how often templates are looked at that may be used no more */
 #define KEYS_MORE 16  /* modules whose heat is known, for each template that there can be */
 #define REFILL_MS 5    /* a worker that was taken is replaced then, if not when its run has been answered before */
+#define LOOK_MS   1000 /* how often it is looked at how much memory there is */
 #define NEED_MS   1000 /* how far back runs count for how many workers are parked */
 
 /* What parked workers are called between brigd and zygote: no run has such a number. */
@@ -67,6 +69,8 @@ struct pool {
 	unsigned templates; /* not retired */
 	struct event *sweep;
 	struct event *refill;
+	int64_t looked_ms;  /* when it was last looked at how much memory there is */
+	bool is_short;      /* too little, that is */
 	uint64_t last_parked;
 	bool has_ready;
 	struct proto_ready ready_state;
@@ -478,15 +482,44 @@ count_need(struct zygote *z, unsigned runs, int64_t now)
 	z->need += runs;
 }
 
+/* What the kernel says could be given without swapping; UINT64_MAX where it does not say. */
+static uint64_t
+memory_available(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	unsigned long long kib;
+	uint64_t bytes = UINT64_MAX;
+	char line[128];
+
+	while (f != NULL && bytes == UINT64_MAX && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+			bytes = kib * 1024;
+	if (f != NULL)
+		fclose(f);
+	return bytes;
+}
+
+/* Whether memory is needed elsewhere. Looked at now and then. */
+static bool
+is_short_of_memory(struct pool *p, int64_t now)
+{
+	if (p->looked_ms == 0 || now - p->looked_ms >= LOOK_MS) {
+		p->is_short = memory_available() < p->limits.spare_bytes;
+		p->looked_ms = now;
+	}
+	return p->is_short;
+}
+
 /* How many workers of a template are to wait. */
 static unsigned
 wanted(struct zygote *z, int64_t now)
 {
 	const struct proto_park none = {0};
-	const struct pool *p = z->pool;
+	struct pool *p = z->pool;
 	unsigned n;
 
-	if (!is_template(z) || !z->is_loaded || park_same(&z->park, &none) || !heat_may_park(p->heat, &z->key))
+	if (!is_template(z) || !z->is_loaded || park_same(&z->park, &none) || !heat_may_park(p->heat, &z->key) ||
+	    is_short_of_memory(p, now))
 		return 0;
 	count_need(z, 0, now);
 	n = z->need > z->need_before ? z->need : z->need_before;
@@ -535,19 +568,18 @@ static void
 on_refill(evutil_socket_t fd, short what, void *arg)
 {
 	struct pool *p = arg;
-	unsigned all = count_all_parked(p);
 	int64_t now = monotonic_ms();
 	struct zygote *z;
+	unsigned all;
 
 	(void)fd;
 	(void)what;
-	LIST_FOREACH(z, &p->zygotes, link) {
-		unsigned most = wanted(z, now), n;
-
-		thin_out(z, p->limits.parked_max);
-		for (n = count_parked(z); n < most && all < p->limits.parked_total && park(z) == 0; n++)
+	LIST_FOREACH(z, &p->zygotes, link)
+		thin_out(z, wanted(z, now) > 0 ? p->limits.parked_max : 0);
+	all = count_all_parked(p);
+	LIST_FOREACH(z, &p->zygotes, link)
+		for (unsigned n = count_parked(z); n < wanted(z, now) && all < p->limits.parked_total && park(z) == 0; n++)
 			all++;
-	}
 }
 
 void
@@ -652,6 +684,16 @@ make_template(struct pool *p, const struct heat_key *key, double heat, int artif
 		retire(z);
 	if (!event_pending(p->sweep, EV_TIMEOUT, NULL))
 		event_add(p->sweep, &later);
+}
+
+void
+pool_renew(struct pool *p, const struct digest *module)
+{
+	struct zygote *z;
+
+	LIST_FOREACH(z, &p->zygotes, link)
+		if (is_template(z) && (module == NULL || digest_equal(&z->key.module, module)))
+			retire(z);
 }
 
 /* The zygote without a module: the current one, unless it is time for a new one. */
@@ -872,6 +914,8 @@ pool_each_template(const struct pool *p, void (*fn)(void *arg, const struct pool
 			continue;
 		LIST_FOREACH(r, &z->runs, link)
 			t.running++;
+		LIST_FOREACH(r, &z->parked, link)
+			t.parked += r->waits;
 		fn(arg, &t);
 	}
 }

@@ -23,6 +23,7 @@ struct pool_limits {
 	unsigned templates_max; /* zygotes for one module each */
 	unsigned parked_max;    /* workers of each of these that wait for a run */
 	unsigned parked_total;  /* of all together */
+	uint64_t spare_bytes;   /* none waits while the machine has less memory to give */
 };
 
 /*
@@ -83,6 +84,12 @@ struct pool_run *pool_start(const struct pool_place *place, uint64_t run, const 
 struct pool_run *pool_take(const struct pool_place *place, uint64_t wall_ms, struct channel **job, pool_ended_fn *ended,
     void *arg, struct err *e);
 
+/*
+ * pool_renew - let nothing that is kept ready now start another run: every template, or those of `module`, if it is not
+ * NULL. Runs that have begun go on.
+ */
+void pool_renew(struct pool *p, const struct digest *module);
+
 /* pool_drop - kill a worker whose end nobody waits for any more. */
 void pool_drop(struct pool_run *r);
 
@@ -119,6 +126,7 @@ struct pool_template {
 	double heat;
 	uint64_t forks;
 	unsigned running; /* runs that are in its processes now */
+	unsigned parked;  /* processes that wait for a run */
 	int64_t age_ms;
 	pid_t pid;        /* 0 when it is not known yet */
 };

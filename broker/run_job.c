@@ -407,6 +407,16 @@ run_again(struct run *run)
 		modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_again, run, &run->module_wait);
 }
 
+/* What it was compiled to does not fit this machine: nothing that was made of it is used any more. */
+static void
+drop_artifact(const struct run *run)
+{
+	const struct broker *b = run->runs->broker;
+
+	artifact_drop(b->artifacts, &run->module, run_engine_of(run));
+	pool_renew(b->pool, &run->module);
+}
+
 /* The filter, or a fault of its own, ended the worker: that is for the operator to see. */
 static void
 note_crash(const struct run *run, const struct proto_exited *exited)
@@ -468,7 +478,7 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	if (run->has_result && !stale)
 		run->artifact->proven = true;
 	if (stale)
-		artifact_drop(r->broker->artifacts, &run->module, run_engine_of(run));
+		drop_artifact(run);
 	if (stale && !run->recompiled && !run->cancelled && !run->input_sent)
 		run_again(run);
 	else

@@ -46,11 +46,11 @@ add_template(void *arg, const struct pool_template *t)
 	if (list->owner != NULL && *list->owner != t->key.owner)
 		return;
 	snprintf(pid, sizeof(pid), "%d", (int)t->pid);
-	json_array_append_new(list->array, json_pack("{s:s, s:s, s:I, s:f, s:i, s:I, s:I, s:o}",
+	json_array_append_new(list->array, json_pack("{s:s, s:s, s:I, s:f, s:i, s:i, s:I, s:I, s:o}",
 	    "module", digest_text(&t->key.module, module),
 	    "engine", t->key.engine == PROTO_ENGINE_FUEL ? "fuel" : "plain",
 	    "uid", (json_int_t)t->key.owner, "heat", t->heat, "running", (int)t->running,
-	    "forks", (json_int_t)t->forks, "age_s", (json_int_t)(t->age_ms / 1000),
+	    "parked", (int)t->parked, "forks", (json_int_t)t->forks, "age_s", (json_int_t)(t->age_ms / 1000),
 	    "memory_bytes", t->pid > 0 ? rss_json(pid) : json_null()));
 }
 
@@ -114,7 +114,8 @@ owners_json(const struct broker *b)
 }
 
 /* Settings that bound how much runs, and waits. */
-#define LIMITS(X) X(running_max) X(running_per_owner) X(queued_max) X(queued_per_owner) X(held_bytes) X(templates_max)
+#define LIMITS(X) X(running_max) X(running_per_owner) X(queued_max) X(queued_per_owner) X(held_bytes) X(templates_max) \
+	X(parked_max) X(parked_total)
 
 static json_t *
 limits_json(const struct config *c)

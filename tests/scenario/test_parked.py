@@ -1,8 +1,11 @@
 """Parked workers: forked ahead of their runs by a template, jailed and instantiated, each for one run of one owner."""
 
+import json
 import os
+import signal
 
 import harness
+import wasm
 from harness import guest
 
 HOT = 3  # runs from which on a module is worth a template
@@ -96,6 +99,152 @@ class Parked(Parking):
         starts = [other.call("run", params)["usage"]["start"] for _ in range(HOT)]
         self.assertEqual(set(starts), {"cached"})
         self.assertEqual(self.run_parked(params, other)["stdout"], self.run_parked(params)["stdout"])
+
+    def test_a_module_in_which_something_runs_before_start_is_forked(self):
+        """There is no worker in which a guest has run before a run of it is on record."""
+        plain = wasm.module()
+        runs_first = plain[:8] + b"".join(
+            s for number, s in sections(plain) if number <= 7) + wasm.section(8, wasm.leb(0)) + b"".join(
+            s for number, s in sections(plain) if number > 8)
+        starts = {self.client.call("run", self.params(wasm=runs_first))["usage"]["start"] for _ in range(40)}
+        self.assertNotIn("parked", starts)
+        self.park(self.params(wasm=plain))
+
+
+def sections(module):
+    """(number, bytes) of each section."""
+    at = 8
+    while at < len(module):
+        size, shift, begin, number = 0, 0, at, module[at]
+        while True:
+            at += 1
+            size |= (module[at] & 0x7F) << shift
+            shift += 7
+            if not module[at] & 0x80:
+                break
+        at += 1 + size
+        yield number, module[begin:at]
+
+
+class OneWaits(Parking):
+    """One worker at a time."""
+
+    options = ("--parked-max", "1", *Parking.options)
+
+    def setUp(self):
+        super().setUp()
+        self.nothing = self.params("exit", 0)
+        self.park(self.nothing)
+
+    def the_waiting(self):
+        harness.wait_until(lambda: self.health()["parked"] == 1 and len(self.waiting()) == 1, "one worker waits")
+        return self.waiting().pop()
+
+
+class One(OneWaits):
+    def test_one_that_dies_as_it_is_given_its_run_costs_nothing(self):
+        pid = self.the_waiting()
+        os.kill(pid, signal.SIGSTOP)
+        before = self.health()["runs"]
+        request = self.client.start("run", self.params("args", "again"))
+        with self.brigd.client() as other:
+            harness.wait_until(lambda: other.call("server.health")["running"] == 1, "the worker was given the run")
+        os.kill(pid, signal.SIGKILL)
+        result = self.client.finish(request)
+        self.assertEqual((result["status"], result["usage"]["start"]), ("exited", "template"), result)
+        self.assertIn("again", result["stdout"])
+        self.assertEqual(self.health()["runs"], before + 1)
+
+    def test_a_run_that_is_cancelled_before_its_worker_wakes_up_is_cancelled(self):
+        pid = self.the_waiting()
+        os.kill(pid, signal.SIGSTOP)
+        request = self.client.start("run", self.params("loop", stream=True))
+        run_id = self.client.wait_notification("run.started")["run_id"]
+        self.client.call("run.cancel", {"run_id": run_id})
+        os.kill(pid, signal.SIGCONT)
+        self.assertEqual(self.client.finish(request)["status"], "cancelled")
+
+    def test_one_that_dies_waiting_is_replaced(self):
+        pid = self.the_waiting()
+        os.kill(pid, signal.SIGKILL)
+        harness.wait_until(lambda: pid not in self.waiting(), "it is gone")
+        self.run_parked(self.nothing)
+
+    def test_none_outlives_a_reload(self):
+        """A key that was revoked, a policy that changed: what was ready before starts nothing any more."""
+        pid = self.the_waiting()
+        harness.must(harness.brig("server", "reload", "--socket", self.brigd.socket))
+        harness.wait_until(lambda: pid not in harness.processes(), "it is gone")
+        self.run_parked(self.nothing)
+
+
+class Crashing(OneWaits):
+    def test_one_that_crashes_waiting_takes_its_template_with_it(self):
+        """Whoever crashes may have learned where things are in the memory of all that its template forks."""
+        pid = self.the_waiting()
+        zygote = harness.processes()[pid][0]
+        os.kill(pid, signal.SIGSYS)
+        harness.wait_until(lambda: zygote not in harness.processes(), "its template is gone")
+        starts = [self.run_guest("exit", 0)["usage"]["start"] for _ in range(20)]
+        self.assertNotIn("parked", starts)  # nor does it get another one
+
+
+class Revoked(Parking):
+    def test_a_module_whose_key_was_revoked_is_run_by_none(self):
+        params = self.params("exit", 0)
+        self.park(params)
+        self.keys.edit("revoke", "signer")
+        harness.must(harness.brig("server", "reload", "--socket", self.brigd.socket))
+        self.assert_rpc_error("revoked", "run", params)
+        harness.wait_until(lambda: self.health()["parked"] == 0, "none waits")
+
+
+class Changed(Parking):
+    policy = {"version": 1, "limits": {"wall_ms": 60000, "cpu_ms": 60000, "memory_bytes": 64 << 20}, "args": True,
+              "clock": "real", "random": "real", "signature": {"module": "required"}}
+
+    def test_a_policy_that_changed_holds_from_then_on(self):
+        self.park(self.params("exit", 0))
+        changed = dict(self.policy, limits={"wall_ms": 60000, "cpu_ms": 20, "memory_bytes": 64 << 20}, random="none")
+        with open(os.path.join(self.brigd.directory, "policy.json"), "w", encoding="utf-8") as f:
+            json.dump(changed, f)
+        harness.must(harness.brig("server", "reload", "--socket", self.brigd.socket))
+        for run in (self.client.call, lambda _, params: self.run_parked(params)):
+            result = run("run", self.params("loop"))
+            self.assertEqual((result["status"], result["limit"]), ("limit", "cpu_ms"), result)
+        self.assertEqual([d["capability"] for d in self.run_parked(self.params("random"))["denials"]], ["random"])
+
+
+class Worn(Parking):
+    options = ("--zygote-runs", "20")
+
+    def test_they_go_with_a_template_that_has_forked_enough(self):
+        before = self.health()["runs"]
+        for _ in range(70):
+            self.assert_exited(self.run_guest("exit", 0))
+        health = self.health()
+        self.assertEqual(health["runs"], before + 70)
+        harness.wait_until(lambda: self.health()["zygotes"] <= 1 + self.health()["templates"], "the old ones are gone")
+        harness.wait_until(lambda: len(self.waiting()) <= self.each, "and so are their workers")
+
+
+class Off(Parking):
+    options = ("--parked-max", "0")
+
+    def test_without_them_runs_are_forked(self):
+        starts = {self.run_guest("exit", 0)["usage"]["start"] for _ in range(40)}
+        self.assertNotIn("parked", starts)
+        self.assertEqual(self.health()["parked"], 0)
+
+
+class Few(Parking):
+    options = ("--parked-max", "8", "--parked-total", "3")
+
+    def test_all_modules_together_have_no_more_than_allowed(self):
+        for name in ("guest", "hello"):
+            for _ in range(30):
+                self.client.call("run", self.params("exit", 0, wasm=guest(name)))
+                self.assertLessEqual(self.health()["parked"], 3)
 
 
 if __name__ == "__main__":

@@ -74,11 +74,14 @@ on_ended(void *arg, const struct proto_exited *exited, const struct err *why)
 		e->why = *why;
 }
 
+static uint64_t spare_bytes;
+
 static int
 set_up_with(void **state, unsigned ready_ms)
 {
 	const struct pool_limits limits = {
-	    .runs_max = RUNS_MAX, .minutes_max = 60, .ready_ms = ready_ms, .layers = REQUIRED, .templates_max = 1};
+	    .runs_max = RUNS_MAX, .minutes_max = 60, .ready_ms = ready_ms, .layers = REQUIRED, .templates_max = 1,
+	    .parked_max = 2, .parked_total = 2, .spare_bytes = spare_bytes};
 	static struct fixture f;
 	int a[2];
 
@@ -117,6 +120,7 @@ tear_down(void **state)
 	close(f->launcher_end);
 	close(f->job);
 	event_base_free(f->base);
+	spare_bytes = 0;
 	return 0;
 }
 
@@ -584,6 +588,333 @@ template_that_does_not_load_is_not_tried_again(void **state)
 	close(plain.sock);
 }
 
+/* --- parked workers ------------------------------------------------------------------------------------------------- */
+
+static const struct heat_key hot = {.engine = PROTO_ENGINE_PLAIN, .owner = 1};
+static const struct proto_park usual = {.cpu_ms = 1000, .data_bytes = 1 << 20, .memory_bytes = 65536, .table_elements = 10};
+
+/* Picks a place for a run of `hot` with these limits. */
+static struct pool_place
+place_for(struct fixture *f, const struct proto_park *limits)
+{
+	struct pool_place place;
+
+	assert_int_equal(pool_pick(f->pool, &hot, f->job, limits, &place, NULL), 0);
+	return place;
+}
+
+/* A template that has loaded, for which a run with the usual limits was picked. */
+static struct zygote_end
+template_starts(struct fixture *f, struct zygote_end *plain)
+{
+	struct zygote_end z;
+
+	*plain = zygote_starts(f);
+	zygote_is_ready(f, plain, REQUIRED);
+	pick(f, 1, 3);
+	z = zygote_starts(f);
+	zygote_is_ready(f, &z, REQUIRED);
+	expect(f, z.sock, PROTO_LOAD, 0);
+	imsg_close_fds(&f->m);
+	imsg_send(z.sock, PROTO_LOADED, 0, NULL, 0, NULL, 0, NULL);
+	turn(f);
+	expect_nothing(f, z.sock); /* nobody has said with which limits */
+	assert_null(place_for(f, &usual).parked);
+	pool_refill(f->pool);
+	turn(f);
+	return z;
+}
+
+/* The zygote is asked for a worker. Returns the worker's end of its socket, and its number. */
+static int
+worker_is_forked(struct fixture *f, const struct zygote_end *z, const struct proto_park *limits, uint64_t *number)
+{
+	assert_int_equal(imsg_recv(z->sock, &f->m, NULL), 0);
+	assert_int_equal(f->m.hdr.type, PROTO_PARK);
+	assert_int_equal(f->m.hdr.length, sizeof(*limits));
+	assert_memory_equal(f->m.payload, limits, sizeof(*limits));
+	*number = f->m.hdr.run;
+	return imsg_take_fd(&f->m, 0);
+}
+
+static void
+worker_parks(struct fixture *f, int sock)
+{
+	const struct proto_parked said = {.cpu_us = 3};
+
+	imsg_send(sock, PROTO_PARKED, 0, &said, sizeof(said), NULL, 0, NULL);
+	turn(f);
+}
+
+static void
+parked_worker_takes_one_run_with_its_limits(void **state)
+{
+	struct fixture *f = *state;
+	struct proto_park other = usual;
+	struct zygote_end plain, z = template_starts(f, &plain);
+	static struct ended ended;
+	struct channel *job = NULL;
+	struct pool_place place;
+	uint64_t number;
+	int sock = worker_is_forked(f, &z, &usual, &number);
+
+	memset(&ended, 0, sizeof(ended));
+	assert_int_equal(pool_parked(f->pool), 0);
+	assert_null(place_for(f, &usual).parked); /* it has not said that it waits */
+	worker_parks(f, sock);
+	assert_int_equal(pool_parked(f->pool), 1);
+	other.memory_bytes++;
+	assert_null(place_for(f, &other).parked);
+	assert_null(place_for(f, NULL).parked);
+	place = place_for(f, &usual);
+	assert_non_null(place.parked);
+	assert_non_null(pool_take(&place, 77, &job, on_ended, &ended, NULL));
+	expect(f, z.sock, PROTO_TAKE, number);
+	assert_int_equal(((struct proto_take *)(void *)f->m.payload)->wall_ms, 77);
+	assert_int_equal(pool_parked(f->pool), 0);
+	assert_null(place_for(f, &usual).parked);
+	run_exits(f, &z, number);
+	assert_true(ended.count == 1 && ended.has_exited);
+	assert_int_equal(ended.exited.user_us, 2); /* of 5, without the 3 before */
+	channel_free(job);
+	close(sock);
+	close(plain.sock);
+	close(z.sock);
+}
+
+static void
+parked_workers_are_as_many_as_runs_of_late_and_no_more_than_allowed(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain, z = template_starts(f, &plain);
+	uint64_t number;
+	int one = worker_is_forked(f, &z, &usual, &number), two;
+
+	expect_nothing(f, z.sock); /* there was one run */
+	for (int i = 0; i < 5; i++)
+		place_for(f, NULL);
+	for (int i = 0; i < 3; i++) {
+		pool_refill(f->pool);
+		turn(f);
+	}
+	two = worker_is_forked(f, &z, &usual, &number);
+	expect_nothing(f, z.sock);
+	close(one);
+	close(two);
+	close(plain.sock);
+	close(z.sock);
+}
+
+/* Once is no habit. */
+static void
+limits_that_runs_have_now_are_those_of_the_next_parked_worker(void **state)
+{
+	struct fixture *f = *state;
+	const struct proto_park other = {.cpu_ms = 1, .data_bytes = 2, .memory_bytes = 3, .table_elements = 4};
+	struct zygote_end plain, z = template_starts(f, &plain);
+	uint64_t number, next;
+	int one = worker_is_forked(f, &z, &usual, &number), two, three;
+
+	worker_parks(f, one);
+	place_for(f, &other);
+	pool_refill(f->pool);
+	turn(f);
+	two = worker_is_forked(f, &z, &usual, &next); /* the second run's */
+	place_for(f, &other);
+	pool_refill(f->pool);
+	turn(f);
+	expect(f, z.sock, PROTO_RUN_KILL, next);
+	expect(f, z.sock, PROTO_RUN_KILL, number);
+	assert_int_equal(pool_parked(f->pool), 0);
+	three = worker_is_forked(f, &z, &other, &next);
+	close(worker_is_forked(f, &z, &other, &next));
+	close(one);
+	close(two);
+	close(three);
+	close(plain.sock);
+	close(z.sock);
+}
+
+/* Without a run of its own, and without another worker in its place. */
+static void
+module_that_cannot_park_is_not_asked_to_again(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain, z = template_starts(f, &plain);
+	uint64_t number;
+	int sock = worker_is_forked(f, &z, &usual, &number);
+
+	imsg_send(sock, PROTO_FAILED, 0, "no", 2, NULL, 0, NULL);
+	close(sock);
+	turn(f);
+	expect(f, z.sock, PROTO_RUN_KILL, number); /* if it should still be there */
+	run_exits(f, &z, number);
+	assert_null(place_for(f, &usual).parked);
+	pool_refill(f->pool);
+	turn(f);
+	expect_nothing(f, z.sock);
+	assert_true(place_for(f, &usual).is_loaded); /* runs are forked as before */
+	close(plain.sock);
+	close(z.sock);
+}
+
+/* Each is killed, and so is any other that would be parked. */
+static void
+parked_worker_that_says_what_it_may_not_is_killed(void **state)
+{
+	static const struct {
+		uint32_t type;
+		size_t length;
+	} lies[] = {{PROTO_PARKED, 7}, {PROTO_PARKED, 9}, {PROTO_PARKED, 0}, {PROTO_RESULT, 8}, {PROTO_OUTPUT, 9}, {999, 0}};
+	static const uint8_t bytes[16] = {0};
+
+	for (size_t i = 0; i < 2 * sizeof(lies) / sizeof(lies[0]); i++) {
+		struct fixture *f = *state;
+		struct zygote_end plain, z = template_starts(f, &plain);
+		uint64_t number;
+		int sock = worker_is_forked(f, &z, &usual, &number);
+		bool has_parked = i % 2 == 1;
+
+		if (has_parked)
+			worker_parks(f, sock);
+		imsg_send(sock, lies[i / 2].type, 0, bytes, lies[i / 2].length, NULL, 0, NULL);
+		turn(f);
+		expect(f, z.sock, PROTO_RUN_KILL, number);
+		assert_null(place_for(f, &usual).parked);
+		pool_refill(f->pool);
+		turn(f);
+		expect_nothing(f, z.sock);
+		close(sock);
+		close(plain.sock);
+		close(z.sock);
+		tear_down(state);
+		set_up(state);
+	}
+}
+
+/* What it takes for a template to go, with a run that goes on in it. */
+static void
+parked_workers_go_with_their_template(void **state)
+{
+	enum { AGE, RENEWED, RENEWED_MODULE, CRASH, WAYS };
+
+	for (int way = 0; way < WAYS; way++) {
+		struct fixture *f = *state;
+		struct zygote_end plain, z = template_starts(f, &plain), next;
+		const struct proto_run limits = {.wall_ms = 1};
+		static struct ended ended, second;
+		struct pool_place place;
+		uint64_t number;
+		int sock = worker_is_forked(f, &z, &usual, &number);
+
+		worker_parks(f, sock);
+		place = place_for(f, NULL);
+		assert_non_null(pool_start(&place, 1, &limits, f->job, on_ended, &ended, NULL));
+		expect(f, z.sock, PROTO_RUN, 1);
+		imsg_close_fds(&f->m);
+		if (way == AGE) {
+			assert_non_null(pool_start(&place, 2, &limits, f->job, on_ended, &second, NULL)); /* RUNS_MAX now */
+			expect(f, z.sock, PROTO_RUN, 2);
+			imsg_close_fds(&f->m);
+		} else if (way == CRASH) {
+			assert_non_null(pool_start(&place, 2, &limits, f->job, on_ended, &second, NULL));
+			expect(f, z.sock, PROTO_RUN, 2);
+			imsg_close_fds(&f->m);
+			run_exits_with(f, &z, 2, SIGSYS);
+		} else {
+			pool_renew(f->pool, way == RENEWED ? NULL : &hot.module);
+		}
+		assert_null(place_for(f, &usual).parked);
+		expect(f, z.sock, PROTO_RUN_KILL, number);
+		assert_int_equal(pool_parked(f->pool), 0);
+		next = zygote_starts(f); /* another template */
+		close(sock);
+		close(plain.sock);
+		close(z.sock);
+		close(next.sock);
+		tear_down(state);
+		set_up(state);
+	}
+}
+
+/* A worker of another module is not touched. */
+static void
+only_templates_of_a_module_that_changed_are_renewed(void **state)
+{
+	struct fixture *f = *state;
+	const struct digest other = {.bytes = {1}};
+	struct zygote_end plain, z = template_starts(f, &plain);
+	uint64_t number;
+	int sock = worker_is_forked(f, &z, &usual, &number);
+
+	worker_parks(f, sock);
+	pool_renew(f->pool, &other);
+	assert_non_null(place_for(f, &usual).parked);
+	close(sock);
+	close(plain.sock);
+	close(z.sock);
+}
+
+static void
+parked_worker_that_dies_is_no_runs_failure(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain, z = template_starts(f, &plain);
+	uint64_t number, next;
+	int sock = worker_is_forked(f, &z, &usual, &number);
+
+	worker_parks(f, sock);
+	close(sock);
+	turn(f);
+	assert_int_equal(pool_parked(f->pool), 0);
+	assert_null(place_for(f, &usual).parked);
+	expect(f, z.sock, PROTO_RUN_KILL, number);
+	run_exits_with(f, &z, number, SIGKILL);
+	pool_refill(f->pool);
+	turn(f);
+	sock = worker_is_forked(f, &z, &usual, &next); /* in its place */
+	assert_true(next != number);
+	close(sock);
+	close(plain.sock);
+	close(z.sock);
+}
+
+static void
+zygote_that_claims_impossible_usage_of_a_parked_worker_is_killed(void **state)
+{
+	struct fixture *f = *state;
+	struct proto_exited exited = {.user_us = UINT64_MAX};
+	struct zygote_end plain, z = template_starts(f, &plain);
+	uint64_t number;
+	int sock = worker_is_forked(f, &z, &usual, &number);
+
+	imsg_send(z.sock, PROTO_RUN_EXITED, number, &exited, sizeof(exited), NULL, 0, NULL);
+	turn(f);
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	close(sock);
+	close(plain.sock);
+	close(z.sock);
+}
+
+static int
+set_up_short(void **state)
+{
+	spare_bytes = UINT64_MAX / 2;
+	return set_up(state);
+}
+
+static void
+nobody_waits_while_memory_is_short(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain, z = template_starts(f, &plain);
+
+	expect_nothing(f, z.sock);
+	assert_true(place_for(f, &usual).is_loaded);
+	close(plain.sock);
+	close(z.sock);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
@@ -610,6 +941,16 @@ main(void)
 	    T(zygote_that_reports_a_run_it_was_not_given_is_killed),
 	    T(condemned_zygote_gets_no_more_runs),
 	    T(run_that_ended_before_its_zygote_died_has_ended_well),
+	    T(parked_worker_takes_one_run_with_its_limits),
+	    T(parked_workers_are_as_many_as_runs_of_late_and_no_more_than_allowed),
+	    T(limits_that_runs_have_now_are_those_of_the_next_parked_worker),
+	    T(module_that_cannot_park_is_not_asked_to_again),
+	    T(parked_worker_that_says_what_it_may_not_is_killed),
+	    T(parked_workers_go_with_their_template),
+	    T(only_templates_of_a_module_that_changed_are_renewed),
+	    T(parked_worker_that_dies_is_no_runs_failure),
+	    T(zygote_that_claims_impossible_usage_of_a_parked_worker_is_killed),
+	    cmocka_unit_test_setup_teardown(nobody_waits_while_memory_is_short, set_up_short, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

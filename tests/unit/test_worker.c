@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@
 static struct outcome {
 	int exit_status; /* of the process; -1 when a signal ended it */
 	uint32_t phase;
+	bool parked; /* PROTO_PARKED came */
 	bool has_result;
 	bool failed; /* PROTO_FAILED came */
 	struct proto_result result;
@@ -45,6 +47,9 @@ static struct outcome {
 static struct {
 	struct proto_job job;
 	const char *input;
+	bool park;               /* have the worker park first, and give it the job then */
+	bool alarm;              /* and send it PROTO_WALL_SIGNAL once it has printed something */
+	struct proto_park limits;
 } give;
 
 static struct worker *template[2]; /* by enum proto_engine */
@@ -107,7 +112,7 @@ take_message(const struct imsg *m)
 	struct proto_output head;
 	size_t n;
 
-	assert_int_equal(m->hdr.run, RUN);
+	assert_int_equal(m->hdr.run, !give.park || got.parked ? RUN : 0);
 	assert_false(got.has_result);
 	switch (m->hdr.type) {
 	case PROTO_OUTPUT:
@@ -131,6 +136,39 @@ take_message(const struct imsg *m)
 	}
 }
 
+/* A forked worker's life. */
+static int
+work(int artifact, int socket, volatile struct proto_shared *shared)
+{
+	struct worker *w = template[give.job.engine & 1];
+	struct err e;
+
+	if (!give.park)
+		return worker_run(w, socket, shared, NULL, NULL);
+	if (worker_load(w, dup(artifact), &e) != 0)
+		return 70;
+	return worker_park(w, socket, shared, &give.limits, NULL, NULL);
+}
+
+/* Waits until the worker has parked. Returns false when it cannot. */
+static bool
+await_parked(int socket, struct imsg *m)
+{
+	struct proto_parked said;
+
+	if (imsg_recv(socket, m, NULL) != 0)
+		return false;
+	if (m->hdr.type != PROTO_PARKED) {
+		take_message(m);
+		return false;
+	}
+	assert_int_equal(m->hdr.length, sizeof(said));
+	memcpy(&said, m->payload, sizeof(said));
+	assert_true(said.cpu_us > 0);
+	got.parked = true;
+	return true;
+}
+
 /* Sends a job with `artifact` (not taken) to a forked worker and collects everything until the worker's end. */
 static void
 run_artifact(int artifact)
@@ -152,16 +190,20 @@ run_artifact(int artifact)
 		close(sv[0]);
 		for (size_t i = 0; i < 4; i++)
 			sigaction(trap_signals[i], &trap_actions[i], NULL);
-		_exit(worker_run(template[give.job.engine & 1], sv[1], shared, NULL, NULL));
+		_exit(work(artifact, sv[1], shared));
 	}
 	close(sv[1]);
 	give.job.stdin_bytes = give.input != NULL ? strlen(give.input) : 0;
 	memcpy(message, &give.job, sizeof(give.job));
 	memcpy(message + sizeof(give.job), give.input != NULL ? give.input : "", give.job.stdin_bytes);
-	assert_int_equal(
-	    imsg_send(sv[0], PROTO_JOB, RUN, message, sizeof(give.job) + give.job.stdin_bytes, &artifact, 1, &e), 0);
-	while (imsg_recv(sv[0], &m, &e) == 0)
+	if (!give.park || await_parked(sv[0], &m))
+		assert_int_equal(imsg_send(sv[0], PROTO_JOB, RUN, message, sizeof(give.job) + give.job.stdin_bytes, &artifact,
+		    give.park ? 0 : 1, &e), 0);
+	while (imsg_recv(sv[0], &m, &e) == 0) {
 		take_message(&m);
+		if (give.alarm && got.out_length[0] > 0)
+			kill(pid, PROTO_WALL_SIGNAL);
+	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	got.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	got.phase = shared->phase;
@@ -755,7 +797,136 @@ fuel_used_is_the_same_every_time(void **state)
 	assert_int_equal(got.result.fuel_used, first);
 }
 
+/* --- parked ---------------------------------------------------------------------------------------------------- */
+
+static int
+set_up_parked(void **state)
+{
+	set_up(state);
+	give.park = true;
+	give.job.flags = PROTO_JOB_LOADED;
+	give.limits = (struct proto_park){.cpu_ms = give.job.cpu_ms, .memory_bytes = give.job.memory_bytes,
+	    .table_elements = give.job.table_elements};
+	return 0;
+}
+
+/* The numbers too are those of a run that was forked for its job. */
+static void
+a_parked_worker_runs_like_another(void **state)
+{
+	struct proto_result first;
+
+	set_up(state);
+	run(&hello);
+	first = got.result;
+	set_up_parked(state);
+	run(&hello);
+	assert_true(got.parked);
+	expect_status(PROTO_STATUS_EXITED);
+	assert_int_equal(got.out_length[0], 6);
+	assert_memory_equal(got.out[0], "hello\n", 6);
+	first.start_us = got.result.start_us;
+	first.guest_us = got.result.guest_us;
+	assert_memory_equal(&got.result, &first, sizeof(first));
+}
+
+static void
+a_parked_worker_without_a_job_ends(void **state)
+{
+	uint8_t wasm[WASM_BYTES_MAX];
+	int artifact = compile(wasm, wasm_build(&hello, wasm), PROTO_ENGINE_PLAIN);
+	struct proto_shared shared = {0};
+	int sv[2];
+
+	(void)state;
+	assert_int_equal(imsg_pair(sv, NULL), 0);
+	shutdown(sv[0], SHUT_WR);
+	if (fork() == 0)
+		_exit(work(artifact, sv[1], &shared));
+	wait(&got.exit_status);
+	assert_int_equal(got.exit_status, 0);
+	close(artifact);
+	close(sv[0]);
+	close(sv[1]);
+}
+
+static void
+a_parked_worker_that_is_told_ends_at_the_wall_limit_with_its_output(void **state)
+{
+	(void)state;
+	give.job.flags |= PROTO_JOB_STREAM_OUTPUT;
+	give.job.host_calls = INT64_MAX;
+	give.job.output_bytes = 6;
+	give.alarm = true;
+	run(&writes_for_ever);
+	expect_limit(PROTO_LIMIT_wall_ms);
+	assert_memory_equal(got.out[0], "hello\n", 6);
+}
+
+static void
+a_parked_worker_ends_at_the_cpu_limit(void **state)
+{
+	static const struct wasm_module module = PROGRAM(LOOP BR("\x00") END);
+
+	(void)state;
+	give.limits.cpu_ms = 20;
+	run(&module);
+	expect_limit(PROTO_LIMIT_cpu_ms);
+}
+
+/* Whoever asked for it is wrong: no host call works, and what is not right says so once there is a job. */
+static void
+a_module_that_calls_when_it_is_instantiated_does_not_park(void **state)
+{
+	struct wasm_module module = hello;
+
+	(void)state;
+	module.start = "\x02";
+	run(&module);
+	assert_false(got.parked);
+	assert_true(got.failed);
+	assert_int_equal(got.out_length[0], 0);
+	assert_int_equal(got.exit_status, 0);
+}
+
+static void
+a_module_that_needs_more_than_the_limits_does_not_park(void **state)
+{
+	(void)state;
+	give.limits.memory_bytes = PAGE - 1;
+	run(&hello);
+	assert_true(got.failed && !got.parked);
+}
+
+static void
+a_parked_worker_takes_no_job_that_is_not_right(void **state)
+{
+	(void)state;
+	give.job.flags = 0; /* an artifact should be with it */
+	run(&hello);
+	assert_true(got.parked && got.failed && !got.has_result);
+	assert_int_equal(got.out_length[0], 0);
+	set_up_parked(state);
+	give.job.flags |= PROTO_JOB_BLOB_FD; /* a descriptor cannot come */
+	run(&hello);
+	assert_true(got.parked && got.failed && !got.has_result);
+}
+
+static void
+a_parked_worker_has_the_fuel_of_its_job(void **state)
+{
+	static const struct wasm_module module = PROGRAM(LOOP BR("\x00") END);
+
+	(void)state;
+	give.job.engine = PROTO_ENGINE_FUEL;
+	give.job.fuel = 1000;
+	run(&module);
+	expect_limit(PROTO_LIMIT_fuel);
+	assert_int_equal(got.result.fuel_used, 1000);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
+#define PARKED_TEST(name) cmocka_unit_test_setup(name, set_up_parked)
 
 int
 main(void)
@@ -793,6 +964,14 @@ main(void)
 	    TEST(a_job_for_another_engine_is_refused),
 	    TEST(fuel_that_is_used_up_is_limit_fuel),
 	    TEST(fuel_used_is_the_same_every_time),
+	    PARKED_TEST(a_parked_worker_runs_like_another),
+	    PARKED_TEST(a_parked_worker_without_a_job_ends),
+	    PARKED_TEST(a_parked_worker_that_is_told_ends_at_the_wall_limit_with_its_output),
+	    PARKED_TEST(a_parked_worker_ends_at_the_cpu_limit),
+	    PARKED_TEST(a_module_that_calls_when_it_is_instantiated_does_not_park),
+	    PARKED_TEST(a_module_that_needs_more_than_the_limits_does_not_park),
+	    PARKED_TEST(a_parked_worker_takes_no_job_that_is_not_right),
+	    PARKED_TEST(a_parked_worker_has_the_fuel_of_its_job),
 	};
 	struct err e;
 

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -31,6 +32,7 @@ enum order {
 	ORDER_ADDRESS = 4, /* answers with where its shared page is */
 	ORDER_MAPPED = 5,  /* answers whether the page at `value` is mapped here */
 	ORDER_FDS = 6,     /* answers how many of the first 64 descriptors are open */
+	ORDER_IGNORE = 7,  /* ignores signal `value` from now on */
 };
 
 struct words {
@@ -52,6 +54,8 @@ answer(const struct words *w, volatile struct proto_shared *shared)
 		return (uint64_t)(uintptr_t)shared;
 	case ORDER_MAPPED: /* madvise fails with ENOMEM where nothing is mapped */
 		return madvise((void *)(uintptr_t)w->value, 1, MADV_NORMAL) == 0;
+	case ORDER_IGNORE:
+		return signal((int)w->value, SIG_IGN) == SIG_ERR;
 	case ORDER_FDS:
 		for (int fd = 0; fd < 64; fd++)
 			open += fcntl(fd, F_GETFD) >= 0;
@@ -87,9 +91,18 @@ static pid_t zygote;
 static int control;
 
 static int
+load_nothing(void *arg, int artifact, struct err *e)
+{
+	(void)arg;
+	(void)artifact;
+	(void)e;
+	return 0;
+}
+
+static int
 start_zygote(void **state)
 {
-	const struct zygote_ops ops = {.ruleset = -1, .worker = obey};
+	const struct zygote_ops ops = {.ruleset = -1, .worker = obey, .load = load_nothing};
 	struct err e;
 	uint32_t layers = 0;
 	int sv[2];
@@ -396,6 +409,183 @@ ends_at_a_run_id_that_is_in_use(void **state)
 	close(again);
 }
 
+/* --- parked ---------------------------------------------------------------------------------------------------- */
+
+/* Has the zygote load a module, such as it is. */
+static void
+load(void)
+{
+	static struct imsg m;
+	struct err e;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(imsg_send(control, PROTO_LOAD, 0, NULL, 0, &fd, 1, &e), 0);
+	close(fd);
+	assert_int_equal(imsg_recv(control, &m, &e), 0);
+	assert_int_equal(m.hdr.type, PROTO_LOADED);
+}
+
+/* Sends PROTO_PARK and returns our end of the job socket. */
+static int
+park(uint64_t id)
+{
+	const struct proto_park limits = {.cpu_ms = 10000, .data_bytes = (uint64_t)1 << 40};
+	struct err e;
+	int sv[2];
+
+	assert_int_equal(imsg_pair(sv, &e), 0);
+	assert_int_equal(imsg_send(control, PROTO_PARK, id, &limits, sizeof(limits), &sv[1], 1, &e), 0);
+	close(sv[1]);
+	return sv[0];
+}
+
+static void
+take(uint64_t id, uint64_t wall_ms)
+{
+	const struct proto_take t = {.wall_ms = wall_ms};
+	struct err e;
+
+	assert_int_equal(imsg_send(control, PROTO_TAKE, id, &t, sizeof(t), NULL, 0, &e), 0);
+}
+
+static uint64_t
+now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void
+a_parked_worker_is_told_that_its_time_is_over_from_when_it_was_taken(void **state)
+{
+	struct proto_exited x;
+	uint64_t id, began = now_us();
+	int job;
+
+	(void)state;
+	load();
+	job = park(1);
+	while (now_us() < began + 50000) /* longer than its run may take */
+		assert_int_equal(order(job, ORDER_FDS, 0), 2);
+	take(1, 20);
+	x = exited(&id);
+	assert_int_equal(id, 1);
+	assert_true(WIFSIGNALED(x.wait_status));
+	assert_int_equal(WTERMSIG(x.wait_status), PROTO_WALL_SIGNAL);
+	assert_true(x.wall_us >= 20000);
+	close(job);
+}
+
+static void
+a_parked_worker_that_does_not_listen_is_killed(void **state)
+{
+	struct proto_exited x;
+	uint64_t id;
+	int job;
+
+	(void)state;
+	load();
+	job = park(1);
+	assert_int_equal(order(job, ORDER_IGNORE, PROTO_WALL_SIGNAL), 0);
+	take(1, 20);
+	x = exited(&id);
+	assert_int_equal(WTERMSIG(x.wait_status), SIGKILL);
+	assert_int_equal(x.killed, PROTO_KILLED_DEADLINE);
+	assert_true(x.wall_us >= (20 + ZYGOTE_GRACE_MS) * 1000);
+	close(job);
+}
+
+/* Its zygote reads of the run when that is over already. */
+static void
+a_parked_worker_is_reported_without_the_time_before_its_run(void **state)
+{
+	uint64_t id, taken, began = now_us();
+	struct proto_exited x;
+	struct words w;
+	int job, status;
+
+	(void)state;
+	load();
+	job = park(1);
+	while (now_us() < began + 50000)
+		assert_int_equal(order(job, ORDER_FDS, 0), 2);
+	kill(zygote, SIGSTOP);
+	assert_int_equal(waitpid(zygote, &status, WUNTRACED), zygote);
+	taken = now_us();
+	take(1, LONG_MS);
+	order(job, ORDER_EXIT, 3);
+	assert_true(read(job, &w, sizeof(w)) <= 0); /* it has exited */
+	kill(zygote, SIGCONT);
+	x = exited(&id);
+	assert_int_equal(WEXITSTATUS(x.wait_status), 3);
+	assert_true(x.wall_us <= now_us() - taken);
+	close(job);
+}
+
+static void
+a_parked_worker_is_killed_at_once_on_request(void **state)
+{
+	struct proto_exited x;
+	struct err e;
+	uint64_t id;
+	int job;
+
+	(void)state;
+	load();
+	job = park(1);
+	assert_int_equal(order(job, ORDER_IGNORE, PROTO_END_SIGNAL), 0);
+	assert_int_equal(imsg_send(control, PROTO_RUN_KILL, 1, NULL, 0, NULL, 0, &e), 0);
+	x = exited(&id);
+	assert_int_equal(x.killed, PROTO_KILLED_REQUEST);
+	assert_int_equal(WTERMSIG(x.wait_status), SIGKILL);
+	close(job);
+}
+
+static void
+a_parked_worker_that_is_gone_is_not_taken(void **state)
+{
+	uint64_t id;
+	int job, next;
+
+	(void)state;
+	load();
+	job = park(1);
+	order(job, ORDER_EXIT, 5);
+	assert_int_equal(WEXITSTATUS(exited(&id).wait_status), 5);
+	take(1, LONG_MS);
+	next = run(2, LONG_MS); /* and it goes on */
+	assert_int_equal(order(next, ORDER_FDS, 0), 2);
+	close(job);
+	close(next);
+}
+
+static void
+ends_at_a_message_about_parked_workers_that_must_not_occur(void **state)
+{
+	struct proto_park limits = {.cpu_ms = 1000, .data_bytes = 1 << 30};
+	struct proto_take t = {.wall_ms = 1000};
+	int fd = STDERR_FILENO, job;
+
+	(void)state;
+	ends_at(PROTO_PARK, &limits, sizeof(limits), &fd, 1); /* there is no module */
+	ends_at(PROTO_PARK, &limits, sizeof(limits), NULL, 0);
+	ends_at(PROTO_TAKE, &t, sizeof(t) - 1, NULL, 0);
+	ends_at(PROTO_TAKE, &t, sizeof(t), &fd, 1);
+	t.wall_ms = (uint64_t)ZYGOTE_WALL_MS_MAX + 1;
+	ends_at(PROTO_TAKE, &t, sizeof(t), NULL, 0);
+	t.wall_ms = 1000;
+	load();
+	job = park(5);
+	take(5, LONG_MS);
+	ends_at(PROTO_TAKE, &t, sizeof(t), NULL, 0); /* it has a run */
+	close(job);
+	job = run(5, LONG_MS);
+	ends_at(PROTO_TAKE, &t, sizeof(t), NULL, 0); /* it always had */
+	close(job);
+}
+
 static int
 load_filters(void **state)
 {
@@ -424,6 +614,12 @@ main(void)
 	    ZYGOTE_TEST(its_end_is_the_end_of_its_workers),
 	    ZYGOTE_TEST(ends_at_a_message_that_must_not_occur),
 	    ZYGOTE_TEST(ends_at_a_run_id_that_is_in_use),
+	    ZYGOTE_TEST(a_parked_worker_is_told_that_its_time_is_over_from_when_it_was_taken),
+	    ZYGOTE_TEST(a_parked_worker_that_does_not_listen_is_killed),
+	    ZYGOTE_TEST(a_parked_worker_is_reported_without_the_time_before_its_run),
+	    ZYGOTE_TEST(a_parked_worker_is_killed_at_once_on_request),
+	    ZYGOTE_TEST(a_parked_worker_that_is_gone_is_not_taken),
+	    ZYGOTE_TEST(ends_at_a_message_about_parked_workers_that_must_not_occur),
 	};
 
 	return cmocka_run_group_tests(tests, load_filters, NULL);
