@@ -187,8 +187,10 @@ $(foreach d,$(DIRS),$(eval $(call archive,$(d))))
 
 $(O)/tests/unit/test_%: $(O)/tests/unit/test_%.o $(TEST_HELPERS) $(ARCHIVES) $(ENGINE_COMPILER)
 	@echo "  LD      $(@F)"
-	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_CMOCKA) $(LIB_EVENT) $(LIB_JANSSON) $(LIB_SODIUM) $(LIB_SECCOMP) \
-		$(LIB_ENGINE)
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIB_CMOCKA) $(LIB_EVENT) \
+		$(LIB_JANSSON) $(LIB_SODIUM) $(LIB_SECCOMP) $(LIB_ENGINE)
+
+$(O)/tests/unit/test_wasi_model: $(O)/tests/fuzz/wasi_model.o $(O)/tests/fuzz/input.o
 
 # These start programs.
 $(O)/tests/unit/test_services: | $(O)/brig-store $(O)/brig-logger
@@ -205,8 +207,10 @@ $(FUZZ_TARGETS): $(FUZZ_MAIN)
 endif
 $(O)/tests/fuzz/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(O)/tests/fuzz/input.o $(ARCHIVES) $(ENGINE_WORKER)
 	@echo "  LD      $(@F)"
-	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(FUZZ_MAIN) $(filter-out $(FUZZ_MAIN),$^) $(LIB_EVENT) $(LIB_JANSSON) \
-		$(LIB_SODIUM) $(LIB_SECCOMP) $(LIB_ENGINE)
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(FUZZ_MAIN) $(filter-out $(FUZZ_MAIN),$(filter %.o,$^)) $(filter %.a,$^) \
+		$(LIB_EVENT) $(LIB_JANSSON) $(LIB_SODIUM) $(LIB_SECCOMP) $(LIB_ENGINE)
+
+$(O)/tests/fuzz/fuzz_wasi: $(addprefix $(O)/tests/,fuzz/wasi_model.o unit/files_peer.o unit/wasi_errnos.o)
 
 fuzz-targets: $(FUZZ_TARGETS)
 

@@ -421,9 +421,9 @@ def text():
 
 
 def wasi():
-    """Calls at random; the first byte is what policy grants."""
+    """Calls at random; the first byte is what policy grants, and whether the files are the host's."""
     for number in range(40):
-        policy_byte = number % 4 if number < 30 else 200 + number
+        policy_byte = number % 8 if number < 30 else 200 + number
         yield bytes([policy_byte]) + hashlib.shake_256(b"%d" % number).digest(100 * (number + 1))
 
 
