@@ -77,9 +77,9 @@ class Languages(harness.Scenario):
 
     def test_go_works_with_files(self):
         result = self.run_guest("files", wasm=guest("go"), policy={"fs": FILES})
-        self.assertEqual(result["stdout"].splitlines()[-5:], [
+        self.assertEqual(result["stdout"].splitlines()[-7:], [
             "files: 100 written, read, renamed and removed", "lines: 1000 written and read", "zip: 3 files, 30000 bytes",
-            "csv: 2 records", "links: followed, read and removed"])
+            "csv: 2 records", "links: followed, read and removed", 'root: "second"', "checked: as io/fs wants it"], result)
         self.assert_exited(result)
         self.assertEqual(result["changes"], [])
 

@@ -12,11 +12,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"testing/fstest"
 )
 
 // work does each kind of work in a directory of its own below /w, which is gone afterwards.
 func work() error {
-	for _, kind := range []func(dir string) error{files, lines, archives, records, links} {
+	for _, kind := range []func(dir string) error{files, lines, archives, records, links, roots, checked} {
 		dir, err := os.MkdirTemp("/w", "go")
 		if err != nil {
 			return err
@@ -188,5 +189,59 @@ func links(dir string) error {
 		return fmt.Errorf("after removing: %v", err)
 	}
 	fmt.Println("links: followed, read and removed")
+	return nil
+}
+
+// roots works through a directory that was opened for reading, and does not get out of it.
+func roots(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.Mkdir("a", 0o777); err != nil {
+		return err
+	}
+	for _, text := range []string{"first, which is longer", "second"} {
+		f, err := root.Create("a/f")
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteString(text)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(os.Symlink("f", dir+"/a/l"), os.Symlink("../../in.txt", dir+"/a/out")); err != nil {
+		return err
+	}
+	text, err := fs.ReadFile(root.FS(), "a/l")
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"../in.txt", "a/out", "/w/in.txt"} {
+		if f, err := root.Open(name); err == nil {
+			return fmt.Errorf("%s opened as %s", name, f.Name())
+		}
+	}
+	fmt.Printf("root: %q\n", text)
+	return root.Remove("a/f")
+}
+
+// checked has the standard library's own check of file systems look at some files.
+func checked(dir string) error {
+	names := []string{"one", "d/two", "d/e/three", "d/e/\u00fc"}
+	for _, name := range names {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o777); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o666); err != nil {
+			return err
+		}
+	}
+	if err := fstest.TestFS(os.DirFS(dir), names...); err != nil {
+		return err
+	}
+	fmt.Println("checked: as io/fs wants it")
 	return nil
 }
