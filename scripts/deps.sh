@@ -32,6 +32,9 @@ table() {
 	check|command -v npm|npm|npm
 	check|command -v minisign|minisign|minisign
 	bench|command -v bwrap|bubblewrap|bubblewrap
+	bench|command -v gnuplot|gnuplot-nox|gnuplot
+	bench|command -v node|nodejs|Node.js, 18 or newer
+	bench|command -v npm|npm|npm
 	bench|command -v python3|python3|Python, 3.9 or newer
 	bench|python_makes_venvs|python3-venv|Python's venv module
 	fuzz|fuzzer_links|libclang-rt-dev|Clang's libFuzzer and sanitizers (compiler-rt)

@@ -4,7 +4,7 @@
  *   load socket PATH CLIENTS REQUESTS FILE   FILE's line, again and again, each client waiting for its answer
  *   load exec COUNT PROGRAM [ARGUMENT...]    start, wait for its end, with its output thrown away
  *
- * Prints one JSON object: count, failed, seconds, p50_us, p99_us, min_us, max_us.
+ * Prints one JSON object: count, failed, seconds, p50_us, p99_us, min_us, max_us; and us: each, the shortest first.
  */
 
 #include <errno.h>
@@ -56,9 +56,12 @@ report(struct samples *s)
 
 	qsort(s->ns, n, sizeof(*s->ns), by_size);
 	printf("{\"count\": %zu, \"failed\": %zu, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"min_us\": %.1f, "
-	       "\"max_us\": %.1f}\n",
+	       "\"max_us\": %.1f, \"us\": [",
 	    n, s->failed, (double)(s->ended - s->began) / 1e9, (double)s->ns[n / 2] / 1e3,
 	    (double)s->ns[n - 1 - n / 100] / 1e3, (double)s->ns[0] / 1e3, (double)s->ns[n - 1] / 1e3);
+	for (size_t i = 0; i < n; i++)
+		printf("%s%.1f", i > 0 ? ", " : "", (double)s->ns[i] / 1e3);
+	puts("]}");
 }
 
 static int

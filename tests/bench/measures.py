@@ -1,0 +1,301 @@
+"""What `make bench` measures of load, memory, many modules, Python and computing: a part of Bench in bench.py."""
+
+import json
+import os
+import random
+import select
+import statistics
+import subprocess
+import time
+
+import harness
+import plots
+import wasm
+
+TASK = "import json, re, math, datetime, collections, dataclasses, typing, random; print(1)"
+WAITS = TASK.replace("print(1)", "import sys; print('sleeping', flush=True); sys.stdin.read()")
+ASK = {"version": 1, "args": True, "clock": "real", "random": "real"}
+CLIENTS = 16
+IDLE = 8           # sandboxes of which one more's memory is the mean
+LOAD_STEPS = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.3)
+STARTS = [         # how a run's process comes about, and the options with which it does so when nothing else does
+    ("cached", ("--templates-max", "0", "--parked-max", "0")),
+    ("template", ("--parked-max", "0")),
+    ("parked", ()),
+]
+
+MICRO = """
+import json, time
+def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
+def floats():
+    s = 0.0
+    for i in range(400000): s += i * 0.5 - s / (i + 1)
+    return s
+def dicts():
+    d = {}
+    for i in range(200000): d[str(i % 5000)] = d.get(str(i % 5000), 0) + i
+    return len(d)
+def texts(): return len(json.loads(json.dumps([{"a": i, "b": "x" * 20} for i in range(8000)])))
+def sorting(): return sorted((i * 7919) % 100003 for i in range(120000))[5]
+for f in (lambda: fib(23), floats, dicts, texts, sorting): f()
+"""
+
+
+class Measures:
+    """Needs of Bench: build, directory, table, client, brigd, keys, share and its helpers."""
+
+    # --- latency by how a run's process comes about; throughput -----------------------------------------------------
+
+    def bench(self, brigd, *options):
+        """What `brig bench --json` says."""
+        said = harness.brig("bench", "--socket", brigd.socket, "--json", *options, timeout=600)
+        return json.loads(harness.must(said).stdout)
+
+    def starts(self):
+        """Latencies of one client, nothing kept ready, with templates, with parked workers; the curves of a plot."""
+        curves = []
+        for start, options in STARTS:
+            with self.another(start, options) as (brigd, client):
+                module = self.stored(harness.guest("hello"), client)["digest"]
+                self.bench(brigd, "--runs", 300, module)
+                found = self.bench(brigd, "--runs", self.times(3000), module)
+            ended = max(found["start"], key=found["start"].get)
+            if ended != start:
+                self.table.add("hello, `%s`, one client" % start, "not measured", "", "most runs were `%s`" % ended)
+                continue
+            self.table.add("hello, `%s`, one client: whole request" % start, self.us(found["latency_us"]["p50"]),
+                           self.us(found["latency_us"]["p99"]), "%d of %d runs started so" % (
+                               found["start"][start], found["answered"]))
+            curves.append((start, found["latency_buckets"]))
+        return curves
+
+    def cpu_by_part(self):
+        """Processor seconds so far of (zygotes with the workers that have ended, everything)."""
+        parts = {"brig-worker": 0, "all": 0}
+        for pid, name in [(self.brigd.process.pid, "brigd"), *self.brigd.children().items()]:
+            seconds = self.cpu_of(pid)
+            parts["all"] += seconds
+            if name == "brig-worker":
+                parts[name] += seconds
+        return parts["brig-worker"], parts["all"]
+
+    def sixteen(self, durability):
+        """16 clients; then what of a run's processor time is not of client and broker, and how many runs that makes."""
+        path = self.request_file("sixteen-" + durability, {"module": self.stored(harness.guest("hello"))})
+        self.load_socket(CLIENTS, self.times(2000), path)
+        jail, everything = self.cpu_by_part()
+        found = self.load_socket(CLIENTS, self.times(16000), path)
+        jail, everything = [(now - before) / found["count"] * 1e6
+                            for now, before in zip(self.cpu_by_part(), (jail, everything))]
+        rate = found["count"] / found["seconds"]
+        name = "hello, %d clients, `--durability %s`" % (CLIENTS, durability)
+        self.table.add(name + ": whole request", self.us(found["p50_us"]), self.us(found["p99_us"]))
+        self.table.add(name + ": runs a second", "%.0f" % rate)
+        if durability == "batch":
+            self.table.add("hello: processor time a run, all processes", self.us(everything), "",
+                           "over %d runs, the client's own not counted" % found["count"])
+            self.table.add("of that: zygotes and workers", self.us(jail), "",
+                           "%.0f runs a second if they had the %d processors for themselves: reckoned, without client "
+                           "and broker" % (os.cpu_count() / jail * 1e6, os.cpu_count()))
+        return rate
+
+    def offered_load(self, rate):
+        """Throughput and latency as more and more runs arrive; a plot's points."""
+        module = self.stored(harness.guest("hello"))["digest"]
+        points = []
+        for step in LOAD_STEPS:
+            found = self.bench(self.brigd, "--rate", "%.1f" % (rate * step), "--clients", CLIENTS, "--duration",
+                               "%dms" % max(self.times(8000), 1000), "--patience", "60s", module)
+            points.append((rate * step, found["rate"], found["latency_us"]["p50"] / 1000,
+                           found["latency_us"]["p99"] / 1000))
+            self.say("%.0f arrive a second: %.0f answered, p50 %.2f ms, p99 %.2f ms" % points[-1])
+        return points
+
+    def draw(self, curves, points):
+        """The SVG plots beside the page; their names. None when there is no gnuplot."""
+        if not plots.available():
+            return None
+        os.makedirs(self.plots, exist_ok=True)
+        plots.latency(curves, os.path.join(self.plots, "latency.svg"), self.directory)
+        plots.load(points, os.path.join(self.plots, "load.svg"), self.directory)
+        return ["latency.svg", "load.svg"]
+
+    # --- memory -----------------------------------------------------------------------------------------------------
+
+    def pss(self, brigd):
+        """KiB of brigd and everything below it."""
+        return sum(map(self.pss_of, [brigd.process.pid, *brigd.children()]))
+
+    @staticmethod
+    def pss_of(pid):
+        """KiB; 0 of a process that is gone."""
+        try:
+            with open("/proc/%d/smaps_rollup" % pid, encoding="utf-8") as f:
+                return [int(line.split()[1]) for line in f if line.startswith("Pss:")][0]
+        except (FileNotFoundError, ProcessLookupError):
+            return 0
+
+    def idle_sandboxes(self):
+        """What one more costs whose guest waits: the sum of all processes, divided. None is parked beforehand."""
+        for what, name, args in (("C", "guest", ["sleep", "600000"]),
+                                 ("Python, 8 modules imported", "python", ["-c", WAITS])):
+            title = "memory (PSS) of one more sandbox whose guest waits: " + what
+            if not harness.IS_ROOT:
+                self.table.add(title, "not measured", "", "needs root")
+                continue
+            with self.another("idle-" + name, ("--parked-max", "0")) as (brigd, client):
+                params = {"module": self.stored(harness.guest(name), client), "args": args, "policy": ASK,
+                          "stream": True, "stdin": {"stream": True}}
+                requests = [client.start("run", params) for _ in range(4)]  # so that it has a template
+                self.wait_asleep(client, len(requests))
+                before = self.pss(brigd)
+                requests += [client.start("run", params) for _ in range(IDLE)]
+                self.wait_asleep(client, len(requests))
+                more = self.pss(brigd) - before
+                for request in requests:
+                    client.notify("run.cancel", {"request": request})
+                    client.finish(request)
+            self.table.add(title, "%.1f MB" % (more / IDLE / 1024), "", "all processes with %d, less those with %d" % (
+                len(requests), len(requests) - IDLE))
+
+    @staticmethod
+    def wait_asleep(client, count):
+        while client.output().count(b"sleeping\n") < count:
+            client.take()
+
+    # --- many modules -----------------------------------------------------------------------------------------------
+
+    def many_modules(self):
+        """Modules that nobody signed, stored, compiled, then run uniformly; beside one that no template is made for."""
+        count = self.times(10000)
+        hello = harness.guest("hello")
+        optional = {**ASK, "signature": {"module": "optional"}}
+        with self.another("one", STARTS[0][1], optional) as (_, client):
+            one = {"module": {"digest": client.call("module.put", {"wasm": harness.b64(hello)})["digest"]}}
+            client.call("run", one)
+            alone = [self.timed(client, one) for _ in range(self.times(2000))]
+        with self.another("many", (), optional) as (brigd, client):
+            began, before = time.monotonic(), self.pss(brigd) if harness.IS_ROOT else 0
+            modules = []
+            for i in range(count):
+                salted = harness.b64(hello + wasm.custom("salt", b"%d" % i))
+                modules.append({"module": {"digest": client.call("module.put", {"wasm": salted})["digest"]}})
+                client.call("run", modules[-1])
+            self.say("%d modules stored and run once in %.0f s" % (count, time.monotonic() - began))
+            chance = random.Random(1)
+            times = [self.timed(client, chance.choice(modules)) for _ in range(self.times(5000))]
+            more = self.pss(brigd) - before if harness.IS_ROOT else 0
+        mine, other = statistics.median(times), statistics.median(alone)
+        self.table.add("one module, nothing kept ready", self.us(other), self.us(self.percentile(alone, 0.99)))
+        self.table.add("%d modules, run uniformly" % count, self.us(mine), self.us(self.percentile(times, 0.99)),
+                       "%.2f times that of one" % (mine / other))
+        self.table.add("memory (PSS) of all processes, for these modules", "%.1f MB" % (more / 1024) if more else
+                       "not measured", "", "more than with none; artifacts in memory at most `artifact_cache_bytes`"
+                       if more else "needs root")
+
+    @staticmethod
+    def timed(client, params):
+        began = time.perf_counter()
+        result = client.call("run", params)
+        if result["status"] != "exited":
+            raise RuntimeError(str(result))
+        return (time.perf_counter() - began) * 1e6
+
+    # --- Python -----------------------------------------------------------------------------------------------------
+
+    def python_params(self):
+        """[what, params of a run] for each way to run Python here."""
+        ways = [("CPython as a module", {"module": self.stored(harness.guest("python")), "args": ["-c", TASK],
+                                         "policy": ASK})]
+        pack = {"module": {"pack": "python", "code": TASK}, "policy": dict(ASK, signature={"source": "optional"})}
+        try:
+            self.client.call("run", pack)
+            ways.append(("the pack `python`", pack))
+        except harness.RpcError as error:
+            self.table.add("Python by the pack `python`", "not measured", "", "no such pack: " + error.message[:80])
+        return ways
+
+    def python(self):
+        """The same task each way; median and p99 of the fastest, in us."""
+        best, every = (1e12, 0), self.python_params()
+        for what, params in every:
+            first = self.client.call("run", params)
+            if first["stdout"] != "1\n":
+                raise RuntimeError(str(first))
+            if first["usage"]["compile_us"]:
+                self.table.add("Python, %s: compiled, once" % what, self.us(first["usage"]["compile_us"]))
+            times = [self.timed(self.client, params) for _ in range(max(self.times(100), 5))]
+            started = self.client.call("run", params)["usage"]["start"]
+            self.table.add("Python, %s: start to print(1) and its end" % what, self.us(statistics.median(times)),
+                           self.us(self.percentile(times, 0.99)), "`%s`" % started)
+            best = min(best, (statistics.median(times), self.percentile(times, 0.99)))
+        self.python_rate(*every[-1], best[0])
+        return best
+
+    def python_rate(self, what, params, alone_us, rate=100):
+        """100 Python runs a second for a minute, whatever became of those before."""
+        name = "Python, %s: %d runs a second" % (what, rate)
+        if alone_us * rate > os.cpu_count() * 1e6:
+            self.table.add(name, "not measured", "", "one takes %s, so %d processors cannot do it" % (
+                self.us(alone_us), os.cpu_count()))
+            return
+        due, times, failed = {}, [], 0
+        with self.brigd.client() as client:
+            began, sent, count = time.perf_counter(), 0, max(self.times(60), 2) * rate
+            while len(times) + failed < count:
+                at = began + sent / rate
+                if sent < count and at <= time.perf_counter():
+                    due[client.start("run", params)] = at
+                    sent += 1
+                elif sent == count or select.select([client.socket], [], [], at - time.perf_counter())[0]:
+                    message = client.take()
+                    failed += message.get("result", {}).get("status") != "exited"
+                    times.append((time.perf_counter() - due[message["id"]]) * 1e6)
+        self.table.add(name, self.us(statistics.median(times)), self.us(self.percentile(times, 0.99)),
+                       "for %d s; %d failed" % (count / rate, failed))
+
+    # --- computing --------------------------------------------------------------------------------------------------
+
+    def wasmtime(self, *arguments, directory=""):
+        """What peers/wasmtime_wasi.py says of one run; None when the package could not be had."""
+        if not os.path.exists(self.places.at("wasmtime")):
+            return None
+        command = self.places.wasmtime(1, *arguments, directory=directory)
+        return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+    def against_wasmtime(self, what, params, path, *arguments, native=None):
+        """One long computation in turn natively, by brig and by Wasmtime, so that a busy moment strikes all."""
+        ours, theirs, natives, version = [], [], [], ""
+        for _ in range(max(self.times(7), 2)):
+            result = self.client.call("run", params)
+            if result["status"] != "exited" or result["exit_code"] != 0:
+                raise RuntimeError(str(result))
+            ours.append(result["usage"]["wall_us"])
+            if native:
+                natives.append(self.load_exec(1, *native)["p50_us"])
+            peer = self.wasmtime(path, *arguments)
+            if peer:
+                theirs.append(peer["whole_us"][0])
+                version = peer["version"]
+        mine = statistics.median(ours)
+        if natives:
+            self.table.add(what + ": native", self.us(statistics.median(natives)))
+        if theirs:
+            self.table.add("%s: Wasmtime %s" % (what, version), self.us(statistics.median(theirs)), "", "from PyPI")
+        self.table.add(what + ": brig, its process included", self.us(mine), "", ", ".join(
+            "%.3f times %s" % (mine / statistics.median(other), name)
+            for name, other in (("native", natives), ("Wasmtime", theirs)) if other) or "Wasmtime is missing")
+
+    def compute(self):
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest", "compute.c")
+        native, path = (os.path.join(self.directory, "compute" + end) for end in ("", ".wasm"))
+        subprocess.run(["clang", "-O2", "-o", native, source], check=True)
+        subprocess.run(["clang", "--target=wasm32-wasi", "-O2", "-o", path, source], check=True)
+        limits = {"wall_ms": 60000, "cpu_ms": 60000}
+        with open(path, "rb") as f:
+            params = {"module": self.stored(f.read()), "policy": {"version": 1, "limits": limits}}
+        self.against_wasmtime("computing in C (sieve, matrices, hash)", params, path, native=[native])
+        python = os.path.join(harness.GUESTS, "python.wasm")
+        params = {"module": self.stored(harness.guest("python")), "args": ["-c", MICRO],
+                  "policy": dict(ASK, limits=limits)}
+        self.against_wasmtime("computing in Python (calls, numbers, dicts, JSON, sorting)", params, python, "-c", MICRO)
