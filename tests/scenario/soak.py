@@ -11,6 +11,7 @@ there is any. `make soak`; tests/scenario/test_soak.py does the same for some se
 
 import argparse
 import collections
+import copy
 import heapq
 import json
 import os
@@ -318,9 +319,27 @@ def log_problems(lines, answered, others_max, problems):
 
 
 class Rest(harness.Traces):
-    """What there is at rest. In a process that has just started some memory more says nothing."""
+    """What there is at rest. What is kept ready for runs comes and goes, as brigd tells; so may what belongs to it."""
 
-    RSS_SLACK = 2048
+    RSS_SLACK = 2048  # in a process that has just started some memory more says nothing
+    DESCRIPTORS = 8   # of one template or parked worker, in all processes of one name
+
+    def __init__(self, brigd, client):
+        super().__init__(brigd)
+        health = client.call("server.health")
+        self.ready = health["templates"] + health["parked"]
+
+    def more_than(self, before):
+        added = self.ready - before.ready
+        if added > 0:
+            before = copy.copy(before)
+            before.processes = before.processes + collections.Counter({"brig-worker": added})
+            before.descriptors = collections.Counter({name: n + added * self.DESCRIPTORS
+                                                      for name, n in before.descriptors.items()})
+        return super().more_than(before)
+
+    def less_than(self, before):
+        return []
 
 
 class Soak:
@@ -348,11 +367,15 @@ class Soak:
                 time.monotonic() - began, self.load.sent, self.load.pending(),
                 *(waits[int(len(waits) * p)] * 1e3 if waits else 0 for p in (0.5, 0.99))))
         self.load.arrive(rate, first, tell)
-        before, memory = harness.settled(self.brigd, None, harness.PATIENCE, Rest), self._memory()
+        before, memory = self._rest(None), self._memory()
         self.load.arrive(rate, self.seconds - first, tell)
-        after = harness.settled(self.brigd, before, harness.PATIENCE / 2, Rest)
-        self._compare(before, memory, after)
+        self._compare(before, memory, self._rest(before))
         self.load.close_all()
+
+    def _rest(self, before):
+        """With one client, as ever; it waits until there is no more than before, or no more changes."""
+        with self.brigd.client() as client:
+            return harness.settled(self.brigd, before, harness.PATIENCE, lambda brigd: Rest(brigd, client))
 
     def _memory(self):
         """KiB that are resident, of each helper process that lives as long as brigd."""
