@@ -318,20 +318,20 @@ dump(const json_t *record, size_t *length)
 	return NULL;
 }
 
-/* Ends each record_of_*: takes `record`; `bad` is whether something in it is missing. */
+/* Ends each record_of_*: takes `record`, of at most `most` bytes; `bad` is whether something in it is missing. */
 static int
-finish(json_t *record, int bad, char **text, size_t *length, struct err *e)
+finish_within(json_t *record, int bad, size_t most, char **text, size_t *length, struct err *e)
 {
 	char *out = NULL;
 	size_t n = 0;
 
 	for (size_t i = 0; bad == 0 && record != NULL; i++) {
 		out = dump(record, &n);
-		if (n <= RECORD_TEXT_MAX || i == COUNT_OF(large))
+		if (n <= most || i == COUNT_OF(large))
 			break;
 		free(out);
 		out = NULL;
-		shorten(record, i, n - RECORD_TEXT_MAX);
+		shorten(record, i, n - most);
 	}
 	json_decref(record);
 	if (out == NULL)
@@ -341,9 +341,88 @@ finish(json_t *record, int bad, char **text, size_t *length, struct err *e)
 	return 0;
 }
 
+static int
+finish(json_t *record, int bad, char **text, size_t *length, struct err *e)
+{
+	return finish_within(record, bad, RECORD_TEXT_MAX, text, length, e);
+}
+
+/* --- parts whose text is kept --------------------------------------------------------------------------------------- */
+
+/*
+ * Half of what brigd does in its own code for a run was writing the same members again and again. So those that do not
+ * change from one record to the next are kept as text. Each text is what jansson made of a whole object: all that is done
+ * here is to put the members of one such text behind the members of another, before its closing braces. That no name is
+ * there twice is up to the one who chooses what goes where.
+ */
+struct kept {
+	struct kept_key {
+		struct record_actor actor;
+		struct digest digest;
+		char signer[64], signature[16], mode[16];
+		bool has_limits;
+	} key;
+	char *text;
+	size_t length;
+};
+
+/* Whether `s` fits, and is then part of the key. */
+static bool
+key_text(char *field, size_t size, const char *s)
+{
+	size_t n = s != NULL ? strnlen(s, size) : 0;
+
+	if (n >= size)
+		return false;
+	memcpy(field, s != NULL ? s : "", n);
+	return true;
+}
+
+/* The text for a key: what was kept, or that of `json` (taken), which `make` gives. NULL without memory. */
+static const struct kept *
+keep(struct kept *k, const struct kept_key *key, json_t *(*make)(const struct record_run *r, int *bad),
+    const struct record_run *r)
+{
+	int bad = 0;
+	json_t *json;
+
+	if (k->text != NULL && key != NULL && memcmp(&k->key, key, sizeof(*key)) == 0)
+		return k;
+	free(k->text);
+	json = make(r, &bad);
+	k->text = bad == 0 ? dump(json, &k->length) : NULL;
+	json_decref(json);
+	if (key != NULL)
+		k->key = *key;
+	else
+		memset(&k->key, 0xff, sizeof(k->key)); /* no key is like this one */
+	return k->text != NULL ? k : NULL;
+}
+
+#define SPLICE_COMMAS 4 /* at most, in one record */
+
+/* Puts the members of an object's text behind those of the innermost of `depth` objects that end at the end of `text`. */
+static int
+splice(char **text, size_t *length, size_t depth, const char *object, size_t object_length)
+{
+	size_t members = object_length - 2, at = *length - depth;
+	bool comma = (*text)[at - 1] != '{' && members > 0;
+	char *more = realloc(*text, *length + comma + members + 1);
+
+	if (more == NULL)
+		return ERR_NOMEM;
+	*text = more;
+	memmove(more + at + comma + members, more + at, depth + 1);
+	if (comma)
+		more[at] = ',';
+	memcpy(more + at + comma, object + 1, members);
+	*length += comma + members;
+	return 0;
+}
+
 /* --- runs ---------------------------------------------------------------------------------------------------------- */
 
-/* What unmapped.brig holds of every run. Sets *bad. */
+/* What unmapped.brig holds of every run; kept by signer, signature, policy, mode and whether it has limits. Sets *bad. */
 static json_t *
 run_ours(const struct record_run *r, int *bad)
 {
@@ -353,36 +432,123 @@ run_ours(const struct record_run *r, int *bad)
 	*bad |= set_text(ours, "signature", r->signature);
 	*bad |= set_digest(ours, "policy", r->policy);
 	*bad |= set_text(ours, "mode", r->mode);
+	*bad |= set_shared(ours, "limits", r->limits);
 	return ours;
 }
 
-/* What intent and outcome have in common. Sets *bad. */
-static json_t *
-run_event(const struct record_run *r, int activity, int64_t time_ms, int severity, int status, int *bad)
+static const struct kept *
+keep_ours(const struct record_run *r)
 {
-	json_t *record = event(CLASS_PROCESS, activity, time_ms, severity, status, bad);
-	json_t *process = json_object(), *file = file_json(r->module, activity == PROCESS_LAUNCH, bad);
+	static struct kept kept[2]; /* an intent's, an outcome's */
+	struct kept_key key;
+	bool fits;
 
-	*bad |= set_actor(record, &r->actor);
-	*bad |= set_device(record);
-	*bad |= set(process, "uid", text_json(r->run_id));
-	*bad |= set_integer(process, "created_time", r->time_ms);
-	*bad |= set(process, "file", file);
-	*bad |= set(record, "process", process);
-	return record;
+	memset(&key, 0, sizeof(key)); /* with what is between the members */
+	fits = key_text(key.signer, sizeof(key.signer), r->signer) &&
+	    key_text(key.signature, sizeof(key.signature), r->signature) && key_text(key.mode, sizeof(key.mode), r->mode);
+	key.has_limits = r->limits != NULL;
+	if (r->policy != NULL)
+		key.digest = *r->policy;
+	else
+		fits = fits && r->limits == NULL; /* else nothing says which limits they are */
+	return keep(&kept[key.has_limits], fits ? &key : NULL, run_ours, r);
+}
+
+/* Who asked, and where; kept by client. Sets *bad. */
+static json_t *
+run_who(const struct record_run *r, int *bad)
+{
+	json_t *who = json_object();
+
+	*bad |= set_actor(who, &r->actor);
+	*bad |= set_device(who);
+	return who;
+}
+
+static const struct kept *
+keep_who(const struct record_run *r)
+{
+	static struct kept kept;
+	struct kept_key key;
+
+	memset(&key, 0, sizeof(key));
+	key.actor = r->actor;
+	return keep(&kept, &key, run_who, r);
+}
+
+/* The module, as the member of a process; kept by digest. Sets *bad. */
+static json_t *
+launched_file(const struct record_run *r, int *bad)
+{
+	json_t *json = json_object();
+
+	*bad |= set(json, "file", file_json(r->module, true, bad));
+	return json;
+}
+
+static json_t *
+ended_file(const struct record_run *r, int *bad)
+{
+	json_t *json = json_object();
+
+	*bad |= set(json, "file", file_json(r->module, false, bad));
+	return json;
+}
+
+static const struct kept *
+keep_file(const struct record_run *r, bool launch)
+{
+	static struct kept kept[2];
+	struct kept_key key;
+
+	memset(&key, 0, sizeof(key));
+	key.digest = *r->module;
+	return keep(&kept[launch], &key, launch ? launched_file : ended_file, r);
+}
+
+/* Makes the record of a run of what is its own in `event` and in `ours`, both taken, and of the parts that are kept. */
+static int
+finish_run(const struct record_run *r, json_t *event, json_t *ours, bool launch, int bad, char **text, size_t *length,
+    struct err *e)
+{
+	const struct kept *kept_ours = keep_ours(r), *who = keep_who(r), *file = keep_file(r, launch);
+	json_t *process = json_object(), *rest = json_object();
+	char *head = NULL, *tail = NULL;
+	size_t n = 0, m = 0;
+	int rc;
+
+	bad |= kept_ours == NULL || who == NULL || file == NULL;
+	bad |= set(process, "uid", text_json(r->run_id)) | set_integer(process, "created_time", r->time_ms);
+	bad |= set(event, "process", process); /* the last, so that its end is the event's */
+	bad |= set_ours(rest, ours);
+	rc = finish(event, bad, &head, &n, e);
+	if (rc == 0) {
+		rc = splice(&head, &n, 2, file->text, file->length) | splice(&head, &n, 1, who->text, who->length);
+		rc = finish_within(rest, bad | (rc != 0), RECORD_TEXT_MAX - n - kept_ours->length - SPLICE_COMMAS, &tail, &m, e);
+	} else {
+		json_decref(rest);
+	}
+	if (rc == 0 && (splice(&tail, &m, 3, kept_ours->text, kept_ours->length) | splice(&head, &n, 1, tail, m)) != 0)
+		rc = err_set(e, ERR_NOMEM, "out of memory for an audit record");
+	free(tail);
+	if (rc != 0) {
+		free(head);
+		return rc;
+	}
+	*text = head;
+	*length = n;
+	return 0;
 }
 
 int
 record_of_intent(const struct record_run *r, char **text, size_t *length, struct err *e)
 {
 	int bad = 0;
-	json_t *record = run_event(r, PROCESS_LAUNCH, r->time_ms, SEVERITY_INFORMATIONAL, STATUS_SUCCESS, &bad);
-	json_t *ours = run_ours(r, &bad);
+	json_t *record = event(CLASS_PROCESS, PROCESS_LAUNCH, r->time_ms, SEVERITY_INFORMATIONAL, STATUS_SUCCESS, &bad);
+	json_t *ours = json_object();
 
 	bad |= set_digest(ours, "input", r->input);
-	bad |= set_shared(ours, "limits", r->limits);
-	bad |= set_ours(record, ours);
-	return finish(record, bad, text, length, e);
+	return finish_run(r, record, ours, true, bad, text, length, e);
 }
 
 /* A stream is on record when the guest wrote to it. */
@@ -405,7 +571,7 @@ set_stream(json_t *ours, const char *key, const struct record_stream *s)
 static json_t *
 outcome_ours(const struct record_outcome *r, int *bad)
 {
-	json_t *ours = run_ours(&r->run, bad);
+	json_t *ours = json_object();
 
 	*bad |= set_text(ours, "limit", r->limit);
 	*bad |= set_text(ours, "trap", r->trap);
@@ -426,18 +592,19 @@ int
 record_of_outcome(const struct record_outcome *r, char **text, size_t *length, struct err *e)
 {
 	bool exited = strcmp(r->status, "exited") == 0;
+	struct record_run run = r->run;
 	int bad = 0;
 	json_t *ours;
-	json_t *record = run_event(&r->run, PROCESS_TERMINATE, r->ended_ms, exited ? SEVERITY_INFORMATIONAL : SEVERITY_LOW,
+	json_t *record = event(CLASS_PROCESS, PROCESS_TERMINATE, r->ended_ms, exited ? SEVERITY_INFORMATIONAL : SEVERITY_LOW,
 	    exited ? STATUS_SUCCESS : STATUS_FAILURE, &bad);
 
+	run.limits = NULL; /* the intent has them */
 	ours = outcome_ours(r, &bad);
 	bad |= set_text(record, "status_code", r->status);
 	bad |= set_text(record, "status_detail", r->reason);
 	if (r->has_exit_code && r->exit_code <= INT32_MAX)
 		bad |= set_integer(record, "exit_code", r->exit_code);
-	bad |= set_ours(record, ours);
-	return finish(record, bad, text, length, e);
+	return finish_run(&run, record, ours, false, bad, text, length, e);
 }
 
 /* Copies members of one object to another, as far as they are there. */

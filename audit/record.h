@@ -40,7 +40,7 @@ struct record_run {
 	const char *signer;          /* kid; NULL or "" when unsigned */
 	const char *signature;       /* "none", "embedded", "detached", "both" */
 	const struct digest *policy; /* of the effective policy's canonical text */
-	const json_t *limits;        /* object of the effective limits; NULL to leave it out */
+	const json_t *limits;        /* object of the effective limits, which `policy` identifies; NULL to leave it out */
 	const struct digest *input;  /* over arguments, environment, stdin; NULL to leave it out */
 	const char *mode;            /* "learn"; NULL or "" for a run whose policy is enforced */
 };

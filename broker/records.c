@@ -54,23 +54,33 @@ run_of(const struct run_identity *id)
 	};
 }
 
+/* The effective limits; most runs have those of the last. NULL without memory. */
+static const json_t *
+limits_json(const struct run_identity *id)
+{
+	static struct digest last;
+	static json_t *limits;
+
+	if (limits != NULL && digest_equal(&last, id->policy_digest))
+		return limits;
+	json_decref(limits);
+	limits = json_object();
+	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++)
+		if (id->policy->limits[i] != POLICY_UNSET)
+			json_object_set_new(limits, policy_limit_info[i].name, json_integer((json_int_t)id->policy->limits[i]));
+	last = *id->policy_digest;
+	return limits;
+}
+
 int
 records_intent(struct broker *b, const struct run_identity *id, service_answer_fn *answer, void *arg, struct err *e)
 {
 	struct record_run r = run_of(id);
-	json_t *limits = json_object();
 	char *text = NULL;
 	size_t length = 0;
-	int rc;
 
-	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++)
-		if (id->policy->limits[i] != POLICY_UNSET)
-			json_object_set_new(limits, policy_limit_info[i].name,
-			    json_integer((json_int_t)id->policy->limits[i]));
-	r.limits = limits;
-	rc = append(b, record_of_intent(&r, &text, &length, e), &text, &length, answer, arg, e);
-	json_decref(limits);
-	return rc;
+	r.limits = limits_json(id);
+	return append(b, record_of_intent(&r, &text, &length, e), &text, &length, answer, arg, e);
 }
 
 static struct record_stream

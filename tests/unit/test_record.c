@@ -177,6 +177,59 @@ an_outcome_has_outputs_by_digest_and_usage(void **state)
 	json_decref(json);
 }
 
+/* Runs that are alike but for one thing, one after the other: no part of the last one may be left in the next. */
+static void
+a_record_has_what_is_its_own_whatever_the_last_one_had(void **state)
+{
+	static const struct digest other = {{9}};
+	static const char *const names[] = {"kid", "dik", "", "kid", NULL};
+	static char longest[200];
+	json_t *limits[] = {json_pack("{s:i}", "wall_ms", 1), json_pack("{s:i}", "wall_ms", 2), NULL};
+	struct record_run r = a_run();
+	char *text = NULL, want[2][DIGEST_TEXT_SIZE];
+	size_t length = 0;
+	int rc;
+
+	(void)state;
+	memset(longest, 'k', sizeof(longest) - 1);
+	for (unsigned i = 0; i < 2 * 2 * 3 * 6; i++) {
+		const struct record_outcome o = {.run = r, .status = "exited"};
+		json_t *intent, *outcome;
+
+		r.module = i % 2 == 0 ? &module : &other;
+		r.policy = i / 2 % 2 == 0 ? &policy : &other;
+		r.limits = limits[i / 2 % 2];
+		r.signer = i / 4 % 6 < 5 ? names[i / 4 % 6] : longest;
+		r.mode = i % 3 == 0 ? "learn" : NULL;
+		intent = PARSED(record_of_intent(&r, &text, &length, NULL));
+		assert_text(intent, "process.file.name", digest_text(r.module, want[0]));
+		assert_text(intent, "unmapped.brig.policy", digest_text(r.policy, want[1]));
+		assert_number(intent, "unmapped.brig.limits.wall_ms", i / 2 % 2 + 1);
+		assert_true((at(intent, "unmapped.brig.mode") != NULL) == (i % 3 == 0));
+		if (r.signer != NULL && r.signer[0] != '\0')
+			assert_text(intent, "unmapped.brig.signer", r.signer);
+		else
+			assert_null(at(intent, "unmapped.brig.signer"));
+		outcome = PARSED(record_of_outcome(&o, &text, &length, NULL));
+		assert_text(outcome, "process.file.name", digest_text(o.run.module, want[0]));
+		assert_text(outcome, "unmapped.brig.policy", digest_text(o.run.policy, want[1]));
+		assert_null(at(outcome, "unmapped.brig.limits"));
+		json_decref(intent);
+		json_decref(outcome);
+	}
+	r.policy = NULL; /* nothing says which limits those are */
+	for (int i = 0; i < 3; i++) {
+		json_t *intent;
+
+		r.limits = limits[i];
+		intent = PARSED(record_of_intent(&r, &text, &length, NULL));
+		assert_int_equal(json_integer_value(at(intent, "unmapped.brig.limits.wall_ms")), (i + 1) % 3);
+		json_decref(intent);
+	}
+	json_decref(limits[0]);
+	json_decref(limits[1]);
+}
+
 static void
 records_of_different_clients_name_each_its_own(void **state)
 {
@@ -416,6 +469,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_intent_says_who_wants_to_run_what),
 	    cmocka_unit_test(an_outcome_has_outputs_by_digest_and_usage),
+	    cmocka_unit_test(a_record_has_what_is_its_own_whatever_the_last_one_had),
 	    cmocka_unit_test(records_of_different_clients_name_each_its_own),
 	    cmocka_unit_test(an_exit_code_past_31_bits_is_kept_where_ocsf_has_no_room_for_it),
 	    cmocka_unit_test(an_unsigned_limited_run_says_so),
