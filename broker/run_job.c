@@ -725,7 +725,7 @@ run_launch(struct run *run, struct err *e)
 {
 	struct broker *b = run->runs->broker;
 	uint64_t started = monotonic_us(); /* before the others get the processor */
-	struct outgoing out;
+	static struct outgoing out; /* 64 KiB, which on the stack would be filled with zeros for each run */
 	int rc = write_job(run, &out, e);
 
 	if (rc != 0)
