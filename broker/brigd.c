@@ -35,6 +35,9 @@
 /* brigd as a whole; there is one. */
 struct brigd {
 	struct broker broker;
+	struct config *config;      /* the broker's */
+	int argc;                   /* the command line, to be read again */
+	char **argv;
 	struct services services;
 	struct conn_owner conn_owner;
 	struct offload *offload;
@@ -296,13 +299,32 @@ begin_drain(struct brigd *d, const char *reason)
 	drain(d, d->broker.config->drain_s * 1000);
 }
 
+/* Reads again all that is read again: either all of it comes into force, or nothing. */
+static int
+reload_all(struct brigd *d, struct err *e)
+{
+	struct config fresh;
+	int rc = config_reload(d->argc, d->argv, d->config, &fresh, e);
+
+	if (rc != 0)
+		return rc;
+	if ((rc = rules_load(&d->broker, e)) == 0) {
+		config_take(d->config, &fresh);
+		pool_renew(d->broker.pool, NULL);
+		runs_reload(d->broker.runs);
+		rc = rules_save(&d->broker, e);
+	}
+	config_clear(&fresh);
+	return rc;
+}
+
 static void
 reload(struct brigd *d)
 {
 	struct err e = {0};
 
 	d->broker.counts.reloads++;
-	d->broker.reload_failed = rules_load(&d->broker, &e) != 0 || rules_save(&d->broker, &e) != 0;
+	d->broker.reload_failed = reload_all(d, &e) != 0;
 	if (d->broker.reload_failed) {
 		rules_explain(&d->broker, &e);
 		broker_log_reason("reload-failed", e.msg);
@@ -312,7 +334,6 @@ reload(struct brigd *d)
 	broker_log("reloaded keyring_version=%llu keys=%zu", (unsigned long long)keyring_version(d->broker.keyring),
 	    keyring_count(d->broker.keyring));
 	records_service(&d->broker, "reload", "", NULL, NULL, NULL);
-	pool_renew(d->broker.pool, NULL);
 }
 
 static void
@@ -325,6 +346,61 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 		reload(d);
 	else
 		begin_drain(d, sig == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+/* Looks whether the machine is short of something, and starts no more than one run at a time while it is. */
+static void
+mind_pressure(struct broker *b)
+{
+	const double thresholds[PRESSURE_COUNT] = {
+#define X(name) (double)b->config->pressure_##name##_percent,
+	    PRESSURES(X)
+#undef X
+	};
+	bool was = b->under_pressure;
+
+	pressure_look(b->pressure);
+	b->under_pressure = pressure_is_high(b->pressure, thresholds);
+	if (was != b->under_pressure)
+		broker_log("pressure %s cpu=%.2f memory=%.2f queued=%u", was ? "is-over" : "holds-runs-back",
+		    pressure_percent(b->pressure, PRESSURE_cpu), pressure_percent(b->pressure, PRESSURE_memory), runs_queued(b->runs));
+	if (was && !b->under_pressure)
+		runs_reload(b->runs);
+}
+
+/* Says once which of the thresholds cannot be minded here. */
+static void
+warn_of_pressure(const struct broker *b)
+{
+	const struct {
+		const char *name, *path;
+		int64_t percent;
+	} list[PRESSURE_COUNT] = {
+#define X(name) {#name, b->config->pressure_##name, b->config->pressure_##name##_percent},
+	    PRESSURES(X)
+#undef X
+	};
+	char path[QUOTE_SIZE];
+
+	for (int i = 0; i < PRESSURE_COUNT; i++)
+		if (list[i].percent > 0 && pressure_percent(b->pressure, (enum pressure_kind)i) < 0)
+			broker_log("pressure-unknown of=%s file=%s", list[i].name,
+			    quote(list[i].path, strlen(list[i].path), path, sizeof(path)));
+}
+
+static int
+open_pressure(struct broker *b, struct err *e)
+{
+	const char *const paths[PRESSURE_COUNT] = {
+#define X(name) b->config->pressure_##name,
+	    PRESSURES(X)
+#undef X
+	};
+
+	if ((b->pressure = pressure_open(paths)) == NULL)
+		return err_set(e, ERR_NOMEM, "the broker's parts");
+	warn_of_pressure(b);
+	return 0;
 }
 
 static void
@@ -343,6 +419,7 @@ on_second(evutil_socket_t fd, short what, void *arg)
 		d->idle_since_ms = monotonic_ms();
 	if (c->idle_exit > 0 && d->serving && !d->broker.draining && monotonic_ms() - d->idle_since_ms >= c->idle_exit * 1000)
 		begin_drain(d, "idle");
+	mind_pressure(&d->broker);
 	if (runs_active(d->broker.runs) == 0)
 		malloc_trim(0); /* a burst of work is over: its memory goes back to the kernel */
 }
@@ -463,6 +540,7 @@ disconnect_parts(struct brigd *d)
 	service_client_free(b->logger);
 	runs_free(b->runs);
 	metrics_free(b->metrics);
+	pressure_close(b->pressure);
 	closer_free(d->closer);
 	artifacts_free(b->artifacts);
 	modules_free(b->modules);
@@ -522,22 +600,24 @@ raise_descriptor_limit(void)
 
 /* Says at once, not at the first SIGHUP, that what root could read is out of reach for who brigd is from now on. */
 static void
-warn_of_reload(const struct broker *b)
+warn_of_reload(const struct brigd *d)
 {
-	struct broker again = {.config = b->config};
+	struct broker again = {.config = d->config};
+	struct config fresh = {0};
 	struct err e = {0};
 
-	if (rules_load(&again, &e) != 0) {
+	if (config_reload(d->argc, d->argv, d->config, &fresh, &e) != 0 || rules_load(&again, &e) != 0) {
 		rules_explain(&again, &e);
 		broker_log_reason("reload-cannot-work", e.msg);
 	}
 	rules_clear(&again);
+	config_clear(&fresh);
 }
 
 static int
-serve(struct config *c)
+serve(struct config *c, int argc, char **argv)
 {
-	struct brigd d = {.broker.config = c, .broker.started_ms = monotonic_ms(), .broker.operator = geteuid()};
+	struct brigd d = {.broker.config = c, .config = c, .argc = argc, .argv = argv, .broker.started_ms = monotonic_ms(), .broker.operator = geteuid()};
 	struct err e = {0};
 	int rc = services_prepare(c, &d.services, &e);
 
@@ -554,7 +634,7 @@ serve(struct config *c)
 	if (rc == 0)
 		rc = rules_save(&d.broker, &e); /* as who it will be when it reads and writes it again */
 	if (rc == 0 && d.services.as_root)
-		warn_of_reload(&d.broker);
+		warn_of_reload(&d);
 	if (d.services.replaced_socket)
 		broker_log("found what=\"the socket of a brigd that did not end by itself, replaced\"");
 	raise_descriptor_limit();
@@ -562,6 +642,8 @@ serve(struct config *c)
 		rc = err_set(&e, ERR_NOMEM, "the event loop");
 	if (rc == 0)
 		rc = watch_signals(&d, &e);
+	if (rc == 0)
+		rc = open_pressure(&d.broker, &e);
 	if (rc == 0)
 		rc = connect_parts(&d, &e);
 	if (rc == 0)
@@ -603,7 +685,7 @@ main(int argc, char **argv)
 	else if (action == CONFIG_VERSION)
 		printf("brigd %s (protocol %d)\n", BRIG_VERSION, BRIG_PROTOCOL);
 	else
-		status = serve(&c);
+		status = serve(&c, argc, argv);
 	config_clear(&c);
 	return status;
 }

@@ -19,8 +19,10 @@
 #include "broker/metrics.h"
 #include "broker/modules.h"
 #include "broker/pool.h"
+#include "broker/pressure.h"
 #include "broker/runs.h"
 #include "broker/service_client.h"
+#include "broker/shares.h"
 #include "policy/policy.h"
 
 /* Counted since the start, for server.health and the log. */
@@ -50,8 +52,11 @@ struct broker {
 	char root[KEYS_KID_TEXT];      /* the key that signed it; "" when none was configured */
 	struct policy_document *ceiling;
 	struct grants *grants;         /* by owner */
+	struct shares *shares;
 	struct broker_counts counts;
 	struct metrics *metrics;
+	struct pressure *pressure;
+	bool under_pressure;           /* nothing is started while something runs */
 	uid_t operator;                /* besides root, who may ask about all users: who started brigd */
 	unsigned connections;          /* open now */
 	bool draining;                 /* takes no new work */

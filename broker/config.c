@@ -231,7 +231,8 @@ make_absolute(char **path, struct err *e)
 static int
 make_all_absolute(struct config *c, struct err *e)
 {
-	char **paths[] = {&c->socket, &c->state, &c->policy, &c->owners, &c->keyring, &c->root_key, &c->libexec};
+	char **paths[] = {&c->socket, &c->state, &c->config, &c->policy, &c->owners, &c->shares, &c->keyring, &c->root_key,
+	    &c->libexec};
 	int rc = 0;
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && rc == 0; i++)
@@ -316,8 +317,9 @@ load_options(struct config *c, int argc, char **argv, bool config_only, enum con
 	return rc;
 }
 
-int
-config_load(int argc, char **argv, struct config *c, enum config_action *action, struct err *e)
+/* As config_load; the configuration file is `file`, unless that is NULL: then the command line names it. */
+static int
+load(int argc, char **argv, const char *file, struct config *c, enum config_action *action, struct err *e)
 {
 	int rc = 0;
 
@@ -330,7 +332,7 @@ config_load(int argc, char **argv, struct config *c, enum config_action *action,
 		if (strings[i].initial != NULL)
 			rc = set_string(c, i, strings[i].initial, e);
 	if (rc == 0)
-		rc = load_options(c, argc, argv, true, action, e);
+		rc = file != NULL ? set_string(c, CONFIG_ITSELF, file, e) : load_options(c, argc, argv, true, action, e);
 	if (rc == 0 && *action != CONFIG_SERVE)
 		goto out;
 	if (rc == 0 && c->config != NULL)
@@ -347,6 +349,28 @@ out:
 	if (rc != 0)
 		config_clear(c);
 	return rc;
+}
+
+int
+config_load(int argc, char **argv, struct config *c, enum config_action *action, struct err *e)
+{
+	return load(argc, argv, NULL, c, action, e);
+}
+
+int
+config_reload(int argc, char **argv, const struct config *c, struct config *fresh, struct err *e)
+{
+	enum config_action action;
+
+	return load(argc, argv, c->config, fresh, &action, e);
+}
+
+void
+config_take(struct config *c, const struct config *fresh)
+{
+#define X(name) c->name = fresh->name;
+	CONFIG_RELOADED(X)
+#undef X
 }
 
 void

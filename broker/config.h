@@ -19,12 +19,15 @@
 	X(state, NULL, "DIR", "modules, artifacts and audit log (root: /var/lib/brig, else ~/.local/state/brig)")    \
 	X(policy, NULL, "FILE", "the ceiling: no run gets more than this policy document (built in: safe defaults)") \
 	X(owners, NULL, "DIR", "grants by user: UID.json or NAME.json narrows what that user's runs get")            \
+	X(shares, NULL, "FILE", "weights and limits of users, where they are not those of all")                      \
 	X(keyring, NULL, "FILE", "keys whose signatures count; FILE.minisig is its signature by the root key")       \
 	X(root_key, NULL, "FILE", "public root key (minisign format) that signs the keyring")                        \
 	X(group, NULL, "NAME", "members of this group may connect too (socket mode 0660; otherwise only its owner)") \
 	X(profile, "namespaces", "NAME", "namespaces, or container where user namespaces are forbidden")             \
 	X(cgroup, "auto", "WHERE", "control groups (v2): auto (when one is delegated), required, off, or a group's path") \
 	X(durability, "batch", "WHEN", "audit records reach the disk: batch (within 100 ms) or strict (before a run)") \
+	X(pressure_cpu, "/proc/pressure/cpu", "FILE", "the kernel's word on how short of processors tasks are (PSI)")    \
+	X(pressure_memory, "/proc/pressure/memory", "FILE", "the same of memory")                                       \
 	X(libexec, NULL, "DIR", "where brig-launcher and its like are (beside brigd, or ../libexec/brig)")
 
 #define CONFIG_NUMBERS(X)                                                                                              \
@@ -62,10 +65,29 @@
 	X(parked_max, 8, 0, 64, 'n', "workers that wait for a run, jailed and instantiated, of each of these; 0: none")     \
 	X(parked_total, 64, 1, 1000, 'n', "the same of all modules together: each takes 1 to 2 MB of memory")            \
 	X(parked_spare_bytes, 134217728, 0, 1125899906842624, 'b', "none waits while the machine has less memory left than this") \
+	X(pressure_cpu_percent, 0, 0, 100, 'n', "tasks stand still so much of the time: hold new runs back; 0: never") \
+	X(pressure_memory_percent, 20, 0, 100, 'n', "the same for want of memory")                                      \
 	X(drain_s, 30, 0, 86400, 's', "when asked to stop, wait so long for runs to end and answers to be read")        \
 	X(idle_exit, 0, 0, 31536000, 's', "stop after so long without a client; 0: never")                             \
 	X(uid_base, 1900000000, 65536, 4294900000, 'n', "as root: first of the user ids that brig's processes run under") \
 	X(ready_fd, -1, -1, 1048576, 'n', "write a byte here and close it when ready to serve")
+
+/* Those that are read again on SIGHUP: they bound what is there and comes, and are looked at each time. */
+#define CONFIG_RELOADED(X)        \
+	X(running_max)            \
+	X(running_per_owner)      \
+	X(queued_max)             \
+	X(queued_per_owner)       \
+	X(held_bytes)             \
+	X(held_bytes_per_owner)   \
+	X(connections_max)        \
+	X(connections_per_owner)  \
+	X(results_kept)           \
+	X(results_bytes)          \
+	X(pressure_cpu_percent)   \
+	X(pressure_memory_percent) \
+	X(drain_s)                \
+	X(idle_exit)
 
 struct config {
 #define X(name, initial, argument, text) char *name;
@@ -86,6 +108,13 @@ enum config_action { CONFIG_SERVE, CONFIG_HELP, CONFIG_VERSION };
  */
 int config_load(int argc, char **argv, struct config *c, enum config_action *action, struct err *e);
 void config_clear(struct config *c);
+
+/*
+ * config_reload - settle every setting anew, as config_load did for `c`, into *fresh, for config_clear(). config_take - have
+ * those of CONFIG_RELOADED in `c` as they are there; the others stay as they are.
+ */
+int config_reload(int argc, char **argv, const struct config *c, struct config *fresh, struct err *e);
+void config_take(struct config *c, const struct config *fresh);
 
 /* config_usage - print the options, from the table, on standard output. */
 void config_usage(void);

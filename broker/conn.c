@@ -524,6 +524,7 @@ dispatch(struct conn *c, struct intake *it, size_t i, struct rpc_batch *batch)
 	call->method = request.method;
 	call->id = json_incref(request.id);
 	call->batch = batch;
+	call->received_us = it->received_us;
 	if (batch != NULL)
 		batch->open++;
 	memcpy(call->fds, it->fds, sizeof(int) * (size_t)it->nfds);
@@ -663,6 +664,7 @@ handle_line(struct conn *c, size_t length, size_t drop)
 		c->lost = true;
 		return;
 	}
+	it->received_us = monotonic_us();
 	it->length = length;
 	it->size = drop;
 	it->surplus = take_fds(c, c->consumed + drop, it->fds, &it->nfds) != 0;

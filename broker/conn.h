@@ -35,6 +35,7 @@ struct rpc_call {
 	json_t *id;          /* owned; NULL for a notification */
 	int fds[CONN_FDS_MAX];
 	int nfds;            /* owned: what the handler does not take is closed with the call */
+	uint64_t received_us; /* when its line was there, CLOCK_MONOTONIC */
 	void *prepared;      /* what conn_owner.methods made of the parameters; owned, as the descriptors are */
 	void (*discard)(void *prepared);
 	void (*gone)(struct rpc_call *call);    /* the client closed; set by the handler, may be NULL */

@@ -21,9 +21,8 @@ struct grants {
 	size_t count;
 };
 
-/* The user that "1000.json" or "alice.json" is about. */
-static int
-owner_of_file(const char *name, size_t length, uid_t *owner, struct err *e)
+int
+grants_owner(const char *name, size_t length, uid_t *owner, struct err *e)
 {
 	char user[256];
 	unsigned long uid;
@@ -31,7 +30,7 @@ owner_of_file(const char *name, size_t length, uid_t *owner, struct err *e)
 	char *end;
 
 	if (length == 0 || length >= sizeof(user))
-		return err_set(e, ERR_INVAL, "%s: the file's name must be a user's name or number", name);
+		return err_set(e, ERR_INVAL, "%.64s: it must be a user's name or number", name);
 	memcpy(user, name, length);
 	user[length] = '\0';
 	errno = 0;
@@ -41,7 +40,7 @@ owner_of_file(const char *name, size_t length, uid_t *owner, struct err *e)
 		return 0;
 	}
 	if ((pw = getpwnam(user)) == NULL)
-		return err_set(e, ERR_INVAL, "%s: there is no user \"%s\"", name, user);
+		return err_set(e, ERR_INVAL, "%.64s: there is no user \"%s\"", name, user);
 	*owner = pw->pw_uid;
 	return 0;
 }
@@ -59,7 +58,7 @@ load_one(struct grants *g, const char *directory, const char *name, size_t lengt
 	if (larger == NULL)
 		return err_set(e, ERR_NOMEM, "a grant");
 	g->list = larger;
-	if ((rc = owner_of_file(name, length, &grant.owner, e)) != 0)
+	if ((rc = grants_owner(name, length, &grant.owner, e)) != 0)
 		return rc;
 	if (grants_of(g, grant.owner) != NULL)
 		return err_set(e, ERR_INVAL, "%s: user %u has two grants", name, (unsigned)grant.owner);

@@ -3,6 +3,7 @@
 #ifndef BROKER_GRANTS_H
 #define BROKER_GRANTS_H
 
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -17,6 +18,9 @@ struct grants;
  */
 int grants_load(const char *directory, struct grants **out, struct err *e);
 void grants_free(struct grants *g);
+
+/* grants_owner - the user that "1000" or "alice" names. Returns 0 with *owner, or ERR_INVAL. */
+int grants_owner(const char *name, size_t length, uid_t *owner, struct err *e);
 
 /* grants_of, grants_document_of - what is granted to a user, borrowed; NULL when there is none, which does not narrow. */
 const struct policy_document *grants_document_of(const struct grants *g, uid_t owner);

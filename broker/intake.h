@@ -34,6 +34,7 @@ struct intake {
 	struct evbuffer *buffer;         /* holds the line, owned; NULL when that is borrowed, and once it is parsed */
 	const char *line;
 	size_t length;
+	uint64_t received_us;            /* when the line was there, CLOCK_MONOTONIC */
 	size_t size;                     /* what it counts for while it is taken in */
 	int fds[INTAKE_FDS_MAX];
 	int nfds;

@@ -30,10 +30,12 @@
 	X("templates[module,engine,uid].heat", "brig_template_heat", gauge, 1, all, "how often its module is run of late") \
 	X("templates[module,engine,uid].running", "brig_template_running", gauge, 1, all, "runs in its processes now")    \
 	X("templates[module,engine,uid].parked", "brig_template_parked", gauge, 1, all, "its processes that wait for a run") \
+	X("templates[module,engine,uid].hits", "brig_template_hits_total", counter, 1, all, "runs that were started in it") \
 	X("templates[module,engine,uid].forks", "brig_template_forks_total", counter, 1, all, "processes forked from it") \
 	X("templates[module,engine,uid].age_s", "brig_template_age_seconds", gauge, 1, all, "since it was started")       \
 	X("templates[module,engine,uid].memory_bytes", "brig_template_memory_bytes", gauge, 1, all,                       \
 	    "resident memory of it, what it shares with others included; null while it is not known")                     \
+	X("owners[uid].weight", "brig_owner_weight", gauge, 1, operator, "of one user: the share")                        \
 	X("owners[uid].running", "brig_owner_running", gauge, 1, operator, "of one user")                                 \
 	X("owners[uid].queued", "brig_owner_queued", gauge, 1, operator, "of one user")                                   \
 	X("owners[uid].runs.{status}", "brig_owner_runs_total", counter, 1, operator, "of one user")                      \
@@ -52,6 +54,9 @@
 	X("store.bytes", "brig_store_bytes", gauge, 1, operator, "what modules and artifacts take on disk")               \
 	X("store.modules", "brig_store_modules", gauge, 1, operator, "modules stored")                                    \
 	X("store.artifacts", "brig_store_artifacts", gauge, 1, operator, "compiled modules stored")                       \
+	X("pressure.percent.{of}", "brig_pressure_percent", gauge, 1, operator,                                           \
+	    "of the last ten seconds, in which some task stood still for want of it; null where the kernel does not tell") \
+	X("pressure.holding", "brig_pressure_holding", gauge, 1, operator, "whether new runs are held back for it")       \
 	X("broker.rss_bytes", "brig_broker_rss_bytes", gauge, 1, operator, "resident memory of brigd itself")             \
 	X("broker.held_bytes", "brig_broker_held_bytes", gauge, 1, operator, "modules and input of active runs")          \
 	X("broker.connections", "brig_broker_connections", gauge, 1, operator, "clients connected")                       \

@@ -46,6 +46,7 @@ struct zygote {
 	bool is_ready;
 	bool retired;       /* starts nothing any more; goes when its runs have */
 	uint64_t forks;
+	uint64_t hits;      /* runs that were started in it */
 	int64_t born_ms;    /* monotonic */
 	struct err why;     /* why it has to go, or goes */
 	struct event *unready; /* until it is ready: when it should have been long since */
@@ -805,6 +806,7 @@ pool_start(const struct pool_place *place, uint64_t run, const struct proto_run 
 		*r = (struct pool_run){.zygote = z, .run = run, .started_ms = started_ms, .ended = ended, .arg = arg};
 		LIST_INSERT_HEAD(&z->runs, r, link);
 		z->forks++;
+		z->hits++;
 		return r;
 	}
 	if (rc == ERR_EOF)
@@ -829,6 +831,7 @@ pool_take(const struct pool_place *place, uint64_t wall_ms, struct channel **job
 		return NULL;
 	LIST_REMOVE(r, link);
 	LIST_INSERT_HEAD(&z->runs, r, link);
+	z->hits++;
 	*job = r->job;
 	r->job = NULL;
 	r->ended = ended;
@@ -908,7 +911,7 @@ pool_each_template(const struct pool *p, void (*fn)(void *arg, const struct pool
 
 	LIST_FOREACH(z, &p->zygotes, link) {
 		struct pool_template t = {.key = z->key, .heat = heat_of(p->heat, &z->key, now), .forks = z->forks,
-		    .age_ms = now - z->born_ms, .pid = child_pid(z->child)};
+		    .hits = z->hits, .age_ms = now - z->born_ms, .pid = child_pid(z->child)};
 
 		if (!is_template(z))
 			continue;

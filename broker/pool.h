@@ -124,9 +124,9 @@ unsigned pool_parked(const struct pool *p);
 struct pool_template {
 	struct heat_key key;
 	double heat;
-	uint64_t forks;
+	uint64_t forks, hits; /* processes forked from it; runs that were started in these */
+	unsigned parked;  /* processes of it that wait for a run */
 	unsigned running; /* runs that are in its processes now */
-	unsigned parked;  /* processes that wait for a run */
 	int64_t age_ms;
 	pid_t pid;        /* 0 when it is not known yet */
 };

@@ -99,14 +99,17 @@ rules_load(struct broker *b, struct err *e)
 	struct keyring *ring = NULL;
 	struct policy_document *ceiling = NULL;
 	struct grants *grants = NULL;
+	struct shares *shares = NULL;
 	char root[KEYS_KID_TEXT];
 	int rc;
 
 	if ((rc = load_keyring(b, root, &ring, e)) != 0 || (rc = load_ceiling(b, &ceiling, e)) != 0 ||
-	    (rc = grants_load(b->config->owners, &grants, e)) != 0) {
+	    (rc = grants_load(b->config->owners, &grants, e)) != 0 ||
+	    (rc = shares_load(b->config->shares, &shares, e)) != 0) {
 		keyring_free(ring);
 		policy_document_free(ceiling);
 		grants_free(grants);
+		shares_free(shares);
 		return rc;
 	}
 	rules_clear(b);
@@ -114,6 +117,7 @@ rules_load(struct broker *b, struct err *e)
 	memcpy(b->root, root, sizeof(root));
 	b->ceiling = ceiling;
 	b->grants = grants;
+	b->shares = shares;
 	return 0;
 }
 
@@ -121,7 +125,7 @@ void
 rules_explain(const struct broker *b, struct err *e)
 {
 	const struct config *c = b->config;
-	const char *paths[] = {c->keyring, c->root_key, c->policy, c->owners};
+	const char *paths[] = {c->keyring, c->root_key, c->policy, c->owners, c->shares, c->config};
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		if (paths[i] != NULL && access(paths[i], R_OK) != 0 && errno == EACCES) {
@@ -138,7 +142,9 @@ rules_clear(struct broker *b)
 	keyring_free((struct keyring *)(uintptr_t)b->keyring);
 	policy_document_free(b->ceiling);
 	grants_free(b->grants);
+	shares_free(b->shares);
 	b->keyring = NULL;
 	b->ceiling = NULL;
 	b->grants = NULL;
+	b->shares = NULL;
 }

@@ -8,7 +8,7 @@
 struct broker;
 
 /*
- * rules_load - read keyring, ceiling and grants as configured, and put them in force together. The highest keyring
+ * rules_load - read keyring, ceiling, grants and shares as configured, and put them in force together. The highest keyring
  * version seen is kept in STATE/broker, for each root key by itself, so that an older keyring of that key is refused
  * ever after; the first keyring of another root key is no older one. On failure everything stays as it was, and the
  * error says which file is to blame.

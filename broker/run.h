@@ -10,12 +10,13 @@
 #include <sys/queue.h>
 
 #include "broker/broker.h"
+#include "broker/fair.h"
+#include "broker/pace.h"
 #include "broker/records.h"
 #include "broker/run_changes.h"
 #include "broker/run_learned.h"
 #include "broker/run_request.h"
 #include "broker/run_result.h"
-#include "broker/turns.h"
 
 /*
  * Who does what, in the order of a run's life: runs.c takes the request and makes the run; run_prepare.c verifies,
@@ -29,17 +30,22 @@
 
 enum state { VERIFYING, PREPARING, QUEUED, RUNNING, RECORDING, ENDED };
 
-/* What one owner takes of what all share. There is one while the owner has active runs. */
+/*
+ * What one owner takes of what all share. There is one while the owner has active runs, and as long as they are not due
+ * again by the queue's clock: who is never there for long would otherwise get more than their share.
+ */
 struct share {
 	LIST_ENTRY(share) link;
 	uid_t owner;
-	unsigned active, queued, running; /* runs; the last two have their turn, or wait for it */
+	struct fair_owner fair;
+	unsigned active, running;    /* runs */
 	size_t held_bytes;
+	struct pace pace;            /* of the end of runs */
 };
 
 struct run {
 	TAILQ_ENTRY(run) order;      /* in `active` or `ended`, oldest first */
-	struct turn turn;            /* in `queue` when QUEUED */
+	struct fair_item place;      /* in `queue` when QUEUED */
 	LIST_ENTRY(run) bucket;
 	struct runs *runs;
 	char id[RUN_ID_TEXT];
@@ -94,6 +100,9 @@ struct run {
 	struct run_learned learned;  /* in learn mode */
 	struct proto_exited observed;
 
+	struct event *deadline;      /* until it has a worker; NULL: there is no deadline */
+	uint64_t wall_ms;            /* what its worker gets: less than its limit when the deadline is nearer */
+	bool expired;                /* the deadline passed before it had a worker */
 	bool cancelled;
 	bool abandoned;              /* cancelled by brigd itself, which cannot go on: the run has failed */
 	const char *cancel_reason;   /* a constant, or in runs.abandon_reason */
@@ -110,7 +119,8 @@ struct run {
 struct runs {
 	struct broker *broker;
 	TAILQ_HEAD(run_list, run) active, ended;
-	struct turns queue;
+	struct fair queue;
+	struct pace pace;            /* of the end of runs */
 	LIST_HEAD(, share) shares;   /* of owners with active runs */
 	LIST_HEAD(, run) table[RUNS_BUCKETS];
 	uint64_t last_number;
@@ -124,6 +134,13 @@ struct runs {
 };
 
 /* --- runs.c ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * run_ms_left - milliseconds until the run's deadline, 0 when it has passed; UINT64_MAX without one. run_watch_deadline -
+ * have the run end at its deadline, as long as it has no worker. Returns 0 or ERR_NOMEM.
+ */
+uint64_t run_ms_left(const struct run *run);
+int run_watch_deadline(struct run *run);
 
 /* run_answer_input - answer the run.input that waits, if one does. */
 void run_answer_input(struct run *run);
@@ -150,6 +167,9 @@ void run_verify(struct run *run);
 
 /* run_advance - go on as far as the run can: to be called when something that it waited for came, or it was cancelled. */
 void run_advance(struct run *run);
+
+/* run_enqueue - have a run wait for its turn. It may have started, or ended, when this returns. */
+void run_enqueue(struct run *run);
 
 /* run_end_early - end a run that cannot be run at all. If its intent is on record, so will be its outcome. */
 void run_end_early(struct run *run, enum rpc_error error, const struct err *why);

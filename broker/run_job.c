@@ -391,6 +391,7 @@ run_again(struct run *run)
 	const struct module_source *m = &run->request.module;
 
 	run->recompiled = true;
+	(void)run_watch_deadline(run); /* out of memory: it is looked at when its turn comes */
 	run_changes_clear(&run->changes);
 	run_learned_clear(&run->learned);
 	run->has_result = false;
@@ -458,10 +459,8 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	run_running(run, false);
 	if (is_untouched(run, exited)) {
 		run->is_forked = true;
-		run->state = QUEUED;
 		run->t_started = run->t_ended = 0;
-		turns_add(&r->queue, &run->turn, run->peer.uid, run);
-		runs_schedule(r);
+		run_enqueue(run);
 		return;
 	}
 	if (exited != NULL) {
@@ -562,7 +561,7 @@ write_job(struct run *run, struct outgoing *out, struct err *e)
 	    .engine = run_engine_of(run),
 	    .clock = (uint32_t)run->policy->clock,
 	    .random = (uint32_t)run->policy->random,
-	    .wall_ms = limits[POLICY_LIMIT_wall_ms],
+	    .wall_ms = run->wall_ms,
 	    .cpu_ms = limits[POLICY_LIMIT_cpu_ms],
 	    .fuel = limits[POLICY_LIMIT_fuel] != POLICY_UNSET ? limits[POLICY_LIMIT_fuel] : 0,
 	    .memory_bytes = limits[POLICY_LIMIT_memory_bytes],
@@ -661,7 +660,7 @@ static int
 fork_worker(struct run *run, struct outgoing *out, const struct pool_place *place, struct err *e)
 {
 	const struct proto_run start = {
-	    .wall_ms = run->policy->limits[POLICY_LIMIT_wall_ms],
+	    .wall_ms = run->wall_ms,
 	    .cpu_ms = run->policy->limits[POLICY_LIMIT_cpu_ms],
 	    .data_bytes = data_bytes(run),
 	};
@@ -683,8 +682,7 @@ fork_worker(struct run *run, struct outgoing *out, const struct pool_place *plac
 static int
 take_worker(struct run *run, struct outgoing *out, const struct pool_place *place, struct err *e)
 {
-	struct pool_run *worker =
-	    pool_take(place, run->policy->limits[POLICY_LIMIT_wall_ms], &run->job, worker_ended, run, e);
+	struct pool_run *worker = pool_take(place, run->wall_ms, &run->job, worker_ended, run, e);
 	int rc;
 
 	if (worker == NULL)
@@ -726,14 +724,18 @@ run_launch(struct run *run, struct err *e)
 	struct broker *b = run->runs->broker;
 	uint64_t started = monotonic_us(); /* before the others get the processor */
 	static struct outgoing out; /* 64 KiB, which on the stack would be filled with zeros for each run */
-	int rc = write_job(run, &out, e);
+	uint64_t wall_ms = run->policy->limits[POLICY_LIMIT_wall_ms], left_ms = run_ms_left(run);
+	int rc;
 
-	if (rc != 0)
+	run->wall_ms = left_ms < wall_ms ? left_ms : wall_ms;
+	if (run->wall_ms == 0)
+		run->wall_ms = 1;
+	if ((rc = write_job(run, &out, e)) != 0)
 		return rc;
 	run->is_closed = run->killed = run->overdue = run->is_heard = false;
 	run->backstop = evtimer_new(b->base, on_backstop, run);
 	if (run->backstop == NULL ||
-	    look_after(run, run->policy->limits[POLICY_LIMIT_wall_ms] + half_patience(run)) != 0)
+	    look_after(run, run->wall_ms + half_patience(run)) != 0)
 		rc = err_set(e, ERR_NOMEM, "a run");
 	/* A zygote that has died but has not been reaped yet is found out by talking to it: then another takes the run. */
 	if (rc == 0 && (rc = start_worker(run, &out, e)) == ERR_EOF)
@@ -746,6 +748,8 @@ run_launch(struct run *run, struct err *e)
 		run->backstop = NULL;
 		return rc;
 	}
+	if (run->deadline != NULL)
+		event_del(run->deadline); /* the worker keeps it from now on */
 	run->state = RUNNING;
 	run->t_started = started;
 	run_running(run, true);
@@ -762,7 +766,16 @@ may_run(const void *item)
 {
 	const struct run *run = item;
 
-	return run->share->running < (unsigned)run->runs->broker->config->running_per_owner;
+	const struct broker *b = run->runs->broker;
+
+	return run->share->running < shares_of(b->shares, b->config, run->peer.uid).running_per_owner;
+}
+
+/* How many may run: one in any case, so that what waits comes to an end however short of everything the machine is. */
+static unsigned
+places(const struct runs *r)
+{
+	return r->broker->under_pressure ? 1 : (unsigned)r->broker->config->running_max;
 }
 
 /* Starts what may start now. */
@@ -771,12 +784,14 @@ runs_schedule(struct runs *r)
 {
 	struct run *run;
 
-	while (!r->broker->stopping && r->running < (unsigned)r->broker->config->running_max &&
-	    (run = turns_take_ready(&r->queue, may_run)) != NULL) {
+	while (!r->broker->stopping && r->running < places(r) &&
+	    (run = fair_take(&r->queue, may_run)) != NULL) {
 		struct err e = {0};
 
-		run->share->queued--;
-		if (run_launch(run, &e) != 0) {
+		run->expired = run_ms_left(run) == 0;
+		if (run->expired) {
+			run_record_outcome(run);
+		} else if (run_launch(run, &e) != 0) {
 			run->failed = true;
 			run->error = RPC_internal_error;
 			run->failure = e;

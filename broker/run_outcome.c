@@ -58,6 +58,10 @@ classify(struct run *run, char *reason, size_t size, struct run_facts *f)
 		snprintf(reason, size, "%.600s", run->failure.msg);
 		return RUN_failed;
 	}
+	if (run->expired) {
+		f->limit = RUN_LIMIT_DEADLINE;
+		return RUN_limit;
+	}
 	/* Killed by its zygote with its result sent already: it was slow to give its memory back. */
 	if (run->has_result && (x->wait_status == 0 || x->killed != PROTO_KILLED_NOT)) {
 		f->limit = run->claimed.limit;
@@ -95,12 +99,34 @@ classify(struct run *run, char *reason, size_t size, struct run_facts *f)
 	return RUN_failed;
 }
 
+/* The deadline passed, before it had a worker or after. Sets limit_value. */
+static void
+deadline_reason(const struct run *run, struct run_facts *f, char *reason, size_t size)
+{
+	uint64_t waited_us = (run->t_started != 0 ? run->t_started : monotonic_us()) - run->t_received;
+	char place[WHERE_SIZE];
+
+	f->limit_value = run->request.deadline_ms;
+	if (run->t_started == 0)
+		snprintf(reason, size, "its deadline, %ju ms after the request, passed before it could start, while %s",
+		    (uintmax_t)f->limit_value, run->t_queued != 0 ? "it waited for its turn" : "it was being prepared");
+	else
+		snprintf(reason, size, "it reached its deadline, %ju ms after the request, of which it had waited %ju ms, %s",
+		    (uintmax_t)f->limit_value, (uintmax_t)(waited_us / 1000), where(f->phase, f->observed.call, place));
+}
+
 /* Which limit it was, what its value was, and where the run reached it. Sets limit_value. */
 static void
 limit_reason(const struct run *run, struct run_facts *f, char *reason, size_t size)
 {
 	char value[POLICY_LIMIT_TEXT_SIZE], place[WHERE_SIZE];
 
+	if (f->limit == PROTO_LIMIT_wall_ms && run->wall_ms < run->policy->limits[POLICY_LIMIT_wall_ms])
+		f->limit = RUN_LIMIT_DEADLINE;
+	if (f->limit == RUN_LIMIT_DEADLINE) {
+		deadline_reason(run, f, reason, size);
+		return;
+	}
 	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++)
 		if (strcmp(policy_limit_info[i].name, run_limit_name(f->limit)) == 0) {
 			f->limit_value = run->policy->limits[i];

@@ -261,6 +261,17 @@ artifact_found(void *arg, const struct artifact *a, enum rpc_error error, const 
 		run_advance(run);
 }
 
+void
+run_enqueue(struct run *run)
+{
+	struct runs *r = run->runs;
+
+	run->state = QUEUED;
+	fair_add(&r->queue, &run->place, &run->share->fair, run->request.priority, run);
+	(void)run_watch_deadline(run); /* out of memory: it is looked at when its turn comes */
+	runs_schedule(r);
+}
+
 /* Goes on when the intent is on record and the artifact is there, or one of them cannot be had. */
 void
 run_advance(struct run *run)
@@ -279,30 +290,26 @@ run_advance(struct run *run)
 		}
 		return;
 	case PREPARING:
-		if (run->cancelled && run->artifact_wait != NULL) {
+		if ((run->cancelled || run->expired) && run->artifact_wait != NULL) {
 			artifact_cancel(run->artifact_wait);
 			run->artifact_wait = NULL;
 		}
-		if (run->cancelled && run->module_wait != NULL) {
+		if ((run->cancelled || run->expired) && run->module_wait != NULL) {
 			modules_cancel(run->module_wait);
 			run->module_wait = NULL;
 		}
 		if (!run->intent_recorded || run->artifact_wait != NULL || run->module_wait != NULL)
 			return;
-		if (run->failed || run->cancelled) {
+		if (run->failed || run->cancelled || run->expired) {
 			run_record_outcome(run);
 			return;
 		}
-		run->state = QUEUED;
 		run->t_queued = monotonic_us();
-		turns_add(&r->queue, &run->turn, run->peer.uid, run);
-		run->share->queued++;
-		runs_schedule(r);
+		run_enqueue(run);
 		return;
 	case QUEUED:
-		if (run->cancelled) {
-			turns_remove(&r->queue, &run->turn);
-			run->share->queued--;
+		if (run->cancelled || run->expired) {
+			fair_remove(&r->queue, &run->place);
 			run_record_outcome(run);
 		}
 		return;

@@ -11,6 +11,7 @@
 #include "base/memfd.h"
 #include "base/nearest.h"
 #include "broker/closer.h"
+#include "broker/fair.h"
 #include "broker/host_dir.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
@@ -464,6 +465,25 @@ run_request_owns_dirs(const struct run_request *r, uid_t user, struct rpc_failur
 	return 0;
 }
 
+/* When it is to start, and to have ended. */
+static int
+parse_urgency(const json_t *params, struct run_request *r, struct rpc_failure *f)
+{
+	const json_t *priority = json_object_get(params, "priority"), *deadline = json_object_get(params, "deadline_ms");
+	json_int_t value = json_integer_value(priority);
+
+	if (priority != NULL && (!json_is_integer(priority) || value < 0 || value >= FAIR_PRIORITIES))
+		return rpc_fail(f, RPC_invalid_params, "priority must be a whole number from 0 to %d, %d is usual", FAIR_PRIORITIES - 1,
+		    RUN_PRIORITY);
+	if (priority != NULL)
+		r->priority = (unsigned)value;
+	value = json_integer_value(deadline);
+	if (deadline != NULL && (!json_is_integer(deadline) || value < 1 || value > RUN_DEADLINE_MS_MAX))
+		return rpc_fail(f, RPC_invalid_params, "deadline_ms must be a whole number from 1 to %d", RUN_DEADLINE_MS_MAX);
+	r->deadline_ms = (uint64_t)value;
+	return 0;
+}
+
 static int
 parse_rest(const json_t *params, struct run_request *r, struct rpc_failure *f)
 {
@@ -490,8 +510,8 @@ run_request_parse(const json_t *params, int *fds, int nfds, size_t module_max, s
     struct rpc_failure *f)
 {
 	static const char *const names[] = {"module", "name", "args", "env", "stdin", "files", "dirs", "policy", "stream",
-	    "key"};
-	struct run_request r = {.module = {.fd = -1}};
+	    "key", "priority", "deadline_ms"};
+	struct run_request r = {.module = {.fd = -1}, .priority = RUN_PRIORITY};
 	struct growing g = {NULL, 0, 0};
 	int rc = -1;
 
@@ -505,7 +525,7 @@ run_request_parse(const json_t *params, int *fds, int nfds, size_t module_max, s
 	    parse_env(json_object_get(params, "env"), &g, &r, f) != 0 ||
 	    parse_stdin(json_object_get(params, "stdin"), &g, &r, f) != 0 ||
 	    parse_files(json_object_get(params, "files"), &g, &r, f) != 0 ||
-	    parse_dirs(json_object_get(params, "dirs"), fds, nfds, &r, f) != 0 || parse_rest(params, &r, f) != 0)
+	    parse_dirs(json_object_get(params, "dirs"), fds, nfds, &r, f) != 0 || parse_rest(params, &r, f) != 0 || parse_urgency(params, &r, f) != 0)
 		goto out;
 	rc = module_source_parse(json_object_get(params, "module"), fds, nfds, module_max, &r.module, f);
 out:

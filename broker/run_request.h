@@ -16,6 +16,8 @@
 
 #define RUN_ARGS_MAX 65536 /* arguments, and environment variables, in one request */
 #define RUN_KEY_MAX  128   /* bytes of an idempotency key */
+#define RUN_PRIORITY 5     /* when none is stated, of 0 to 9 (broker/fair.h) */
+#define RUN_DEADLINE_MS_MAX 86400000
 
 /* A module as a client gives it. */
 struct module_source {
@@ -44,6 +46,8 @@ struct run_request {
 	struct digest input;    /* SHA-256 of the blob: what the run was given */
 	bool stream_output;
 	bool stream_input;
+	unsigned priority;      /* among the runs of its owner that wait */
+	uint64_t deadline_ms;   /* from the request's arrival to the run's end; 0: none */
 	char *key;              /* idempotency key; NULL for none */
 	struct digest fingerprint; /* of all that is asked for, when there is a key */
 };

@@ -79,13 +79,22 @@ run_start_name(enum run_start start)
 	return start_names[start];
 }
 
-const char *
-run_limit_name(uint32_t limit)
+/* What a worker may say: NULL for anything else. */
+static const char *
+worker_limit_name(uint32_t limit)
 {
 	for (size_t i = 0; i < COUNT_OF(limit_names); i++)
 		if (limit_names[i].value == limit)
 			return limit_names[i].name;
-	return "?";
+	return NULL;
+}
+
+const char *
+run_limit_name(uint32_t limit)
+{
+	const char *name = limit == RUN_LIMIT_DEADLINE ? "deadline_ms" : worker_limit_name(limit);
+
+	return name != NULL ? name : "?";
 }
 
 const char *
@@ -127,7 +136,7 @@ check_numbers(const struct proto_result *r, struct err *e)
 		return err_set(e, ERR_PROTOCOL, "the worker claims status %u", r->status);
 	if (r->status == PROTO_STATUS_TRAPPED ? run_trap_name(r->trap)[0] == '?' : r->trap != 0)
 		return err_set(e, ERR_PROTOCOL, "the worker claims trap %u with status %u", r->trap, r->status);
-	if (r->status == PROTO_STATUS_LIMIT ? run_limit_name(r->limit)[0] == '?' : r->limit != 0)
+	if (r->status == PROTO_STATUS_LIMIT ? worker_limit_name(r->limit) == NULL : r->limit != 0)
 		return err_set(e, ERR_PROTOCOL, "the worker claims limit %u with status %u", r->limit, r->status);
 	if ((r->status == PROTO_STATUS_FAILED ? run_failure_name(r->failure)[0] == '?' : r->failure != 0) ||
 	    r->failure == PROTO_FAILURE_lost)

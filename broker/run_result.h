@@ -29,6 +29,9 @@ enum run_status {
 	RUN_STATUS_COUNT
 };
 
+/* A limit that is brigd's alone, never a worker's to claim: beside enum proto_limit. */
+#define RUN_LIMIT_DEADLINE 1000
+
 /* How its process came to be. */
 enum run_start { RUN_START_COLD, RUN_START_CACHED, RUN_START_TEMPLATE, RUN_START_PARKED, RUN_START_COUNT };
 
@@ -47,7 +50,7 @@ struct run_facts {
 	enum run_status status;
 	const char *reason;       /* a sentence, for limit, cancelled and failed; "" for none */
 	uint32_t exit_code;
-	uint32_t limit;           /* enum proto_limit; 0 for none */
+	uint32_t limit;           /* enum proto_limit, or RUN_LIMIT_DEADLINE; 0 for none */
 	uint64_t limit_value;     /* what that was; POLICY_UNSET when it is no limit of policy */
 	uint32_t phase;           /* enum proto_phase: how far it came */
 	uint32_t failure;         /* enum proto_failure; 0 for none */

@@ -76,6 +76,27 @@ share_find(const struct runs *r, uid_t owner)
 	return NULL;
 }
 
+static unsigned
+weight_of(const struct runs *r, uid_t owner)
+{
+	return (unsigned)shares_of(r->broker->shares, r->broker->config, owner).weight;
+}
+
+/* Forgets owners who have no runs, and had no more than their share. */
+static void
+shares_settle(struct runs *r)
+{
+	struct share *s, *next;
+
+	for (s = LIST_FIRST(&r->shares); s != NULL; s = next) {
+		next = LIST_NEXT(s, link);
+		if (s->active > 0 || !fair_is_settled(&r->queue, &s->fair))
+			continue;
+		LIST_REMOVE(s, link);
+		free(s);
+	}
+}
+
 /* Counts one more active run of an owner. NULL when out of memory. */
 static struct share *
 share_enter(struct runs *r, uid_t owner)
@@ -83,9 +104,11 @@ share_enter(struct runs *r, uid_t owner)
 	struct share *s = share_find(r, owner);
 
 	if (s == NULL) {
+		shares_settle(r);
 		if ((s = calloc(1, sizeof(*s))) == NULL)
 			return NULL;
 		s->owner = owner;
+		fair_owner_init(&s->fair, weight_of(r, owner));
 		LIST_INSERT_HEAD(&r->shares, s, link);
 	}
 	s->active++;
@@ -93,12 +116,10 @@ share_enter(struct runs *r, uid_t owner)
 }
 
 static void
-share_leave(struct share *s)
+share_leave(struct runs *r, struct share *s)
 {
-	if (--s->active > 0)
-		return;
-	LIST_REMOVE(s, link);
-	free(s);
+	if (--s->active == 0)
+		shares_settle(r);
 }
 
 /* Counts what a run holds in memory. */
@@ -140,7 +161,7 @@ run_new(struct runs *r, struct rpc_call *call)
 	run->calls[run->ncalls++] = call;
 	crypto_hash_sha256_init(&run->hash[0]);
 	crypto_hash_sha256_init(&run->hash[1]);
-	run->t_received = monotonic_us();
+	run->t_received = call->received_us;
 	run->received_ms = wall_ms();
 	TAILQ_INSERT_TAIL(&r->active, run, order);
 	LIST_INSERT_HEAD(&r->table[bucket_of(run->id)], run, bucket);
@@ -149,7 +170,7 @@ run_new(struct runs *r, struct rpc_call *call)
 fail:
 	if (run != NULL) {
 		if (run->share != NULL)
-			share_leave(run->share);
+			share_leave(r, run->share);
 		if (run->output[0] != NULL)
 			evbuffer_free(run->output[0]);
 		json_decref(run->frames);
@@ -180,6 +201,9 @@ run_shed(struct run *run)
 	if (run->backstop != NULL)
 		event_free(run->backstop);
 	run->backstop = NULL;
+	if (run->deadline != NULL)
+		event_free(run->deadline);
+	run->deadline = NULL;
 	for (int i = 0; i < 2; i++) {
 		if (run->output[i] != NULL)
 			evbuffer_free(run->output[i]);
@@ -206,12 +230,15 @@ void
 run_leave(struct run *run)
 {
 	struct runs *r = run->runs;
+	int64_t now_us = (int64_t)monotonic_us();
 
 	TAILQ_REMOVE(&r->active, run, order);
 	r->active_count--;
 	run_shed(run);
 	run_hold(run, 0);
-	share_leave(run->share);
+	pace_freed(&r->pace, now_us, r->queue.count > 0);
+	pace_freed(&run->share->pace, now_us, run->share->fair.count > 0);
+	share_leave(r, run->share);
 	run->share = NULL;
 }
 
@@ -259,7 +286,7 @@ runs_new(struct broker *b)
 	r->descriptors_max = descriptors_max();
 	TAILQ_INIT(&r->active);
 	TAILQ_INIT(&r->ended);
-	turns_init(&r->queue);
+	fair_init(&r->queue);
 	LIST_INIT(&r->shares);
 	return r;
 }
@@ -267,6 +294,7 @@ runs_new(struct broker *b)
 void
 runs_free(struct runs *r)
 {
+	struct share *share;
 	struct run *run;
 
 	if (r == NULL)
@@ -275,6 +303,10 @@ runs_free(struct runs *r)
 		run_free(run);
 	while ((run = TAILQ_FIRST(&r->ended)) != NULL)
 		run_free(run);
+	while ((share = LIST_FIRST(&r->shares)) != NULL) {
+		LIST_REMOVE(share, link);
+		free(share);
+	}
 	policy_free(r->policy);
 	free(r);
 }
@@ -302,7 +334,7 @@ runs_load(const struct runs *r, uid_t owner)
 {
 	const struct share *s = share_find(r, owner);
 
-	return s == NULL ? (struct runs_load){0} : (struct runs_load){s->active, s->queued, s->running};
+	return s == NULL ? (struct runs_load){0} : (struct runs_load){s->active, (unsigned)s->fair.count, s->running};
 }
 
 size_t
@@ -337,36 +369,86 @@ runs_tell_progress(struct runs *r)
 			run_notify(run, "run.progress", progress_json(run->artifact_wait, run->calls[0]));
 }
 
+void
+runs_reload(struct runs *r)
+{
+	struct share *s;
+
+	LIST_FOREACH(s, &r->shares, link)
+		s->fair.weight = weight_of(r, s->owner);
+	runs_schedule(r);
+}
+
+/* --- deadlines ---------------------------------------------------------------------------------------------------- */
+
+uint64_t
+run_ms_left(const struct run *run)
+{
+	uint64_t until_us = run->t_received + run->request.deadline_ms * 1000, now_us = monotonic_us();
+
+	if (run->request.deadline_ms == 0)
+		return UINT64_MAX;
+	return now_us >= until_us ? 0 : (until_us - now_us + 999) / 1000;
+}
+
+/* What waits for the module's bytes ends once they are there: the intent is on record then. */
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct run *run = arg;
+
+	(void)fd;
+	(void)what;
+	run->expired = true;
+	run_advance(run);
+}
+
+int
+run_watch_deadline(struct run *run)
+{
+	uint64_t left_ms = run_ms_left(run);
+	struct timeval tv = {.tv_sec = (time_t)(left_ms / 1000), .tv_usec = (suseconds_t)(left_ms % 1000 * 1000)};
+
+	if (run->request.deadline_ms == 0)
+		return 0;
+	if (run->deadline == NULL)
+		run->deadline = evtimer_new(run->runs->broker->base, on_deadline, run);
+	return run->deadline != NULL && event_add(run->deadline, &tv) == 0 ? 0 : ERR_NOMEM;
+}
+
 /* --- methods ------------------------------------------------------------------------------------------------------ */
 
-/* Says that there is no room now, by which setting. */
+/* Says that there is no room now, by which setting, and when there will be, as fast as runs end of late. */
 static int
-overloaded(struct rpc_failure *f, const char *setting, const char *what)
+overloaded(struct rpc_failure *f, const char *setting, struct pace *pace, const char *what)
 {
+	int64_t wait_ms = pace_promise(pace, (int64_t)monotonic_us());
+
 	rpc_fail(f, RPC_overloaded, "%s, as many as %s allows", what, setting);
-	f->data = json_pack("{s:s}", "setting", setting);
+	f->data = json_pack("{s:s, s:I}", "setting", setting, "retry_after_ms", (json_int_t)wait_ms);
 	return -1;
 }
 
 /* Whether there may be one more: running, or waiting. */
 static int
-admit(const struct runs *r, uid_t owner, struct rpc_failure *f)
+admit(struct runs *r, uid_t owner, struct rpc_failure *f)
 {
 	const struct config *c = r->broker->config;
-	const struct share *share = share_find(r, owner);
-	int64_t places = c->running_per_owner < c->running_max ? c->running_per_owner : c->running_max;
+	const struct shares_terms terms = shares_of(r->broker->shares, c, owner);
+	struct share *share = share_find(r, owner);
+	int64_t places = terms.running_per_owner < c->running_max ? terms.running_per_owner : c->running_max;
 	char what[100];
 
 	if (r->broker->draining)
 		return rpc_fail(f, RPC_shutting_down, "brigd is stopping");
 	if (r->active_count >= (size_t)(c->running_max + c->queued_max)) {
 		snprintf(what, sizeof(what), "%zu runs are waiting already", r->active_count - r->running);
-		return overloaded(f, "queued_max", what);
+		return overloaded(f, "queued_max", &r->pace, what);
 	}
-	if (share != NULL && share->active >= places + c->queued_per_owner) {
+	if (share != NULL && share->active >= places + terms.queued_per_owner) {
 		snprintf(what, sizeof(what), "%u runs of user %u are waiting already", share->active - share->running,
 		    (unsigned)owner);
-		return overloaded(f, "queued_per_owner", what);
+		return overloaded(f, "queued_per_owner", &share->pace, what);
 	}
 	return 0;
 }
@@ -392,10 +474,11 @@ run_drop_module(struct run *run)
 
 /* Whether there is room for what a request brings. One alone always has it. */
 static int
-admit_bytes(const struct runs *r, uid_t owner, const struct run_request *q, struct rpc_failure *f)
+admit_bytes(struct runs *r, uid_t owner, const struct run_request *q, struct rpc_failure *f)
 {
 	const struct config *c = r->broker->config;
-	const struct share *share = share_find(r, owner);
+	const struct shares_terms terms = shares_of(r->broker->shares, c, owner);
+	struct share *share = share_find(r, owner);
 	size_t bytes = bytes_of(q), own = share != NULL ? share->held_bytes : 0;
 	int highest = q->module.fd;
 	char what[100];
@@ -404,15 +487,15 @@ admit_bytes(const struct runs *r, uid_t owner, const struct run_request *q, stru
 		highest = q->dir_fds[i] > highest ? q->dir_fds[i] : highest;
 	if (highest > r->descriptors_max) {
 		snprintf(what, sizeof(what), "%d descriptors are open", highest);
-		return overloaded(f, "RLIMIT_NOFILE", what);
+		return overloaded(f, "RLIMIT_NOFILE", &r->pace, what);
 	}
 	if (r->held_bytes > 0 && r->held_bytes + bytes > (size_t)c->held_bytes) {
 		snprintf(what, sizeof(what), "modules and input of %zu bytes are held already", r->held_bytes);
-		return overloaded(f, "held_bytes", what);
+		return overloaded(f, "held_bytes", &r->pace, what);
 	}
-	if (own > 0 && own + bytes > (size_t)c->held_bytes_per_owner) {
+	if (own > 0 && own + bytes > (size_t)terms.held_bytes_per_owner) {
 		snprintf(what, sizeof(what), "modules and input of %zu bytes are held for user %u already", own, (unsigned)owner);
-		return overloaded(f, "held_bytes_per_owner", what);
+		return overloaded(f, "held_bytes_per_owner", &share->pace, what);
 	}
 	return 0;
 }
@@ -493,6 +576,7 @@ runs_run(struct runs *r, struct rpc_call *call)
 	}
 	run->request = request;
 	run_hold(run, bytes_of(&request));
+	(void)run_watch_deadline(run); /* out of memory: it is looked at when its turn comes */
 	call->arg = run;
 	call->gone = run_on_gone;
 	call->drained = run_on_drained;

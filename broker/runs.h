@@ -53,6 +53,9 @@ struct runs_load {
 };
 struct runs_load runs_load(const struct runs *r, uid_t owner);
 
+/* runs_reload - go by the shares and settings that are in force now. */
+void runs_reload(struct runs *r);
+
 /* runs_held_bytes - modules and input of active runs. */
 size_t runs_held_bytes(const struct runs *r);
 

@@ -46,12 +46,12 @@ add_template(void *arg, const struct pool_template *t)
 	if (list->owner != NULL && *list->owner != t->key.owner)
 		return;
 	snprintf(pid, sizeof(pid), "%d", (int)t->pid);
-	json_array_append_new(list->array, json_pack("{s:s, s:s, s:I, s:f, s:i, s:i, s:I, s:I, s:o}",
+	json_array_append_new(list->array, json_pack("{s:s, s:s, s:I, s:f, s:i, s:i, s:I, s:I, s:I, s:o}",
 	    "module", digest_text(&t->key.module, module),
 	    "engine", t->key.engine == PROTO_ENGINE_FUEL ? "fuel" : "plain",
 	    "uid", (json_int_t)t->key.owner, "heat", t->heat, "running", (int)t->running,
-	    "parked", (int)t->parked, "forks", (json_int_t)t->forks, "age_s", (json_int_t)(t->age_ms / 1000),
-	    "memory_bytes", t->pid > 0 ? rss_json(pid) : json_null()));
+	    "parked", (int)t->parked, "hits", (json_int_t)t->hits, "forks", (json_int_t)t->forks,
+	    "age_s", (json_int_t)(t->age_ms / 1000), "memory_bytes", t->pid > 0 ? rss_json(pid) : json_null()));
 }
 
 static json_t *
@@ -107,6 +107,7 @@ owners_json(const struct broker *b)
 		json_t *one = metrics_json(b->metrics, &owners[i], false, 0);
 
 		json_object_update_new(one, load_json(&load));
+		json_object_set_new(one, "weight", json_integer(shares_of(b->shares, b->config, owners[i]).weight));
 		json_object_set_new(one, "uid", json_integer((json_int_t)owners[i]));
 		json_array_append_new(list, one);
 	}
@@ -145,6 +146,24 @@ audit_json(const struct broker *b)
 }
 
 static json_t *
+pressure_json(const struct broker *b)
+{
+	static const char *const names[PRESSURE_COUNT] = {
+#define X(name) #name,
+	    PRESSURES(X)
+#undef X
+	};
+	json_t *percent = json_object();
+
+	for (int i = 0; i < PRESSURE_COUNT; i++) {
+		double value = pressure_percent(b->pressure, (enum pressure_kind)i);
+
+		json_object_set_new(percent, names[i], value < 0 ? json_null() : json_real(value));
+	}
+	return json_pack("{s:o, s:b}", "percent", percent, "holding", b->under_pressure);
+}
+
+static json_t *
 broker_json(const struct broker *b)
 {
 	return json_pack("{s:o, s:I, s:i, s:i, s:I, s:I}", "rss_bytes", rss_json("self"),
@@ -169,9 +188,9 @@ static json_t *
 operator_json(const struct broker *b, uid_t caller, const struct proto_store_sized *store)
 {
 	json_t *json = common_json(b, caller, NULL);
-	json_t *more = json_pack("{s:o, s:o, s:o, s:o, s:o}", "owners", owners_json(b),
-	    "limits", limits_json(b->config),
-	    "compile", compile_json(b), "audit", audit_json(b), "broker", broker_json(b));
+	json_t *more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "owners", owners_json(b),
+	    "limits", limits_json(b->config), "compile", compile_json(b), "audit", audit_json(b),
+	    "pressure", pressure_json(b), "broker", broker_json(b));
 
 	if (store != NULL)
 		json_object_set_new(more, "store", json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)store->bytes,

@@ -12,6 +12,7 @@
 #include "broker/metrics.h"
 #include "broker/rpc_errors.h"
 #include "broker/run_result.h"
+#include "broker/shares.h"
 #include "clients/c/apply_guard.h"
 #include "policy/explain.h"
 #include "policy/internal.h"
@@ -372,6 +373,16 @@ times(void)
 }
 
 static void
+shares(void)
+{
+	puts("| member | from | to | what a user gets |\n|---|---|---|---|");
+#define X(name, smallest, largest, text) \
+	printf("| `%s` | %" PRId64 " | %" PRId64 " | %s |\n", #name, (int64_t)smallest, (int64_t)largest, text);
+	SHARES_MEMBERS(X)
+#undef X
+}
+
+static void
 statuses(void)
 {
 	puts("| status | what happened, and what the result has for it |\n|---|---|");
@@ -452,6 +463,7 @@ static const struct {
     {"methods", methods},
     {"metrics", metrics},
     {"times", times},
+    {"shares", shares},
     {"statuses", statuses},
     {"failures", failures},
     {"learn", learn},

@@ -199,6 +199,29 @@ write_starts(struct screen *s, const struct top_view *v)
 	line(s, "starts    %s", text);
 }
 
+/* How short the machine is of something, where the kernel tells. */
+static void
+write_pressure(struct screen *s, const struct top_view *v)
+{
+	const json_t *percent = at(v->now, "pressure", "percent", NULL);
+	char text[LINE_SIZE] = "";
+	const char *name;
+	json_t *value;
+	size_t used = 0;
+
+	json_object_foreach((json_t *)(uintptr_t)percent, name, value) {
+		char number[16] = "unknown";
+
+		if (json_is_number(value))
+			snprintf(number, sizeof(number), "%.1f %%", json_number_value(value));
+		if (used < sizeof(text))
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s %s", used > 0 ? ", " : "", name, number);
+	}
+	if (percent != NULL)
+		line(s, "pressure  %s%s", text, json_is_true(at(v->now, "pressure", "holding", NULL)) ? "; new runs are held back" :
+		    "");
+}
+
 /* For the operator: how brigd itself is. */
 static void
 write_broker(struct screen *s, const struct top_view *v)
@@ -308,10 +331,10 @@ write_template(struct screen *s, const struct top_view *v, const json_t *t)
 	char bytes[TOP_VIEW_TEXT_SIZE];
 
 	module = module != NULL && strncmp(module, "sha256:", 7) == 0 ? module + 7 : "";
-	line(s, "%-13.12s%-6.5s%8lld%8.1f%9lld%11.1f%9lld%9llds%9s", module, json_string_value(at(t, "engine", NULL)) ?: "",
-	    count_at(t, "uid", NULL), json_number_value(at(t, "heat", NULL)), count_at(t, "running", NULL),
-	    before != NULL || v->before == NULL ? rate(v, count_at(t, "forks", NULL), count_at(before, "forks", NULL)) : 0.0,
-	    count_at(t, "forks", NULL), count_at(t, "age_s", NULL), top_view_bytes(at(t, "memory_bytes", NULL), bytes));
+	line(s, "%-13.12s%-6.5s%11lld%8.1f%8lld%7lld%9.1f%9lld%8llds%9s", module, json_string_value(at(t, "engine", NULL)) ?: "",
+	    count_at(t, "uid", NULL), json_number_value(at(t, "heat", NULL)), count_at(t, "running", NULL), count_at(t, "parked", NULL),
+	    before != NULL || v->before == NULL ? rate(v, count_at(t, "hits", NULL), count_at(before, "hits", NULL)) : 0.0,
+	    count_at(t, "hits", NULL), count_at(t, "age_s", NULL), top_view_bytes(at(t, "memory_bytes", NULL), bytes));
 }
 
 /* Writes as many as there is room for, and how many more there are. */
@@ -343,8 +366,8 @@ write_lists(struct screen *s, const struct top_view *v)
 	}
 	if (m > 0) {
 		line(s, "%s", "");
-		line(s, "%-13s%-6s%8s%8s%9s%11s%9s%10s%9s", "template", "engine", "user", "heat", "running", "forks/s", "forks",
-		    "age", "memory");
+		line(s, "%-13s%-6s%11s%8s%8s%7s%9s%9s%9s%9s", "template", "engine", "user", "heat", "running", "parked", "hits/s",
+		    "hits", "age", "memory");
 		write_list(s, v, templates, m, s->left, write_template);
 	}
 	free(owners);
@@ -360,6 +383,7 @@ top_view_screen(const struct top_view *v, FILE *out)
 	write_runs(&s, v);
 	write_starts(&s, v);
 	write_broker(&s, v);
+	write_pressure(&s, v);
 	line(&s, "%s", "");
 	write_times(&s, v);
 	write_lists(&s, v);

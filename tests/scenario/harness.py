@@ -251,7 +251,8 @@ class Brigd:
                 json.dump(policy, f)
             args += ["--policy", path]
         ready, ready_end = os.pipe()
-        args += ["--ready-fd", str(ready_end), "--compile-ms", "600000"]  # a busy machine takes its time
+        # A machine that is busy with others takes its time, and holds no run back unless a test wants that.
+        args += ["--ready-fd", str(ready_end), "--compile-ms", "600000", "--pressure-memory-percent", "0"]
         args += [*os.environ.get("BRIGD_OPTIONS", "").split(), *options]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
