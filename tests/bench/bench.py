@@ -6,6 +6,7 @@ Every figure is from one run, on this machine: a brigd of its own, with its log,
 import contextlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -77,6 +78,7 @@ class Bench(Measures):
         guests = [os.path.join(harness.GUESTS, name + ".wasm") for name in ("hello", "python")]
         self.places = peers.Places(os.path.join(build, "peers"), self.make("wazero"), self.native, *guests, TASK)
         self.keys = harness.Keys(self.make("keys"))
+        self.packs = self.make_packs()
         self.start_brigd("batch")
 
     def times(self, count):
@@ -87,9 +89,24 @@ class Bench(Measures):
         os.mkdir(path, 0o711)
         return path
 
+    def make_packs(self):
+        """The pack `python`, signed; options of a brigd that has it. None where there is no such pack."""
+        source = os.path.join(ROOT, "runtime", "packs", "python")
+        if not os.path.isdir(source):
+            return ()
+        packer = os.path.join(self.keys.directory, "packer")
+        harness.must(harness.brig("keygen", "-o", packer))
+        self.keys.edit("add", "--name", "packer", "--key", packer + ".pub", "--packs")
+        directory = self.make("packs")
+        path = shutil.copytree(source, os.path.join(directory, "python"))
+        shutil.copy(os.path.join(harness.GUESTS, "python.wasm"), path)
+        harness.must(harness.brig("pack", "sign", "-k", packer + ".key", path))
+        output_of("chmod", "-R", "a+rX", directory)
+        return ("--packs", directory)
+
     def start_brigd(self, durability):
         self.brigd = harness.Brigd(self.make("brigd-" + durability), self.keys,
-                                   options=("--durability", durability))
+                                   options=("--durability", durability, *self.packs))
         self.client = self.brigd.client()
 
     @contextlib.contextmanager
