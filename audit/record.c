@@ -506,6 +506,24 @@ keep_file(const struct record_run *r, bool launch)
 	return keep(&kept[launch], &key, launch ? launched_file : ended_file, r);
 }
 
+static int
+set_pack(json_t *ours, const struct record_pack *p)
+{
+	json_t *pack, *source;
+	int bad = 0;
+
+	if (p == NULL)
+		return 0;
+	pack = json_object();
+	source = json_object();
+	bad |= set_text(pack, "name", p->name);
+	bad |= set_digest(pack, "digest", p->digest);
+	bad |= set_digest(source, "digest", p->source);
+	bad |= set_text(source, "signer", p->source_signer);
+	bad |= set(ours, "pack", pack);
+	return set(ours, "source", source) | bad;
+}
+
 /* Makes the record of a run of what is its own in `event` and in `ours`, both taken, and of the parts that are kept. */
 static int
 finish_run(const struct record_run *r, json_t *event, json_t *ours, bool launch, int bad, char **text, size_t *length,
@@ -520,6 +538,7 @@ finish_run(const struct record_run *r, json_t *event, json_t *ours, bool launch,
 	bad |= kept_ours == NULL || who == NULL || file == NULL;
 	bad |= set(process, "uid", text_json(r->run_id)) | set_integer(process, "created_time", r->time_ms);
 	bad |= set(event, "process", process); /* the last, so that its end is the event's */
+	bad |= set_pack(ours, r->pack);
 	bad |= set_ours(rest, ours);
 	rc = finish(event, bad, &head, &n, e);
 	if (rc == 0) {
@@ -622,7 +641,7 @@ int
 record_of_unfinished(const json_t *intent, int64_t time_ms, char **text, size_t *length, struct err *e)
 {
 	static const char *const whole[] = {"actor", "device", "process"};
-	static const char *const run[] = {"signer", "signature", "policy", "mode"};
+	static const char *const run[] = {"signer", "signature", "policy", "mode", "pack", "source"};
 	const json_t *unmapped = json_object_get(json_object_get(intent, "unmapped"), "brig");
 	int bad = 0;
 	json_t *record = event(CLASS_PROCESS, PROCESS_TERMINATE, time_ms, SEVERITY_LOW, STATUS_FAILURE, &bad);

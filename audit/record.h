@@ -31,6 +31,14 @@ struct record_actor {
 	int32_t pid;
 };
 
+/* The language pack that a run goes through, and what it was given to run. */
+struct record_pack {
+	const char *name;
+	const struct digest *digest; /* of its manifest */
+	const struct digest *source;
+	const char *source_signer;   /* kid; NULL or "" when unsigned */
+};
+
 /* A run that is about to start: Process Activity (1007), Launch. Also the part of an outcome that is known before. */
 struct record_run {
 	int64_t time_ms;             /* since 1970: when it was asked for */
@@ -42,6 +50,7 @@ struct record_run {
 	const struct digest *policy; /* of the effective policy's canonical text */
 	const json_t *limits;        /* object of the effective limits, which `policy` identifies; NULL to leave it out */
 	const struct digest *input;  /* over arguments, environment, stdin; NULL to leave it out */
+	const struct record_pack *pack; /* NULL for a module */
 	const char *mode;            /* "learn"; NULL or "" for a run whose policy is enforced */
 };
 int record_of_intent(const struct record_run *r, char **text, size_t *length, struct err *e);

@@ -210,6 +210,7 @@ enum proto_job_flags {
 	PROTO_JOB_BLOB_FD = 8,       /* the blob is a descriptor, behind the artifact, not the rest of the message */
 	PROTO_JOB_LOADED = 16,       /* the module is the one that its zygote holds: no artifact comes */
 	PROTO_JOB_LEARN = 32,        /* tell by PROTO_LEARNED what of all that is granted was used */
+	PROTO_JOB_PACK = 64,         /* the module is a language pack's, and the blob ends with the source for it */
 };
 
 enum proto_clock { PROTO_CLOCK_NONE = 0, PROTO_CLOCK_FIXED = 1, PROTO_CLOCK_COARSE = 2, PROTO_CLOCK_REAL = 3 };
@@ -217,8 +218,9 @@ enum proto_random { PROTO_RANDOM_NONE = 0, PROTO_RANDOM_SEEDED = 1, PROTO_RANDOM
 
 /*
  * What to run. The blob is argc arguments, envc "NAME=value" strings, each as a uint32_t length and that many bytes
- * (no NUL inside), then stdin_bytes bytes of input, filec times proto_file, and mountc times proto_mount. All limits are
- * already the effective ones, never 0 for none, except those of the filesystem.
+ * (no NUL inside), then stdin_bytes bytes of input, filec times proto_file, mountc times proto_mount, and with
+ * PROTO_JOB_PACK a proto_source. All limits are already the effective ones, never 0 for none, except those of the
+ * filesystem.
  */
 struct proto_job {
 	uint32_t flags;          /* enum proto_job_flags */
@@ -249,6 +251,7 @@ struct proto_job {
 	uint64_t mounts_bytes;
 	uint64_t changes_bytes;  /* of what changed files hold may be sent back */
 	uint64_t dir_bytes;      /* for what the worker keeps of directories of the host */
+	uint64_t source_bytes;   /* in the blob, proto_source included; 0 without PROTO_JOB_PACK */
 };
 
 #define PROTO_MOUNTS_MAX 64
@@ -257,6 +260,24 @@ struct proto_job {
 
 /* What may be done with files (in proto_mount and proto_rule). */
 enum proto_fs_right { PROTO_FS_READ = 1, PROTO_FS_WRITE = 2, PROTO_FS_CREATE = 4, PROTO_FS_DELETE = 8, PROTO_FS_ALL = 15 };
+
+/*
+ * What a language pack reads as its job: this, then the run's own arguments (the program's name first) and environment as
+ * they are in a blob, then the source. The blob's arguments and environment are the pack's.
+ */
+struct proto_source {
+	uint32_t argc;
+	uint32_t envc;
+	uint64_t code_bytes;
+};
+
+/*
+ * In the guest of a pack: the one directory that is preopened, "/", with all mounts in it; the file in it that the job is
+ * read from, and the descriptor that this gets, the pack having no other file open.
+ */
+#define PROTO_ROOT_FD     3
+#define PROTO_SOURCE_FD   4
+#define PROTO_SOURCE_PATH "dev/brig/job"
 
 /* A directory that the guest finds preopened; its path follows, and then the rules. */
 struct proto_mount {
@@ -504,7 +525,8 @@ _Static_assert(sizeof(struct proto_run) == 24, "wire size");
 _Static_assert(sizeof(struct proto_park) == 32, "wire size");
 _Static_assert(sizeof(struct proto_take) == 8, "wire size");
 _Static_assert(sizeof(struct proto_parked) == 8, "wire size");
-_Static_assert(sizeof(struct proto_job) == 208, "wire size");
+_Static_assert(sizeof(struct proto_job) == 216, "wire size");
+_Static_assert(sizeof(struct proto_source) == 16, "wire size");
 _Static_assert(sizeof(struct proto_mount) == 16, "wire size");
 _Static_assert(sizeof(struct proto_rule) == 8, "wire size");
 _Static_assert(sizeof(struct proto_file) == 16, "wire size");

@@ -18,6 +18,7 @@
 #include "broker/keyring.h"
 #include "broker/metrics.h"
 #include "broker/modules.h"
+#include "broker/packs.h"
 #include "broker/pool.h"
 #include "broker/pressure.h"
 #include "broker/runs.h"
@@ -53,6 +54,7 @@ struct broker {
 	struct policy_document *ceiling;
 	struct grants *grants;         /* by owner */
 	struct shares *shares;
+	struct packs *packs;
 	struct broker_counts counts;
 	struct metrics *metrics;
 	struct pressure *pressure;

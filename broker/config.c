@@ -232,7 +232,7 @@ static int
 make_all_absolute(struct config *c, struct err *e)
 {
 	char **paths[] = {&c->socket, &c->state, &c->config, &c->policy, &c->owners, &c->shares, &c->keyring, &c->root_key,
-	    &c->libexec};
+	    &c->libexec, &c->packs};
 	int rc = 0;
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && rc == 0; i++)

@@ -22,6 +22,7 @@
 	X(shares, NULL, "FILE", "weights and limits of users, where they are not those of all")                      \
 	X(keyring, NULL, "FILE", "keys whose signatures count; FILE.minisig is its signature by the root key")       \
 	X(root_key, NULL, "FILE", "public root key (minisign format) that signs the keyring")                        \
+	X(packs, NULL, "DIR", "language packs: each directory in it with a signed pack.json is one")                 \
 	X(group, NULL, "NAME", "members of this group may connect too (socket mode 0660; otherwise only its owner)") \
 	X(profile, "namespaces", "NAME", "namespaces, or container where user namespaces are forbidden")             \
 	X(cgroup, "auto", "WHERE", "control groups (v2): auto (when one is delegated), required, off, or a group's path") \
@@ -45,6 +46,7 @@
 	X(backlog_bytes, 268435456, 65536, 4294967296, 'b', "answers that wait for one client; more drops it")         \
 	X(stall_s, 60, 1, 86400, 's', "a client that reads nothing for so long while answers wait is dropped")         \
 	X(module_bytes, 67108864, 1024, 1073741824, 'b', "largest module")                                             \
+	X(source_bytes, 16777216, 1024, 268435456, 'b', "longest source for a language pack")                           \
 	X(store_bytes, 4294967296, 1048576, 1099511627776, 'b', "modules and artifacts on disk")                       \
 	X(store_bytes_per_owner, 1073741824, 1048576, 1099511627776, 'b', "modules on disk, each user")                \
 	X(artifact_cache_bytes, 536870912, 1048576, 68719476736, 'b', "artifacts kept in memory")                      \

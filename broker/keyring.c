@@ -190,7 +190,8 @@ static int
 read_key(json_t *entry, struct place at, struct keyring_key *key, struct err *e)
 {
 	static const char *const known[] = {"kid", "key_number", "public_key", "name", "valid_from", "valid_to", "owner",
-	    "grant", NULL};
+	    "grant", "packs", NULL};
+	const json_t *packs = json_object_get(entry, "packs");
 	const char *name;
 	size_t length;
 	int rc;
@@ -205,6 +206,9 @@ read_key(json_t *entry, struct place at, struct keyring_key *key, struct err *e)
 	    (rc = need_time(entry, "valid_to", at, &key->valid_to, e)) != 0 ||
 	    (rc = read_owner(entry, at, key, e)) != 0)
 		return rc;
+	if (packs != NULL && !json_is_boolean(packs))
+		return bad(at, "packs", e, "must be true or false");
+	key->packs = json_is_true(packs);
 	if (key->valid_from > key->valid_to)
 		return bad(at, "valid_to", e, "must not be earlier than valid_from");
 	return read_grant(json_object_get(entry, "grant"), at, key, e);

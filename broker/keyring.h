@@ -38,6 +38,7 @@ struct keyring_key {
 	uint32_t owner_uid;
 	char owner_name[KEYRING_NAME_MAX + 1];
 	struct policy *grant; /* NULL when the key narrows nothing */
+	bool packs;           /* may sign language packs, which run for all users */
 	bool revoked;
 };
 

@@ -113,7 +113,7 @@ has_entry(json_t *document, const char *field, const char *text)
 
 int
 keyring_edit_add(json_t *document, const struct keys_public *key, const char *name, int64_t valid_from,
-    int64_t valid_to, const char *owner, json_t *grant, struct err *e)
+    int64_t valid_to, const char *owner, json_t *grant, bool packs, struct err *e)
 {
 	char kid[KEYS_KID_TEXT], number[KEYS_NUMBER_TEXT], from[UTC_TEXT_SIZE], to[UTC_TEXT_SIZE];
 	char base64[sodium_base64_ENCODED_LEN(32, sodium_base64_VARIANT_ORIGINAL)];
@@ -131,7 +131,8 @@ keyring_edit_add(json_t *document, const struct keys_public *key, const char *na
 	    owner_json(owner), "grant", grant == NULL ? json_null() : grant);
 	if (entry == NULL)
 		return err_set(e, ERR_INVAL, "the name of a key must be UTF-8");
-	if (json_array_append_new(json_object_get(document, "keys"), entry) != 0)
+	if ((packs && json_object_set_new(entry, "packs", json_true()) != 0) ||
+	    json_array_append_new(json_object_get(document, "keys"), entry) != 0)
 		return err_set(e, ERR_NOMEM, "a keyring");
 	return 0;
 }

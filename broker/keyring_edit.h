@@ -4,6 +4,7 @@
 #define BROKER_KEYRING_EDIT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -26,10 +27,10 @@ int keyring_edit_read(const char *path, const struct keys_public *root, json_t *
 
 /*
  * keyring_edit_add - add a key. `owner` is a user's name, a decimal user id, or NULL for any; `grant` is borrowed, NULL
- * for none. 0; ERR_EXISTS when the key, or another with its number, is there already; ERR_NOMEM.
+ * for none; `packs`: it may sign language packs. 0; ERR_EXISTS when the key, or another with its number, is there already; ERR_NOMEM.
  */
 int keyring_edit_add(json_t *document, const struct keys_public *key, const char *name, int64_t valid_from,
-    int64_t valid_to, const char *owner, json_t *grant, struct err *e);
+    int64_t valid_to, const char *owner, json_t *grant, bool packs, struct err *e);
 
 /*
  * keyring_edit_seal - raise the version by one, check that the document keeps every rule, sign it, and replace both

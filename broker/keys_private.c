@@ -118,7 +118,7 @@ make_keyring(const char *path, const struct keys_secret *root, const struct keys
 	if (document == NULL)
 		return err_set(e, ERR_NOMEM, "a keyring");
 	/* From an hour ago: a clock that is set back a little must not make the user's own key too young. */
-	if ((rc = keyring_edit_add(document, &public, "user", now - 3600, now + VALID_SECONDS, NULL, NULL, e)) == 0)
+	if ((rc = keyring_edit_add(document, &public, "user", now - 3600, now + VALID_SECONDS, NULL, NULL, true, e)) == 0)
 		rc = keyring_edit_seal(path, document, root, e);
 	json_decref(document);
 	return rc;

@@ -428,6 +428,41 @@ method_module_remove(struct broker *b, struct rpc_call *call, const json_t *para
 		op_fail(op, RPC_store_unavailable, e.msg, strlen(e.msg));
 }
 
+/* --- pack ------------------------------------------------------------------------------------------------------- */
+
+/* One pack, and why it cannot be run, if that is so. */
+static json_t *
+pack_json(const struct broker *b, const struct pack *p)
+{
+	char digest[DIGEST_TEXT_SIZE], module[DIGEST_TEXT_SIZE];
+	struct signature_verdict v = {.kind = SIGNATURE_NONE};
+	struct err e = {0};
+	int rc = packs_judge(p, b->keyring, time(NULL), &v, &e);
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:b}", "name", p->name, "release", p->release, "digest",
+	    digest_text(&p->digest, digest), "module", digest_text(&p->module, module), "signer", rc == 0 ? v.kid : NULL,
+	    "usable", rc == 0);
+
+	if (rc != 0)
+		json_object_set_new(json, "reason", json_string(e.msg));
+	return json;
+}
+
+static void
+method_pack_list(struct broker *b, struct rpc_call *call, const json_t *params)
+{
+	struct rpc_failure f = {0};
+	json_t *list;
+
+	if (params_check(params, NULL, 0, &f) != 0) {
+		call_fail(call, &f);
+		return;
+	}
+	list = json_array();
+	for (size_t i = 0; i < packs_count(b->packs); i++)
+		json_array_append_new(list, pack_json(b, packs_at(b->packs, i)));
+	call_result(call, json_pack("{s:o}", "packs", list));
+}
+
 /* --- server ----------------------------------------------------------------------------------------------------- */
 
 static json_t *

@@ -23,6 +23,7 @@ struct broker;
 	X("module.compile", module_compile,   "compile a stored module now, so that its first run need not") \
 	X("module.list",    method_module_list, "the modules that the caller has stored")    \
 	X("module.remove",  method_module_remove, "forget a stored module")                  \
+	X("pack.list",      method_pack_list,  "the language packs that the operator has approved") \
 	X("policy.explain", method_policy_explain, "what a run of the caller would be granted, and by which rule") \
 	X("server.info",    method_server_info, "version, limits and layers in force")       \
 	X("server.health",  method_server_health, "whether it can take work, and how busy it is") \

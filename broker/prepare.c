@@ -8,11 +8,21 @@
 #include "broker/config.h"
 
 static int
+check_source(const struct config *c, const struct module_source *m, struct rpc_failure *f)
+{
+	if (m->pack == NULL || m->size <= (size_t)c->source_bytes)
+		return 0;
+	return rpc_fail(f, RPC_source_too_large, "the source has %zu bytes, the limit is %jd", m->size,
+	    (intmax_t)c->source_bytes);
+}
+
+static int
 prepare_run(const struct config *c, const json_t *params, int *fds, int nfds, struct prepared *p)
 {
 	if (run_request_parse(params, fds, nfds, (size_t)c->module_bytes, &p->request, &p->failure) != 0)
 		return -1;
-	if (module_source_read(&p->request.module, &p->failure) != 0 ||
+	if (check_source(c, &p->request.module, &p->failure) != 0 ||
+	    module_source_read(&p->request.module, &p->failure) != 0 ||
 	    (p->request.key != NULL && run_request_fingerprint(&p->request, params, &p->failure) != 0)) {
 		run_request_clear(&p->request);
 		return -1;

@@ -38,10 +38,13 @@ append(struct broker *b, int rc, char **text, const size_t *length, service_answ
 	return rc;
 }
 
+/* `pack` is filled for it, where there is one. */
 static struct record_run
-run_of(const struct run_identity *id)
+run_of(const struct run_identity *id, struct record_pack *pack)
 {
+	*pack = (struct record_pack){id->pack, id->pack_digest, &id->source->module, id->source->kid};
 	return (struct record_run){
+	    .pack = id->pack[0] != '\0' ? pack : NULL,
 	    .time_ms = id->received_ms,
 	    .actor = actor_of(id->peer),
 	    .run_id = id->run_id,
@@ -75,7 +78,8 @@ limits_json(const struct run_identity *id)
 int
 records_intent(struct broker *b, const struct run_identity *id, service_answer_fn *answer, void *arg, struct err *e)
 {
-	struct record_run r = run_of(id);
+	struct record_pack pack;
+	struct record_run r = run_of(id, &pack);
 	char *text = NULL;
 	size_t length = 0;
 
@@ -98,8 +102,9 @@ records_outcome(struct broker *b, const struct run_identity *id, const struct ru
     void *arg, struct err *e)
 {
 	json_t *usage = run_usage_json(f);
+	struct record_pack pack;
 	struct record_outcome r = {
-	    .run = run_of(id),
+	    .run = run_of(id, &pack),
 	    .ended_ms = now_ms(),
 	    .status = run_status_name(f->status),
 	    .has_exit_code = f->status == RUN_exited,

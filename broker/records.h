@@ -26,6 +26,9 @@ struct run_identity {
 	const struct policy *policy; /* effective */
 	const struct digest *policy_digest;
 	const struct digest *input;  /* over arguments, environment and stdin */
+	const char *pack;            /* name of the language pack; "" for a module */
+	const struct digest *pack_digest;
+	const struct signature_verdict *source; /* of what it runs */
 };
 
 /*

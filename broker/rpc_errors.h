@@ -40,6 +40,10 @@
 	    "ask the operator to raise them.")                                                                        \
 	X(bad_descriptor, -32034, "Descriptor refused",                                                               \
 	    "Pass a memfd with F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE, with the line's bytes.")     \
+	X(pack_not_found, -32035, "No such language pack", "`brig pack list` shows those that the operator has approved.")    \
+	X(source_too_large, -32036, "Source too large", "Pass data as files or stdin, or ask the operator to raise source_bytes.") \
+	X(unsigned_source, -32025, "Source is not signed",                                                            \
+	    "Sign it: `brig sign --detached FILE` with a key that the keyring knows, and pass that as its signature.")  \
 	X(run_not_found, -32040, "No such run", "Runs are kept for a while after they end, for their owner only.")   \
 	X(key_in_use, -32041, "Idempotency key already used for another request",                                     \
 	    "Use a fresh key for each distinct request.")                                                             \

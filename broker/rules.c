@@ -100,12 +100,14 @@ rules_load(struct broker *b, struct err *e)
 	struct policy_document *ceiling = NULL;
 	struct grants *grants = NULL;
 	struct shares *shares = NULL;
+	struct packs *packs = NULL;
 	char root[KEYS_KID_TEXT];
 	int rc;
 
 	if ((rc = load_keyring(b, root, &ring, e)) != 0 || (rc = load_ceiling(b, &ceiling, e)) != 0 ||
 	    (rc = grants_load(b->config->owners, &grants, e)) != 0 ||
-	    (rc = shares_load(b->config->shares, &shares, e)) != 0) {
+	    (rc = shares_load(b->config->shares, &shares, e)) != 0 ||
+	    (rc = packs_load(b->config->packs, (size_t)b->config->module_bytes, b->packs, &packs, e)) != 0) {
 		keyring_free(ring);
 		policy_document_free(ceiling);
 		grants_free(grants);
@@ -118,6 +120,7 @@ rules_load(struct broker *b, struct err *e)
 	b->ceiling = ceiling;
 	b->grants = grants;
 	b->shares = shares;
+	b->packs = packs;
 	return 0;
 }
 
@@ -125,7 +128,7 @@ void
 rules_explain(const struct broker *b, struct err *e)
 {
 	const struct config *c = b->config;
-	const char *paths[] = {c->keyring, c->root_key, c->policy, c->owners, c->shares, c->config};
+	const char *paths[] = {c->keyring, c->root_key, c->policy, c->owners, c->shares, c->packs, c->config};
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		if (paths[i] != NULL && access(paths[i], R_OK) != 0 && errno == EACCES) {
@@ -143,8 +146,10 @@ rules_clear(struct broker *b)
 	policy_document_free(b->ceiling);
 	grants_free(b->grants);
 	shares_free(b->shares);
+	packs_free(b->packs);
 	b->keyring = NULL;
 	b->ceiling = NULL;
 	b->grants = NULL;
 	b->shares = NULL;
+	b->packs = NULL;
 }

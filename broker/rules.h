@@ -1,4 +1,4 @@
-/* broker/rules: the keyring and policies that brigd works by, read at start and on SIGHUP. brigd. */
+/* broker/rules: the keyring, policies and language packs that brigd works by, read at start and on SIGHUP. brigd. */
 
 #ifndef BROKER_RULES_H
 #define BROKER_RULES_H
@@ -8,7 +8,7 @@
 struct broker;
 
 /*
- * rules_load - read keyring, ceiling, grants and shares as configured, and put them in force together. The highest keyring
+ * rules_load - read keyring, ceiling, grants, shares and language packs as configured, in force together. The highest keyring
  * version seen is kept in STATE/broker, for each root key by itself, so that an older keyring of that key is refused
  * ever after; the first keyring of another root key is no older one. On failure everything stays as it was, and the
  * error says which file is to blame.

@@ -23,7 +23,7 @@
  * decides, has the intent recorded and the artifact found; run_job.c gives it a worker and listens to it; run_outcome.c
  * settles how it ended, has that recorded, and answers. broker/runs.h has the states.
  */
-#define RUN_LAYERS_MAX 5
+#define RUN_LAYERS_MAX 7
 #define RUN_ID_BYTES 16
 #define RUN_ID_TEXT  (4 + 2 * RUN_ID_BYTES + 1) /* "run-", hex, NUL */
 #define RUNS_BUCKETS 1024
@@ -58,7 +58,10 @@ struct run {
 
 	struct run_request request;
 	struct digest module;
-	struct signature_verdict verdict;
+	struct signature_verdict verdict; /* of the module, or of the language pack */
+	char pack[PACK_NAME_MAX + 1];     /* the pack's name; "" for a module */
+	struct digest pack_digest;
+	struct signature_verdict source;  /* of what the pack runs; its `module` is that */
 	struct policy *policy;       /* effective */
 	struct digest policy_digest;
 	struct policy_denial *no_clock, *no_random; /* what to say if the guest asks for it; NULL: it is granted */
@@ -176,6 +179,12 @@ void run_end_early(struct run *run, enum rpc_error error, const struct err *why)
 
 /* run_get_artifact - look for the artifact of the run's module, whose bytes are in `module` (borrowed), and advance with it. */
 void run_get_artifact(struct run *run, int module, size_t size);
+
+/* run_pack - the language pack that the run is for; NULL when it is for none, or for one that is gone since. */
+const struct pack *run_pack(const struct run *run);
+
+/* run_needs_root - whether a language pack's run needs a root directory, in which nothing is granted. */
+bool run_needs_root(const struct run *run);
 
 /* run_mounts - how many directories the guest finds. */
 size_t run_mounts(const struct run *run);

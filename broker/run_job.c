@@ -18,6 +18,7 @@
 #define DIR_COST        (2 * 1024 * 1024)         /* of a directory of the host, without what it holds */
 #define FD_COST         128                       /* of a descriptor, while the table grows */
 #define FIXED_OVERHEAD  (64 * 1024 * 1024)        /* RLIMIT_DATA beyond what the guest may have */
+#define PACK_DESCRIPTORS 2                        /* that a language pack has besides what policy grants */
 #define CLOSED_MS       1000                      /* a worker that has closed its socket is then told to end */
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
@@ -389,7 +390,10 @@ run_again(struct run *run)
 {
 	struct broker *b = run->runs->broker;
 	const struct module_source *m = &run->request.module;
+	const struct pack *pack = run_pack(run);
+	struct err gone = {0};
 
+	err_set(&gone, ERR_NOTFOUND, "the language pack was replaced");
 	run->recompiled = true;
 	(void)run_watch_deadline(run); /* out of memory: it is looked at when its turn comes */
 	run_changes_clear(&run->changes);
@@ -402,7 +406,11 @@ run_again(struct run *run)
 	artifact_release(run->artifact);
 	run->artifact = NULL;
 	run->state = PREPARING;
-	if (m->fd >= 0)
+	if (pack != NULL)
+		run_get_artifact(run, pack->fd, pack->size);
+	else if (run->pack[0] != '\0')
+		module_again(run, NULL, RPC_pack_not_found, &gone);
+	else if (m->fd >= 0)
 		run_get_artifact(run, m->fd, m->size);
 	else
 		modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_again, run, &run->module_wait);
@@ -495,7 +503,30 @@ dir_at(const struct run_request *q, const char *path)
 	return 0;
 }
 
-/* Appends the mounts to the blob. A mount's rules are all that policy says of paths below, other mounts included. */
+/* Appends a mount. Its rules are all that policy says of paths below, other mounts included. Returns not 0 without memory. */
+static int
+append_mount(struct evbuffer *mounts, const struct policy *p, const char *path, uint32_t rights, uint32_t dir)
+{
+	struct proto_mount m = {.rights = rights, .path_length = (uint32_t)strlen(path), .dir = dir};
+	size_t skip = m.path_length == 1 ? 1 : m.path_length + 1;
+	int rc;
+
+	for (size_t i = 0; i < p->fs_count; i++)
+		m.rule_count += strcmp(p->fs[i].path, path) != 0 && policy_path_covers(path, p->fs[i].path);
+	rc = evbuffer_add(mounts, &m, sizeof(m)) | evbuffer_add(mounts, path, m.path_length);
+	for (size_t i = 0; i < p->fs_count; i++) {
+		const char *below = p->fs[i].path + skip;
+		struct proto_rule r = {.rights = p->fs[i].rights};
+
+		if (strcmp(p->fs[i].path, path) == 0 || !policy_path_covers(path, p->fs[i].path))
+			continue;
+		r.path_length = (uint32_t)strlen(below);
+		rc |= evbuffer_add(mounts, &r, sizeof(r)) | evbuffer_add(mounts, below, r.path_length);
+	}
+	return rc;
+}
+
+/* Appends the mounts, and a language pack's job, to the blob. */
 static int
 append_mounts(struct run *run, struct proto_job *job, struct err *e)
 {
@@ -506,31 +537,18 @@ append_mounts(struct run *run, struct proto_job *job, struct err *e)
 
 	if (mounts == NULL)
 		return err_set(e, ERR_NOMEM, "a run's mounts");
-	for (size_t i = 0; i < p->fs_count; i++) {
-		struct proto_mount m = {.rights = p->fs[i].rights, .path_length = (uint32_t)strlen(p->fs[i].path)};
-		size_t skip = m.path_length == 1 ? 1 : m.path_length + 1;
-
-		if (!p->fs[i].mount)
-			continue;
-		m.dir = dir_at(q, p->fs[i].path);
-		for (size_t k = 0; k < p->fs_count; k++)
-			m.rule_count += k != i && policy_path_covers(p->fs[i].path, p->fs[k].path);
-		rc |= evbuffer_add(mounts, &m, sizeof(m)) | evbuffer_add(mounts, p->fs[i].path, m.path_length);
-		for (size_t k = 0; k < p->fs_count; k++) {
-			const char *path = p->fs[k].path + skip;
-			struct proto_rule r = {.rights = p->fs[k].rights};
-
-			if (k == i || !policy_path_covers(p->fs[i].path, p->fs[k].path))
-				continue;
-			r.path_length = (uint32_t)strlen(path);
-			rc |= evbuffer_add(mounts, &r, sizeof(r)) | evbuffer_add(mounts, path, r.path_length);
-		}
-		job->mountc++;
-	}
+	if (run_needs_root(run))
+		rc |= append_mount(mounts, p, "/", 0, 0);
+	for (size_t i = 0; i < p->fs_count; i++)
+		if (p->fs[i].mount)
+			rc |= append_mount(mounts, p, p->fs[i].path, p->fs[i].rights, dir_at(q, p->fs[i].path));
+	job->mountc = (uint32_t)run_mounts(run);
 	job->mounts_bytes = evbuffer_get_length(mounts);
 	q->blob_length = q->args_length + q->env_length + q->stdin_length + q->files_length; /* they may be there already */
 	if (rc == 0)
 		rc = run_request_append(q, evbuffer_pullup(mounts, -1), job->mounts_bytes, e);
+	if (rc == 0)
+		rc = run_request_append(q, q->job, q->job_length, e);
 	evbuffer_free(mounts);
 	return rc;
 }
@@ -557,7 +575,7 @@ write_job(struct run *run, struct outgoing *out, struct err *e)
 	*job = (struct proto_job){
 	    .flags = (q->stream_output ? PROTO_JOB_STREAM_OUTPUT : 0) | (q->stream_input ? PROTO_JOB_STREAM_INPUT : 0) |
 	        (run->policy->output == POLICY_OUTPUT_END ? PROTO_JOB_OUTPUT_ENDS : 0) |
-	        (run->policy->mode == POLICY_MODE_LEARN ? PROTO_JOB_LEARN : 0),
+	        (run->policy->mode == POLICY_MODE_LEARN ? PROTO_JOB_LEARN : 0) | (q->job != NULL ? PROTO_JOB_PACK : 0),
 	    .engine = run_engine_of(run),
 	    .clock = (uint32_t)run->policy->clock,
 	    .random = (uint32_t)run->policy->random,
@@ -579,9 +597,10 @@ write_job(struct run *run, struct outgoing *out, struct err *e)
 	    .dirc = (uint32_t)q->ask.dirc,
 	    .fs_bytes = limits[POLICY_LIMIT_fs_bytes],
 	    .fs_nodes = limits[POLICY_LIMIT_fs_nodes],
-	    .open_files = (uint32_t)limits[POLICY_LIMIT_open_files],
+	    .open_files = (uint32_t)limits[POLICY_LIMIT_open_files] + (q->job != NULL ? PACK_DESCRIPTORS : 0),
 	    .changes_bytes = limits[POLICY_LIMIT_changes_bytes],
 	    .dir_bytes = limits[POLICY_LIMIT_dir_bytes],
+	    .source_bytes = q->job_length,
 	};
 	memcpy(job->seed, run->policy->seed, sizeof(job->seed));
 	out->fds[0] = run->artifact->fd;

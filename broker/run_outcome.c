@@ -221,6 +221,7 @@ learned_json(const struct run *run, const struct run_facts *f)
 	    .effective = run->policy,
 	    .request = run->request.policy,
 	    .module_signed = run->request.ask.module_signed,
+	    .source_unsigned = run->request.ask.source_unsigned,
 	    .args = run->request.ask.argc > 0,
 	    .env = run->request.ask.env,
 	    .envc = run->request.ask.envc,
@@ -237,7 +238,7 @@ void
 run_record_outcome(struct run *run)
 {
 	struct runs *r = run->runs;
-	char reason[800], digest[DIGEST_TEXT_SIZE], policy[DIGEST_TEXT_SIZE];
+	char reason[800], digest[DIGEST_TEXT_SIZE], policy[DIGEST_TEXT_SIZE], pack[DIGEST_TEXT_SIZE], source[DIGEST_TEXT_SIZE];
 	struct run_facts f = {.run_id = run->id, .reason = reason, .claimed = run->claimed, .observed = run->observed};
 	bool could_not_run = run->failed && run->t_started == 0 && !run->cancelled;
 	struct run_identity id;
@@ -276,6 +277,10 @@ run_record_outcome(struct run *run)
 	f.signer = run->verdict.kid;
 	f.signature_kind = signature_kind_name(run->verdict.kind);
 	f.policy_digest = digest_text(&run->policy_digest, policy);
+	f.pack = run->pack[0] != '\0' ? run->pack : NULL;
+	f.pack_digest = digest_text(&run->pack_digest, pack);
+	f.source_digest = digest_text(&run->source.module, source);
+	f.source_signer = run->source.kid;
 	f.usage = run_usage_json(&f);
 	f.learned = learned = learned_json(run, &f);
 	run->failed = could_not_run;

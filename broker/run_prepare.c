@@ -32,12 +32,21 @@ run_end_early(struct run *run, enum rpc_error error, const struct err *why)
 	run_finish(run);
 }
 
+const struct pack *
+run_pack(const struct run *run)
+{
+	const struct pack *p = run->pack[0] != '\0' ? packs_find(run->runs->broker->packs, run->pack) : NULL;
+
+	return p != NULL && memcmp(&p->digest, &run->pack_digest, sizeof(p->digest)) == 0 ? p : NULL;
+}
+
 /* The layers that narrow this run. Returns how many. */
 static size_t
 collect_layers(const struct run *run, struct policy_layer layers[RUN_LAYERS_MAX])
 {
 	const struct keyring_key *key = run->verdict.key, *second = run->verdict.second;
 	const struct broker *b = run->runs->broker;
+	const struct pack *pack = run_pack(run);
 	size_t n = 0;
 
 	layers[n++] = (struct policy_layer){POLICY_LAYER_CEILING, b->ceiling->policy};
@@ -45,6 +54,10 @@ collect_layers(const struct run *run, struct policy_layer layers[RUN_LAYERS_MAX]
 	layers[n++] = (struct policy_layer){POLICY_LAYER_SIGNER, key != NULL ? key->grant : NULL};
 	if (second != NULL && second->grant != NULL)
 		layers[n++] = (struct policy_layer){POLICY_LAYER_SIGNER, second->grant};
+	if (pack != NULL)
+		layers[n++] = (struct policy_layer){POLICY_LAYER_PACK, pack->grant};
+	if (run->source.key != NULL)
+		layers[n++] = (struct policy_layer){POLICY_LAYER_SIGNER, run->source.key->grant};
 	layers[n++] = (struct policy_layer){POLICY_LAYER_REQUEST, run->request.policy};
 	return n;
 }
@@ -53,10 +66,10 @@ collect_layers(const struct run *run, struct policy_layer layers[RUN_LAYERS_MAX]
 static int
 check_key_owner(const struct run *run, struct err *e)
 {
-	const struct keyring_key *keys[2] = {run->verdict.key, run->verdict.second};
+	const struct keyring_key *keys[3] = {run->verdict.key, run->verdict.second, run->source.key};
 	int rc = 0;
 
-	for (int i = 0; i < 2 && rc == 0; i++)
+	for (int i = 0; i < 3 && rc == 0; i++)
 		if (keys[i] != NULL)
 			rc = keyring_key_check_owner(keys[i], run->peer.uid, e);
 	return rc;
@@ -66,7 +79,8 @@ check_key_owner(const struct run *run, struct err *e)
 static void
 run_deny(struct run *run, int code, const struct policy_denial *denial, const struct err *why)
 {
-	enum rpc_error error = code == ERR_SIGNATURE ? RPC_unsigned_module : RPC_denied;
+	bool is_source = denial->capability == POLICY_CAP_SOURCE;
+	enum rpc_error error = code != ERR_SIGNATURE ? RPC_denied : is_source ? RPC_unsigned_source : RPC_unsigned_module;
 
 	if (code != ERR_SIGNATURE && code != ERR_DENIED && code != ERR_LIMIT)
 		error = RPC_internal_error;
@@ -75,11 +89,22 @@ run_deny(struct run *run, int code, const struct policy_denial *denial, const st
 	run_end_early(run, error, why);
 }
 
+bool
+run_needs_root(const struct run *run)
+{
+	const struct policy *p = run->policy;
+
+	for (size_t i = 0; i < p->fs_count; i++)
+		if (p->fs[i].mount && strcmp(p->fs[i].path, "/") == 0)
+			return false;
+	return run->pack[0] != '\0';
+}
+
 size_t
 run_mounts(const struct run *run)
 {
 	const struct policy *p = run->policy;
-	size_t mounts = 0;
+	size_t mounts = run_needs_root(run);
 
 	for (size_t i = 0; i < p->fs_count; i++)
 		mounts += p->fs[i].mount;
@@ -184,6 +209,7 @@ run_decide(struct run *run)
 	}
 	count = collect_layers(run, layers);
 	run->request.ask.module_signed = run->verdict.kind != SIGNATURE_NONE;
+	run->request.ask.source_unsigned = run->pack[0] != '\0' && run->source.kind == SIGNATURE_NONE;
 	if ((rc = policy_check_run(layers, count, &run->request.ask, &denial, &e)) != 0 ||
 	    (rc = policy_effective(layers, count, &run->policy, &e)) != 0 ||
 	    (rc = check_mounts(run, &denial, &e)) != 0 || (rc = keep_layers(run, layers, count, &e)) != 0 ||
@@ -207,6 +233,9 @@ run_identity_of(const struct run *run)
 	    .policy = run->policy,
 	    .policy_digest = &run->policy_digest,
 	    .input = &run->request.input,
+	    .pack = run->pack,
+	    .pack_digest = &run->pack_digest,
+	    .source = &run->source,
 	};
 }
 
@@ -371,6 +400,48 @@ module_found(void *arg, const struct module *m, enum rpc_error error, const stru
 		run_prepare(run, m->fd, m->size);
 }
 
+/* What a run through a language pack runs: the pack's module, and the source in the request. Sets *error when it fails. */
+static int
+verify_source(struct run *run, const struct pack *pack, enum rpc_error *error, struct err *e)
+{
+	const struct module_source *m = &run->request.module;
+	struct broker *b = run->runs->broker;
+	int64_t now = time(NULL);
+	int rc;
+
+	if (pack == NULL) {
+		*error = RPC_pack_not_found;
+		return err_set(e, ERR_NOTFOUND, "there is no language pack \"%.*s\"", PACK_NAME_MAX, m->pack);
+	}
+	run->module = pack->module;
+	run->pack_digest = pack->digest;
+	memcpy(run->pack, pack->name, sizeof(run->pack));
+	if (keyring_module_revoked(b->keyring, &m->facts->module)) {
+		*error = RPC_revoked;
+		return err_set(e, ERR_REVOKED, "this source is revoked");
+	}
+	if ((rc = packs_judge(pack, b->keyring, now, &run->verdict, e)) != 0 ||
+	    (rc = signature_judge(m->facts, m->signature, m->signature_length, b->keyring, now, &run->source, e)) != 0) {
+		*error = rc == ERR_DENIED ? RPC_unknown_key : modules_error(rc);
+		return rc;
+	}
+	*error = RPC_internal_error;
+	return run_request_for_pack(&run->request, pack, e);
+}
+
+static void
+run_verify_source(struct run *run)
+{
+	const struct pack *pack = packs_find(run->runs->broker->packs, run->request.module.pack);
+	enum rpc_error error;
+	struct err e = {0};
+
+	if (verify_source(run, pack, &error, &e) != 0)
+		run_end_early(run, error, &e);
+	else if (run_decide(run) == 0)
+		run_prepare(run, pack->fd, pack->size);
+}
+
 void
 run_verify(struct run *run)
 {
@@ -379,6 +450,10 @@ run_verify(struct run *run)
 	struct err e = {0};
 	int rc;
 
+	if (m->pack != NULL) {
+		run_verify_source(run);
+		return;
+	}
 	if (m->fd < 0) {
 		run->module = m->digest;
 		modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_found, run, &run->module_wait);

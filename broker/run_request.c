@@ -13,6 +13,7 @@
 #include "broker/closer.h"
 #include "broker/fair.h"
 #include "broker/host_dir.h"
+#include "broker/packs.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -136,32 +137,53 @@ module_from_descriptor(const json_t *index, int *fds, int nfds, size_t size_max,
 	return 0;
 }
 
+static int
+module_from_pack(const json_t *pack, const json_t *code, struct module_source *out, struct rpc_failure *f)
+{
+	if (!json_is_string(pack) || code == NULL)
+		return rpc_fail(f, RPC_invalid_params, "module.pack is the name of a language pack, and goes with module.code");
+	if (bytes_parse(code, "module.code", &out->code, &out->size, f) != 0)
+		return -1;
+	if ((out->pack = strdup(json_string_value(pack))) == NULL) {
+		free(out->code);
+		return rpc_fail(f, RPC_internal_error, "out of memory");
+	}
+	return 0;
+}
+
 int
 module_source_parse(const json_t *json, int *fds, int nfds, size_t size_max, struct module_source *out,
     struct rpc_failure *f)
 {
-	static const char *const names[] = {"wasm", "digest", "descriptor", "signature"};
+	static const char *const names[] = {"wasm", "digest", "descriptor", "pack", "code", "signature"};
 	const json_t *wasm = json_object_get(json, "wasm");
 	const json_t *digest = json_object_get(json, "digest");
 	const json_t *descriptor = json_object_get(json, "descriptor");
+	const json_t *pack = json_object_get(json, "pack"), *code = json_object_get(json, "code");
 	const json_t *signature = json_object_get(json, "signature");
 	struct module_source m = {.fd = -1};
 	struct err e = {0};
 
 	if (!json_is_object(json))
-		return rpc_fail(f, RPC_invalid_params, "module must be an object with \"wasm\", \"digest\" or \"descriptor\"");
+		return rpc_fail(f, RPC_invalid_params, "module must be an object with \"wasm\", \"digest\", \"descriptor\" or \"pack\"");
 	if (params_check(json, names, COUNT_OF(names), f) != 0)
 		return -1;
-	if ((wasm != NULL) + (digest != NULL) + (descriptor != NULL) != 1)
-		return rpc_fail(f, RPC_invalid_params, "module must have one of \"wasm\", \"digest\" and \"descriptor\"");
+	if ((wasm != NULL) + (digest != NULL) + (descriptor != NULL) + (pack != NULL) != 1)
+		return rpc_fail(f, RPC_invalid_params,
+		    "module must have one of \"wasm\", \"digest\", \"descriptor\" and \"pack\"");
+	if (code != NULL && pack == NULL)
+		return rpc_fail(f, RPC_invalid_params, "module.code goes with module.pack only");
 	if (signature != NULL && (!json_is_string(signature) || digest != NULL))
 		return rpc_fail(f, RPC_invalid_params,
-		    "module.signature is the text of a minisign signature, and goes with wasm or descriptor only");
+		    "module.signature is the text of a minisign signature, and does not go with digest");
 	if (digest != NULL) {
 		if (!json_is_string(digest) ||
 		    digest_parse(json_string_value(digest), json_string_length(digest), &m.digest, &e) != 0)
 			return rpc_fail(f, RPC_invalid_params, "module.digest: %s",
 			    e.code != 0 ? e.msg : "it must be a string");
+	} else if (pack != NULL) {
+		if (module_from_pack(pack, code, &m, f) != 0)
+			return -1;
 	} else if (wasm != NULL) {
 		if (module_from_base64(wasm, size_max, &m, f) != 0)
 			return -1;
@@ -186,6 +208,8 @@ module_source_clear(struct module_source *m)
 		close(m->fd);
 	free(m->signature);
 	free(m->facts);
+	free(m->pack);
+	free(m->code);
 	*m = (struct module_source){.fd = -1};
 }
 
@@ -195,10 +219,14 @@ module_source_read(struct module_source *m, struct rpc_failure *f)
 	struct memfd_map map;
 	struct err e = {0};
 
-	if (m->fd < 0)
+	if (m->fd < 0 && m->pack == NULL)
 		return 0;
 	if ((m->facts = malloc(sizeof(*m->facts))) == NULL)
 		return rpc_fail(f, RPC_internal_error, "out of memory");
+	if (m->pack != NULL) {
+		signature_read_text(m->code, m->size, m->signature != NULL, m->facts);
+		return 0;
+	}
 	if (memfd_map(m->fd, m->size, &map, &e) != 0)
 		return rpc_fail(f, RPC_internal_error, "%s", e.msg);
 	signature_read(map.data, map.size, m->signature != NULL, m->facts);
@@ -549,6 +577,8 @@ run_request_fingerprint(struct run_request *r, const json_t *params, struct rpc_
 
 	if (rest != NULL) {
 		json_object_del(rest, "module");
+		if (r->module.pack != NULL)
+			json_object_set_new(rest, "module", json_string(r->module.pack));
 		text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS);
 	}
 	json_decref(rest);
@@ -557,6 +587,40 @@ run_request_fingerprint(struct run_request *r, const json_t *params, struct rpc_
 	parts[1] = digest_of(text, strlen(text));
 	free(text);
 	r->fingerprint = digest_of(parts, sizeof(parts));
+	return 0;
+}
+
+int
+run_request_for_pack(struct run_request *r, const struct pack *pack, struct err *e)
+{
+	const struct proto_source head = {.argc = r->argc, .envc = r->envc, .code_bytes = r->module.size};
+	size_t given = (size_t)(r->args_length + r->env_length), rest = r->blob_length - given;
+	uint8_t *job, *blob = malloc(pack->args_length + pack->env_length + rest + 1);
+
+	job = malloc(sizeof(head) + given + r->module.size);
+	if (job == NULL || blob == NULL) {
+		free(job);
+		free(blob);
+		return err_set(e, ERR_NOMEM, "a language pack's job of %zu bytes", r->module.size);
+	}
+	memcpy(job, &head, sizeof(head));
+	memcpy(job + sizeof(head), r->blob, given);
+	memcpy(job + sizeof(head) + given, r->module.code, r->module.size);
+	memcpy(blob, pack->args, pack->args_length);
+	if (pack->env_length > 0)
+		memcpy(blob + pack->args_length, pack->env, pack->env_length);
+	memcpy(blob + pack->args_length + pack->env_length, r->blob + given, rest);
+	free(r->blob);
+	free(r->module.code);
+	r->blob = blob;
+	r->blob_length = pack->args_length + pack->env_length + rest;
+	r->job = job;
+	r->job_length = sizeof(head) + given + r->module.size;
+	r->module.code = NULL;
+	r->argc = pack->argc;
+	r->envc = pack->envc;
+	r->args_length = pack->args_length;
+	r->env_length = pack->env_length;
 	return 0;
 }
 
@@ -597,6 +661,9 @@ run_request_shed(struct run_request *r)
 	free(r->blob);
 	r->blob = NULL;
 	r->blob_length = 0;
+	free(r->job);
+	r->job = NULL;
+	r->job_length = 0;
 	policy_free(r->policy);
 	r->policy = NULL;
 }

@@ -19,14 +19,16 @@
 #define RUN_PRIORITY 5     /* when none is stated, of 0 to 9 (broker/fair.h) */
 #define RUN_DEADLINE_MS_MAX 86400000
 
-/* A module as a client gives it. */
+/* A module as a client gives it, or source for a language pack. */
 struct module_source {
-	int fd;                 /* sealed memfd with the bytes, owned; -1 when given by digest */
-	size_t size;
+	int fd;                 /* sealed memfd with the bytes, owned; -1 when given by digest, or for a pack */
+	size_t size;            /* of the bytes, or of the source */
 	struct digest digest;   /* when fd is -1 */
+	char *pack;             /* its name, owned; NULL for a module */
+	uint8_t *code;          /* source for it, owned, until it is in the blob; else NULL */
 	char *signature;        /* detached, owned; NULL for none */
 	size_t signature_length;
-	struct signature_facts *facts; /* of the bytes, owned; NULL until they are read */
+	struct signature_facts *facts; /* of the bytes or the source, owned; NULL until they are read */
 };
 
 /* What a client asks to be run. Owns everything in it. */
@@ -36,6 +38,8 @@ struct run_request {
 	size_t blob_length;
 	uint32_t argc, envc;    /* argc counts the program's name */
 	uint64_t args_length, env_length, stdin_length, files_length; /* in the blob */
+	uint8_t *job;           /* for a language pack: struct proto_source and what is behind it, owned */
+	size_t job_length;
 	char **env_names;       /* for policy_ask */
 	char **file_paths;      /* likewise */
 	char **dir_paths;       /* mounts that show directories of the host; ask.dirc of them */
@@ -53,8 +57,9 @@ struct run_request {
 };
 
 /*
- * module_source_parse - read {"wasm": base64} | {"digest": "sha256:..."} | {"descriptor": index}, each with an optional
- * "signature" (not with a digest: what was stored with it counts). `fds` are those that came with the line; the one
+ * module_source_parse - read {"wasm": base64} | {"digest": "sha256:..."} | {"descriptor": index} |
+ * {"pack": name, "code": text or {"base64"}}, each with an optional "signature" (not with a digest: what was stored with
+ * it counts; for a pack the code's). `fds` are those that came with the line; the one
  * that is used is taken (set to -1). Bytes are put into a sealed memfd once; that descriptor is what is hashed,
  * verified and compiled.
  */
@@ -81,6 +86,13 @@ int run_request_fingerprint(struct run_request *r, const json_t *params, struct 
 
 /* run_request_owns_dirs - whether all directories are served by a user's own sockets; fails as bad_descriptor. */
 int run_request_owns_dirs(const struct run_request *r, uid_t user, struct rpc_failure *f);
+
+/*
+ * run_request_for_pack - make the request one for a language pack: what the pack is started with takes the place of
+ * arguments and environment, and these, with the source, become the pack's job. 0 or ERR_NOMEM.
+ */
+struct pack;
+int run_request_for_pack(struct run_request *r, const struct pack *pack, struct err *e);
 
 /* run_request_append - put what only brigd knows behind the blob. Returns 0 or ERR_NOMEM. */
 int run_request_append(struct run_request *r, const void *data, size_t length, struct err *e);

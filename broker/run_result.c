@@ -323,6 +323,14 @@ trap_json(const struct run_facts *f)
 	return NULL;
 }
 
+static int
+add_pack(json_t *result, const struct run_facts *f)
+{
+	return json_object_set_new(result, "pack", json_pack("{s:s, s:s}", "name", f->pack, "digest", f->pack_digest)) |
+	    json_object_set_new(result, "source", json_pack("{s:s, s:s?}", "digest", f->source_digest, "signer",
+	    f->source_signer[0] != '\0' ? f->source_signer : NULL));
+}
+
 json_t *
 run_result_json(const struct run_facts *f)
 {
@@ -339,6 +347,8 @@ run_result_json(const struct run_facts *f)
 
 	if (!bad)
 		bad |= add_streams(result, f);
+	if (!bad && f->pack != NULL)
+		bad |= add_pack(result, f);
 	if (!bad && f->status == RUN_exited)
 		bad |= json_object_set_new(result, "exit_code", json_integer(f->exit_code));
 	if (!bad && f->status == RUN_trapped)

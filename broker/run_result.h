@@ -75,6 +75,9 @@ struct run_facts {
 	const char *signer;       /* kid; "" for unsigned, which clients see as null */
 	const char *signature_kind;
 	const char *policy_digest; /* text */
+	const char *pack;          /* name of the language pack; NULL for a module */
+	const char *pack_digest, *source_digest; /* text */
+	const char *source_signer; /* kid; "" for unsigned */
 };
 
 /* run_result_json - the result of `run`, as docs/protocol.md describes it. NULL when out of memory. */

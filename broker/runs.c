@@ -457,7 +457,7 @@ admit(struct runs *r, uid_t owner, struct rpc_failure *f)
 static size_t
 bytes_of(const struct run_request *q)
 {
-	return q->blob_length + (q->module.fd >= 0 ? q->module.size : 0);
+	return q->blob_length + q->job_length + (q->module.fd >= 0 || q->module.code != NULL ? q->module.size : 0);
 }
 
 void

@@ -130,6 +130,16 @@ signature_read(const uint8_t *wasm, size_t length, bool detached, struct signatu
 	facts->embedded.rest = NULL; /* not to be followed any more */
 }
 
+void
+signature_read_text(const void *text, size_t length, bool detached, struct signature_facts *facts)
+{
+	memset(facts, 0, sizeof(*facts));
+	facts->module = facts->content = digest_of(text, length);
+	facts->parsed = ERR_NOTFOUND;
+	if (detached)
+		minisign_hash(text, length, facts->detached_hash);
+}
+
 int
 signature_judge(const struct signature_facts *facts, const char *detached, size_t detached_length,
     const struct keyring *ring, int64_t now, struct signature_verdict *out, struct err *e)

@@ -50,6 +50,12 @@ struct signature_facts {
 void signature_read(const uint8_t *wasm, size_t length, bool detached, struct signature_facts *facts);
 
 /*
+ * signature_read_text - the same of what is no module: source, or a language pack's manifest. Only a detached signature
+ * can go with it.
+ */
+void signature_read_text(const void *text, size_t length, bool detached, struct signature_facts *facts);
+
+/*
  * signature_judge - signature_check of a module with these facts, in microseconds. They must be with `detached` when
  * there is a detached signature.
  */

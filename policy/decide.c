@@ -22,6 +22,7 @@ static const struct {
     [POLICY_LAYER_CEILING] = {"ceiling", "the operator's ceiling"},
     [POLICY_LAYER_OWNER] = {"owner", "the grant of this owner"},
     [POLICY_LAYER_SIGNER] = {"signer", "the grant of the module's signer"},
+    [POLICY_LAYER_PACK] = {"pack", "the grant of the language pack"},
     [POLICY_LAYER_REQUEST] = {"request", "the policy in the request"},
 };
 
@@ -107,6 +108,8 @@ withholds(const struct policy *p, enum policy_capability c, const char *target, 
 	switch (c) {
 	case POLICY_CAP_SIGNATURE:
 		return p->signature_module == POLICY_SIGNATURE_REQUIRED;
+	case POLICY_CAP_SOURCE:
+		return p->signature_source == POLICY_SIGNATURE_REQUIRED;
 	case POLICY_CAP_MODE:
 		return p->mode != POLICY_MODE_LEARN;
 	case POLICY_CAP_ARGS:
@@ -206,6 +209,9 @@ write_grant(const struct policy_layer *layer, const struct seen *seen, enum poli
 	case POLICY_CAP_SIGNATURE:
 		json = json_pack("{s:{s:s}}", "signature", "module", "optional");
 		break;
+	case POLICY_CAP_SOURCE:
+		json = json_pack("{s:{s:s}}", "signature", "source", "optional");
+		break;
 	case POLICY_CAP_MODE:
 		json = json_pack("{s:s}", "mode", policy_mode_words[POLICY_MODE_LEARN]);
 		break;
@@ -251,6 +257,11 @@ write_message(enum policy_capability c, const char *target, struct policy_denial
 	case POLICY_CAP_SIGNATURE:
 		snprintf(out->message, sizeof(out->message),
 		    "the module is not signed, and %s requires a signature: sign it (brig sign), or let it say %s", layer,
+		    out->grant);
+		return;
+	case POLICY_CAP_SOURCE:
+		snprintf(out->message, sizeof(out->message),
+		    "the source is not signed, and %s requires a signature: sign it (brig sign --detached), or let it say %s", layer,
 		    out->grant);
 		return;
 	case POLICY_CAP_MODE:
@@ -444,7 +455,7 @@ check_capability(const struct policy_layer *layers, size_t count, enum policy_ca
 {
 	if (policy_explain(layers, count, c, target, out, NULL) != 0)
 		return 0;
-	return err_set(e, c == POLICY_CAP_SIGNATURE ? ERR_SIGNATURE : ERR_DENIED, "%s", out->message);
+	return err_set(e, c == POLICY_CAP_SIGNATURE || c == POLICY_CAP_SOURCE ? ERR_SIGNATURE : ERR_DENIED, "%s", out->message);
 }
 
 int
@@ -455,6 +466,8 @@ policy_check_run(const struct policy_layer *layers, size_t count, const struct p
 
 	if (!ask->module_signed)
 		rc = check_capability(layers, count, POLICY_CAP_SIGNATURE, NULL, out, e);
+	if (rc == 0 && ask->source_unsigned)
+		rc = check_capability(layers, count, POLICY_CAP_SOURCE, NULL, out, e);
 	if (rc == 0 && ask->learn)
 		rc = check_capability(layers, count, POLICY_CAP_MODE, NULL, out, e);
 	if (rc == 0 && ask->argc > 0)

@@ -344,6 +344,7 @@ policy_learned(const struct policy_uses *uses, struct policy **out, struct err *
 	learn_limits(uses, p);
 	p->output = uses->effective->output;
 	p->signature_module = uses->module_signed ? POLICY_SIGNATURE_REQUIRED : POLICY_SIGNATURE_OPTIONAL;
+	p->signature_source = uses->source_unsigned ? POLICY_SIGNATURE_OPTIONAL : POLICY_SIGNATURE_REQUIRED;
 	if ((rc = policy_meet(p, uses->effective, &met, e)) != 0)
 		goto out;
 	for (size_t i = 0; i < POLICY_LIMIT_COUNT; i++)

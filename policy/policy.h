@@ -232,14 +232,20 @@ json_t *policy_to_json(const struct policy *p);
 int policy_digest(const struct policy *p, struct digest *out, struct err *e);
 
 /* Who may narrow a run, in the order in which decisions are explained. */
-enum policy_layer_kind { POLICY_LAYER_CEILING, POLICY_LAYER_OWNER, POLICY_LAYER_SIGNER, POLICY_LAYER_REQUEST };
+enum policy_layer_kind {
+	POLICY_LAYER_CEILING,
+	POLICY_LAYER_OWNER,
+	POLICY_LAYER_SIGNER,
+	POLICY_LAYER_PACK,
+	POLICY_LAYER_REQUEST,
+};
 
 struct policy_layer {
 	enum policy_layer_kind kind;
 	const struct policy *policy; /* borrowed; NULL when there is none: then this layer does not narrow */
 };
 
-/* policy_layer_name - "ceiling", "owner", "signer" or "request". policy_layer_phrase - "the operator's ceiling" and so on. */
+/* policy_layer_name - "ceiling", "owner", "signer", "pack" or "request". policy_layer_phrase - "the operator's ceiling" and so on. */
 const char *policy_layer_name(enum policy_layer_kind kind);
 const char *policy_layer_phrase(enum policy_layer_kind kind);
 
@@ -255,6 +261,7 @@ int policy_effective(const struct policy_layer *layers, size_t count, struct pol
 /* What a request brings that policy decides on before anything is started. Borrows. */
 struct policy_ask {
 	bool module_signed;     /* a signature was there and held */
+	bool source_unsigned;   /* source for a language pack is to be run, without a signature */
 	bool learn;             /* to be run in learn mode */
 	size_t argc;            /* arguments beside the program's name */
 	uint64_t args_bytes;    /* their lengths, and one for each */
@@ -272,6 +279,7 @@ struct policy_ask {
 /* What policy can withhold; the names are those in documents and in `denials` of results. */
 #define POLICY_CAPABILITIES(X)                      \
 	X(SIGNATURE, "signature.module")            \
+	X(SOURCE, "signature.source")               \
 	X(MODE, "mode")                             \
 	X(ARGS, "args")                             \
 	X(ENV, "env")                               \
@@ -362,7 +370,7 @@ struct policy_use {
 struct policy_uses {
 	const struct policy *effective;    /* what it ran under */
 	const struct policy *request;      /* what it asked for: limits that cannot be measured, and tools */
-	bool module_signed;
+	bool module_signed, source_unsigned;
 	bool args, clock, random;          /* whether they were used, or given */
 	const char *const *env;            /* names of the variables that were given */
 	size_t envc;

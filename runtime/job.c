@@ -7,7 +7,7 @@
 
 #define KNOWN_FLAGS                                                                                                  \
 	(PROTO_JOB_STREAM_OUTPUT | PROTO_JOB_STREAM_INPUT | PROTO_JOB_OUTPUT_ENDS | PROTO_JOB_BLOB_FD | PROTO_JOB_LOADED | \
-	    PROTO_JOB_LEARN)
+	    PROTO_JOB_LEARN | PROTO_JOB_PACK)
 
 #define ARTIFACT_SIZE_MAX (SIZE_MAX / 2)
 #define BLOB_SIZE_MAX     (SIZE_MAX / 2)
@@ -49,6 +49,8 @@ check_order(const struct proto_job *o, enum proto_engine engine, bool loaded, st
 	if ((o->flags & PROTO_JOB_STREAM_INPUT) != 0 && o->stdin_bytes != 0)
 		return err_set(e, ERR_PROTOCOL, "the job both brings %ju bytes of input and streams it",
 		    (uintmax_t)o->stdin_bytes);
+	if (((o->flags & PROTO_JOB_PACK) != 0) != (o->source_bytes >= sizeof(struct proto_source)))
+		return err_set(e, ERR_PROTOCOL, "the job brings %ju bytes of source", (uintmax_t)o->source_bytes);
 	return check_limits(o, e);
 }
 
@@ -56,7 +58,8 @@ check_order(const struct proto_job *o, enum proto_engine engine, bool loaded, st
 static bool
 parts_fill(const struct proto_job *o, size_t size)
 {
-	const uint64_t parts[] = {o->args_bytes, o->env_bytes, o->stdin_bytes, o->files_bytes, o->mounts_bytes};
+	const uint64_t parts[] = {o->args_bytes, o->env_bytes, o->stdin_bytes, o->files_bytes, o->mounts_bytes,
+	    o->source_bytes};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		if (parts[i] > size)

@@ -392,6 +392,17 @@ set_limits(struct worker *w, struct err *e)
 	return (rc = set_fuel(w, e)) != 0 ? rc : start_timers(w, e);
 }
 
+/* A language pack has started, and asks for its job: from here on it is the run. */
+static int
+take_source(void *arg, struct wasi_config *config, struct err *e)
+{
+	struct worker *w = arg;
+
+	(void)config;
+	w->guest_ns = monotonic_ns();
+	return set_fuel(w, e);
+}
+
 static int
 begin_host(struct worker *w, struct err *e)
 {
@@ -403,6 +414,8 @@ begin_host(struct worker *w, struct err *e)
 	    .socket = w->socket,
 	    .run = w->job.run,
 	    .shared = w->shared,
+	    .take = take_source,
+	    .take_arg = w,
 	};
 
 	return wasi_begin(w->wasi, &config, e);
@@ -554,6 +567,8 @@ settle_host(struct worker *w, const wasm_trap_t *trap)
 
 	if (how == WASI_END_NO_MEMORY)
 		settle_no_memory(w, value);
+	if (how == WASI_END_NO_JOB)
+		set_failed(w, PROTO_FAILURE_not_started, wasi_why(w->wasi));
 	if (how != WASI_END_SIGNAL)
 		return;
 	n = snprintf(text, sizeof(text), "the guest raised %s", wasi_signal_name(value));

@@ -89,6 +89,9 @@ fi
 if newer "$out/asks.wasm" tests/guests/c/asks.c; then
 	step "guest: C, asks for what it is told" clang --target=wasm32-wasi -O1 -o "$out/asks.wasm" tests/guests/c/asks.c
 fi
+if newer "$out/pack.wasm" tests/guests/c/pack.c; then
+	step "guest: C, a language pack" clang --target=wasm32-wasi -O1 -o "$out/pack.wasm" tests/guests/c/pack.c
+fi
 if newer "$out/hello.wasm" examples/hello.c; then
 	step "guest: hello" clang --target=wasm32-wasi -O2 -o "$out/hello.wasm" examples/hello.c
 fi

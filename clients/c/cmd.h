@@ -24,6 +24,7 @@
 	X(keys, "keep the keyring: which keys count")                 \
 	X(policy, "check, combine and describe policy documents")     \
 	X(module, "keep modules at the server, by digest")            \
+	X(pack, "list and sign language packs, which run source") \
 	X(server, "ask a running brigd how it is, stop it")                    \
 	X(top, "show what a running brigd does, as it does it")              \
 	X(metrics, "what a running brigd has counted and measured")        \

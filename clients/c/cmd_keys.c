@@ -53,10 +53,11 @@ enum {
 	OPT_AT = 1 << 10,
 	OPT_OVERLAP = 1 << 11,
 	OPT_JSON = 1 << 12,
+	OPT_PACKS = 1 << 13,
 };
 #define OPTS_READ (OPT_KEYRING | OPT_ROOT)
 #define OPTS_EDIT (OPT_KEYRING | OPT_ROOT_KEY | OPT_EXPIRES)
-#define OPT_COUNT 13
+#define OPT_COUNT 14
 
 static const struct option option_table[] = {
     {"keyring", required_argument, NULL, 0},
@@ -72,6 +73,7 @@ static const struct option option_table[] = {
     {"at", required_argument, NULL, 10},
     {"overlap", required_argument, NULL, 11},
     {"json", no_argument, NULL, 12},
+    {"packs", no_argument, NULL, 13},
     {0},
 };
 
@@ -96,6 +98,7 @@ enum {
 	AT_AT,
 	AT_OVERLAP,
 	AT_JSON,
+	AT_PACKS,
 };
 
 /* Reads the options of a verb that takes those in `allowed` and min to max arguments. */
@@ -369,7 +372,8 @@ edit_add(const struct options *o, struct edit *ed, struct err *e)
 	    (rc = keys_read_public(o->text[AT_KEY], &key, e)) != 0 ||
 	    (rc = read_grant(o->text[AT_GRANT], &grant, e)) != 0)
 		return rc;
-	rc = keyring_edit_add(ed->document, &key, o->text[AT_NAME], from, to, o->text[AT_OWNER], grant, e);
+	rc = keyring_edit_add(ed->document, &key, o->text[AT_NAME], from, to, o->text[AT_OWNER], grant,
+	    o->text[AT_PACKS] != NULL, e);
 	if (rc == 0 && to <= ed->now)
 		cmd_error(o->verb, "note: this key has expired already");
 	if (rc == 0 && is_unknown_user(o->text[AT_OWNER]))
@@ -478,6 +482,7 @@ edit_rotate(const struct options *o, struct edit *ed, struct err *e)
 	int64_t overlap = 30 * DAY_SECONDS, to = ed->now + 365 * DAY_SECONDS, old_to;
 	struct keys_public key;
 	json_t *old, *owner, *grant, *entry;
+	bool packs;
 	const char *text;
 	int rc;
 
@@ -491,8 +496,9 @@ edit_rotate(const struct options *o, struct edit *ed, struct err *e)
 		return rc;
 	owner = json_object_get(old, "owner");
 	grant = json_object_get(old, "grant");
+	packs = json_is_true(json_object_get(old, "packs"));
 	text = o->text[AT_NAME] != NULL ? o->text[AT_NAME] : field_of(old, "name");
-	if ((rc = keyring_edit_add(ed->document, &key, text, ed->now, to, NULL, grant, e)) != 0)
+	if ((rc = keyring_edit_add(ed->document, &key, text, ed->now, to, NULL, grant, packs, e)) != 0)
 		return rc;
 	entry = json_array_get(json_object_get(ed->document, "keys"),
 	    json_array_size(json_object_get(ed->document, "keys")) - 1);
@@ -547,7 +553,8 @@ keys_init(int argc, char **argv)
 static int
 keys_add(int argc, char **argv)
 {
-	return run_edit(argc, argv, OPTS_EDIT | OPT_NAME | OPT_KEY | OPT_FROM | OPT_TO | OPT_OWNER | OPT_GRANT, 0, 0,
+	return run_edit(argc, argv, OPTS_EDIT | OPT_NAME | OPT_KEY | OPT_FROM | OPT_TO | OPT_OWNER | OPT_GRANT |
+	    OPT_PACKS, 0, 0,
 	    edit_add);
 }
 
@@ -695,8 +702,10 @@ cmd_keys(int argc, char **argv)
 	    {"list", keys_list, "[--json]", "show all keys and what is revoked"},
 	    {"show", keys_show, "KEY", "show one key's entry"},
 	    {"init", keys_init, "", "make an empty keyring, good for a year"},
-	    {"add", keys_add, "--name NAME --key PUB [--valid-from TIME] [--valid-to TIME] [--owner USER] [--grant FILE]",
-	        "let a key count, for a year unless told; --owner: only for that user; --grant: a policy that narrows it"},
+	    {"add", keys_add, "--name NAME --key PUB [--valid-from TIME] [--valid-to TIME] [--owner USER] [--grant FILE]\n"
+	        "                 [--packs]",
+	        "let a key count, for a year unless told; --owner: only for that user; --grant: a policy that narrows it;\n"
+	        "      --packs: it may sign language packs too"},
 	    {"revoke", keys_revoke, "KEY...", "refuse everything that these keys signed or sign, for good"},
 	    {"revoke-module", keys_revoke_module, "FILE.wasm|sha256:... ...", "refuse these modules, however signed"},
 	    {"expire", keys_expire, "[KEY [--at TIME]]",

@@ -20,12 +20,14 @@
 #include "clients/c/run_stream.h"
 #include "policy/policy.h"
 
-#define VERB "run"
+#define VERB       "run"
+#define SOURCE_MAX (256 * 1024 * 1024) /* bytes; a server takes less */
 
 _Static_assert(BRIG_FDS_MAX == 1 + PROTO_DIRS_MAX, "a module and its directories go with one line");
 
 static const char help[] =
     "brig run [options] FILE.wasm|DIGEST [argument...]\n"
+    "brig run [options] --pack NAME FILE|-c CODE [argument...]\n"
     "\n"
     "Runs a WebAssembly program (core module, WASI preview 1). Its input, output and exit code are those of brig.\n"
     "FILE.wasm may be - for standard input. What is behind it goes to the program. A DIGEST, sha256: and 64 hexadecimal\n"
@@ -49,6 +51,8 @@ static const char help[] =
     "      --learn             run it in learn mode, and print the policy that it needs; what it prints on standard\n"
     "                          output then goes to standard error, and why each rule is there too\n"
     "  -o, --output FILE       with --learn: write the policy there, and leave the program's output alone\n"
+    "      --pack NAME         run source with that language pack (brig pack list): brig run --pack python FILE.py\n"
+    "  -c, --code TEXT         with --pack: run this text; there is no FILE then\n"
     "      --stdin none        give it an empty standard input, and leave ours alone\n"
     "      --json              print the whole result, or {\"error\": ...}, as JSON on standard output, nothing else\n"
     "  -u, --usage             print what the run used on standard error, at the end\n"
@@ -58,7 +62,7 @@ static const char help[] =
     "Exit code: the program's own; 124 stopped at a limit, 125 brig failed, 126 not allowed, 130 cancelled (Ctrl-C),\n"
     "134 trapped.\n";
 
-enum { OPT_APPLY = 256, OPT_ALLOW, OPT_STDIN, OPT_LEARN, OPT_JSON, OPT_NO_SIGN, OPT_SOCKET, OPT_HELP };
+enum { OPT_PACK = 255, OPT_APPLY, OPT_ALLOW, OPT_STDIN, OPT_LEARN, OPT_JSON, OPT_NO_SIGN, OPT_SOCKET, OPT_HELP };
 
 static const struct option long_options[] = {
     {"env", required_argument, NULL, 'e'},
@@ -72,6 +76,8 @@ static const struct option long_options[] = {
     {"apply", no_argument, NULL, OPT_APPLY},
     {"allow-path", required_argument, NULL, OPT_ALLOW},
     {"yes", no_argument, NULL, 'y'},
+    {"pack", required_argument, NULL, OPT_PACK},
+    {"code", required_argument, NULL, 'c'},
     {"stdin", required_argument, NULL, OPT_STDIN},
     {"json", no_argument, NULL, OPT_JSON},
     {"usage", no_argument, NULL, 'u'},
@@ -96,6 +102,8 @@ struct run {
 	struct apply_request apply;
 	bool applies;
 	bool stored; /* `file` is the digest of a module that the server keeps */
+	const char *pack; /* the language pack that is to run `file`, or `code`; NULL for a module */
+	const char *code;
 
 	struct module_file module;
 };
@@ -195,6 +203,12 @@ take_option(struct run *r, int option, const char *value, struct err *e)
 	case 'o':
 		r->learn_file = value;
 		return 0;
+	case OPT_PACK:
+		r->pack = value;
+		return 0;
+	case 'c':
+		r->code = value;
+		return 0;
 	case OPT_STDIN:
 		r->no_stdin = true;
 		if (strcmp(value, "none") != 0)
@@ -223,7 +237,7 @@ take_command_line(struct run *r, int argc, char **argv, int *exit_code)
 	int option;
 
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "+:d:e:l:m:t:p:o:uy", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:c:d:e:l:m:t:p:o:uy", long_options, NULL)) != -1) {
 		if (option == OPT_HELP) {
 			fputs(help, stdout);
 			*exit_code = CMD_OK;
@@ -251,19 +265,24 @@ take_command_line(struct run *r, int argc, char **argv, int *exit_code)
 		*exit_code = usage_error("--output goes only with --learn");
 		return -1;
 	}
-	if (optind == argc || argv[optind][0] == '\0') {
-		*exit_code = usage_error("which program? FILE.wasm is missing");
+	if (r->code != NULL && r->pack == NULL) {
+		*exit_code = usage_error("--code goes with --pack");
 		return -1;
 	}
-	r->file = argv[optind];
+	if (r->code == NULL && (optind == argc || argv[optind][0] == '\0')) {
+		*exit_code = usage_error(r->pack != NULL ? "which source? FILE, or --code TEXT, is missing"
+		                                         : "which program? FILE.wasm is missing");
+		return -1;
+	}
+	r->file = r->code != NULL ? "-c" : argv[optind++];
 	r->no_stdin |= strcmp(r->file, "-") == 0;
-	r->stored = strncmp(r->file, "sha256:", 7) == 0;
+	r->stored = r->pack == NULL && strncmp(r->file, "sha256:", 7) == 0;
 	if (r->stored && digest_parse(r->file, strlen(r->file), &digest, &e) != 0) {
 		*exit_code = usage_error(e.msg);
 		return -1;
 	}
-	r->args = (const char *const *)argv + optind + 1;
-	r->argc = (size_t)(argc - optind - 1);
+	r->args = (const char *const *)argv + optind;
+	r->argc = (size_t)(argc - optind);
 	return 0;
 }
 
@@ -362,6 +381,54 @@ program_name(const struct run *r)
 	return r->stored || strcmp(r->file, "-") == 0 ? "main" : slash == NULL ? r->file : slash + 1;
 }
 
+/* Whether the program goes with the request as a descriptor. */
+static bool
+sends_module(const struct run *r)
+{
+	return !r->stored && r->pack == NULL;
+}
+
+/* The source as JSON: text, or base64 of what is none. */
+static json_t *
+code_json(const uint8_t *code, size_t length)
+{
+	json_t *json = memchr(code, '\0', length) == NULL ? json_stringn((const char *)code, length) : NULL;
+
+	return json != NULL ? json : brig_base64(code, length);
+}
+
+/* Reads the source, and its signature if there is one beside it. */
+static int
+source_json(const struct run *r, json_t **out, struct err *e)
+{
+	uint8_t *code = NULL, *signature = NULL;
+	char *beside = NULL;
+	size_t length, signature_length = 0;
+	int rc = 0;
+
+	if (r->code != NULL)
+		rc = (code = (uint8_t *)strdup(r->code)) == NULL ? err_set(e, ERR_NOMEM, "out of memory") : 0;
+	else if (strcmp(r->file, "-") == 0)
+		rc = io_read_fd(STDIN_FILENO, SOURCE_MAX, &code, &length, e);
+	else
+		rc = io_read_file(r->file, SOURCE_MAX, &code, &length, e);
+	if (rc == 0 && r->code != NULL)
+		length = strlen(r->code);
+	if (rc == 0 && r->code == NULL && asprintf(&beside, "%s.minisig", r->file) < 0)
+		rc = err_set(e, ERR_NOMEM, "out of memory");
+	if (rc == 0 && beside != NULL && access(beside, F_OK) == 0)
+		rc = io_read_file(beside, SOURCE_MAX, &signature, &signature_length, e);
+	if (rc == 0)
+		*out = json_pack("{s:s, s:o, s:s*}", "pack", r->pack, "code", code_json(code, length), "signature",
+		    (const char *)signature);
+	if (rc == 0 && *out == NULL)
+		rc = err_set(e, ERR_INVAL, "the request cannot be written: is the name of the pack UTF-8?");
+	free(beside);
+	free(signature);
+	free(code);
+	return rc;
+}
+
 static json_t *
 module_json(const struct run *r)
 {
@@ -371,11 +438,18 @@ module_json(const struct run *r)
 static int
 make_params(const struct run *r, json_t **out, struct err *e)
 {
-	json_t *args = args_json(r), *policy = NULL, *params = NULL, *dirs = run_dirs_json(&r->dirs, r->stored ? 0 : 1);
+	json_t *args = args_json(r), *policy = NULL, *params = NULL, *dirs = run_dirs_json(&r->dirs, sends_module(r) ? 1 : 0);
+	json_t *module = NULL;
 	int rc = args == NULL ? err_set(e, ERR_INVAL, "an argument is not UTF-8, and cannot be sent") : 0;
 
 	if (rc == 0 && (rc = make_policy(r, &policy, e)) == 0) {
-		params = json_pack("{s:o, s:s, s:O, s:O, s:o, s:O, s:O*, s:b}", "module", module_json(r), "name",
+		if (r->pack == NULL)
+			module = module_json(r);
+		else
+			rc = source_json(r, &module, e);
+	}
+	if (rc == 0) {
+		params = json_pack("{s:o, s:s, s:O, s:O, s:o, s:O, s:O*, s:b}", "module", module, "name",
 		    program_name(r), "args", args, "env", r->env, "stdin", stdin_json(r), "dirs", dirs, "policy", policy, "stream",
 		    !r->json);
 		if (params == NULL)
@@ -479,7 +553,7 @@ make_descriptors(struct run *r, int fds[BRIG_FDS_MAX], int *nfds, struct err *e)
 	int module;
 
 	*nfds = 0;
-	if (!r->stored) {
+	if (sends_module(r)) {
 		if ((module = module_file_memfd(&r->module, e)) < 0)
 			return module;
 		fds[(*nfds)++] = module;
@@ -509,7 +583,7 @@ run_it(struct run *r)
 	int fds[BRIG_FDS_MAX], nfds = 0, out = -1, interrupted = 0, rc;
 	int code = RUN_EXIT_FAILED;
 
-	if (!r->stored && (rc = module_file_load(r->file, !r->no_sign, &r->module, &e)) != 0)
+	if (sends_module(r) && (rc = module_file_load(r->file, !r->no_sign, &r->module, &e)) != 0)
 		goto out;
 	if ((rc = make_params(r, &params, &e)) != 0 || (rc = run_dirs_serve(&r->dirs, &e)) != 0)
 		goto out;
@@ -532,7 +606,7 @@ out:
 		cmd_fail(VERB, &e);
 	json_decref(params);
 	json_decref(result);
-	if (!r->stored && nfds > 0)
+	if (sends_module(r) && nfds > 0)
 		close(fds[0]);
 	if (out >= 0)
 		close(out);

@@ -122,8 +122,11 @@ static int
 check_module(const struct options *o, const uint8_t *wasm, size_t length, struct err *e)
 {
 	struct wasmsig sig;
-	int rc = wasmsig_parse(wasm, length, &sig, e);
+	int rc;
 
+	if (o->detached && (length < 4 || memcmp(wasm, "\0asm", 4) != 0))
+		return 0; /* source for a language pack */
+	rc = wasmsig_parse(wasm, length, &sig, e);
 	if (rc == ERR_NOTFOUND || (rc == 0 && (o->replace || o->detached)))
 		return 0;
 	if (rc == 0)

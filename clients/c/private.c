@@ -28,6 +28,7 @@ struct plan {
 	char state[PATH_MAX];
 	char socket[BRIG_PATH_MAX];
 	struct keys_private keys;
+	char packs[PATH_MAX]; /* language packs; "" when there is no such directory */
 };
 
 static int
@@ -66,7 +67,11 @@ make_plan(struct plan *p, struct err *e)
 	if ((rc = find_program(p->program, e)) != 0 || (rc = find_state(p->state, e)) != 0 ||
 	    (rc = brig_socket_private(p->socket, e)) != 0)
 		return rc;
-	return keys_ensure_private(NULL, &p->keys, e);
+	if ((rc = keys_ensure_private(NULL, &p->keys, e)) != 0 || (rc = join(p->packs, p->keys.directory, "/../packs", e)) != 0)
+		return rc;
+	if (access(p->packs, F_OK) != 0)
+		p->packs[0] = '\0';
+	return 0;
 }
 
 /* In the child: nothing of ours is left open but the pipe, at READY_FD, and `output` as standard error. */
@@ -74,7 +79,8 @@ static void __attribute__((noreturn))
 become_brigd(const struct plan *p, int ready, int output)
 {
 	const char *argv[] = {"brigd", "--daemon", "--socket", p->socket, "--state", p->state, "--keyring", p->keys.keyring,
-	    "--root-key", p->keys.root_public, "--idle-exit", IDLE_SECONDS, "--ready-fd", "3", NULL};
+	    "--root-key", p->keys.root_public, "--idle-exit", IDLE_SECONDS, "--ready-fd", "3", p->packs[0] != '\0' ? "--packs" : NULL,
+	    p->packs, NULL};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	setsid();

@@ -8,7 +8,15 @@
 #include "runtime/wasi/errno.h"
 #include "runtime/wasi/fs.h"
 
-enum wasi_fd_kind { WASI_FD_CLOSED = 0, WASI_FD_STDIN, WASI_FD_STDOUT, WASI_FD_STDERR, WASI_FD_FILE, WASI_FD_DIR };
+enum wasi_fd_kind {
+	WASI_FD_CLOSED = 0,
+	WASI_FD_STDIN,
+	WASI_FD_STDOUT,
+	WASI_FD_STDERR,
+	WASI_FD_SOURCE, /* a language pack's job */
+	WASI_FD_FILE,
+	WASI_FD_DIR,
+};
 
 /* Rights and flags as preview 1 numbers them. */
 #define WASI_RIGHTS(X)                 \
@@ -67,6 +75,9 @@ enum wasi_right {
 	(WASI_RIGHTS_PATH | WASI_RIGHT_FD_DATASYNC | WASI_RIGHT_FD_FDSTAT_SET_FLAGS | WASI_RIGHT_FD_SYNC |           \
 	    WASI_RIGHT_FD_ADVISE | WASI_RIGHT_FD_FILESTAT_GET | WASI_RIGHT_FD_FILESTAT_SET_TIMES |                   \
 	    WASI_RIGHT_POLL_FD_READWRITE)
+
+/* With what a language pack is started on. */
+#define WASI_RIGHTS_SOURCE (WASI_RIGHT_FD_READ | WASI_RIGHT_FD_FILESTAT_GET)
 
 #define WASI_FDFLAG_APPEND   (1u << 0)
 #define WASI_FDFLAG_DSYNC    (1u << 1)

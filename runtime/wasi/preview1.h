@@ -75,6 +75,12 @@ struct wasi {
 	struct wasi_output out[2]; /* stdout, stderr */
 	struct wasi_input in;
 
+	/* Of a language pack. */
+	const uint8_t *source; /* its job (struct proto_source), borrowed */
+	uint64_t source_length;
+	struct wasi_config waiting; /* the run that it has not asked for yet; `job` is NULL when there is none */
+	struct err why;             /* of WASI_END_NO_JOB */
+
 	struct wasi_slot slots[WASI_CALL_COUNT];
 };
 
@@ -89,6 +95,12 @@ bool wasi_allows(struct wasi *w, enum wasi_call call, enum wasi_capability capab
  * it was policy that said no.
  */
 enum wasi_errno wasi_checked(struct wasi *w, enum wasi_call call, enum wasi_errno error);
+
+/*
+ * wasi_take_job - at a language pack's first read of its job, begin the run that it is for: all that the guest can reach,
+ * is granted and has used is as of now. Later it does nothing. EIO when the run has ended instead.
+ */
+enum wasi_errno wasi_take_job(struct wasi *w);
 
 /*
  * wasi_learn_changes - in learn mode, note that a file or directory changes by a descriptor that was not opened for

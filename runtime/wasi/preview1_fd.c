@@ -4,6 +4,7 @@
 
 #include <endian.h>
 #include <stddef.h>
+#include <string.h>
 
 enum { WHENCE_SET = 0, WHENCE_CUR = 1, WHENCE_END = 2, WHENCE_COUNT };
 enum { ADVICE_COUNT = 6 };
@@ -91,6 +92,18 @@ read_file(struct transfer *t, uint8_t *data, size_t length, size_t *moved)
 }
 
 static enum wasi_errno
+read_source(struct transfer *t, uint8_t *data, size_t length, size_t *moved)
+{
+	const struct wasi *w = t->w;
+	uint64_t left = w->source_length - t->at - t->done;
+
+	*moved = length < left ? length : (size_t)left;
+	if (*moved > 0)
+		memcpy(data, w->source + t->at + t->done, *moved);
+	return WASI_ESUCCESS;
+}
+
+static enum wasi_errno
 write_stream(struct transfer *t, uint8_t *data, size_t length, size_t *moved)
 {
 	struct wasi *w = t->w;
@@ -173,15 +186,15 @@ static enum wasi_errno
 read_from(struct transfer *t, const uint64_t *a, uint64_t out)
 {
 	struct wasi *w = t->w;
-	bool file = t->f->kind == WASI_FD_FILE;
+	bool file = t->f->kind == WASI_FD_FILE, stream = t->f->kind == WASI_FD_STDIN;
 	uint64_t total;
 	enum wasi_errno error;
 
-	t->piece = file ? read_file : read_stream;
+	t->piece = file ? read_file : stream ? read_stream : read_source;
 	if (!wasi_memory_fits(&w->memory, out, 4))
 		return WASI_EFAULT;
 	error = iovecs_check(w, a[1], a[2], &total);
-	if (error == WASI_ESUCCESS && total > 0 && !file)
+	if (error == WASI_ESUCCESS && total > 0 && stream)
 		error = fill_input(w, (t->f->flags & WASI_FDFLAG_NONBLOCK) == 0);
 	if (error == WASI_ESUCCESS && total > 0)
 		error = move_all(t, a[1], a[2]);
@@ -224,6 +237,8 @@ preview1_fd_read(struct wasi *w, const uint64_t *a)
 	struct transfer t = {.w = w};
 	enum wasi_errno error = wasi_fds_need(&w->fds, (uint32_t)a[0], WASI_RIGHT_FD_READ, &t.f);
 
+	if (error == WASI_ESUCCESS && t.f->kind == WASI_FD_SOURCE && (error = wasi_take_job(w)) == WASI_ESUCCESS)
+		error = wasi_fds_need(&w->fds, (uint32_t)a[0], WASI_RIGHT_FD_READ, &t.f); /* they are other ones now */
 	if (error != WASI_ESUCCESS)
 		return error;
 	t.at = t.f->offset;

@@ -138,6 +138,14 @@ open_flags(const struct opening *o)
 	return flags;
 }
 
+/* Whether a language pack that starts opens what it reads its job from. Later there is no such file. */
+static bool
+is_source(const struct wasi *w, const struct wasi_from *from)
+{
+	return w->waiting.job != NULL && from->length == strlen(PROTO_SOURCE_PATH) &&
+	    memcmp(from->path, PROTO_SOURCE_PATH, from->length) == 0;
+}
+
 /* The descriptor for an open node. Of the rights asked for it has those that its kind can have. */
 static struct wasi_fd
 descriptor(struct wasi_node *node, const struct opening *o, uint32_t granted)
@@ -175,12 +183,16 @@ preview1_path_open(struct wasi *w, const uint64_t *a)
 		error = WASI_EFAULT;
 	if (error == WASI_ESUCCESS)
 		error = wasi_fds_reserve(&w->fds, &number);
-	if (error == WASI_ESUCCESS)
+	if (error == WASI_ESUCCESS && is_source(w, &from)) {
+		opened = (struct wasi_fd){.kind = WASI_FD_SOURCE, .rights = WASI_RIGHTS_SOURCE};
+	} else if (error == WASI_ESUCCESS) {
 		error = wasi_checked(w, WASI_CALL_path_open,
 		    wasi_fs_open(&w->fs, from.base, from.path, from.length, open_flags(&o), &node, &granted));
+		if (error == WASI_ESUCCESS)
+			opened = descriptor(node, &o, granted);
+	}
 	if (error != WASI_ESUCCESS)
 		return error;
-	opened = descriptor(node, &o, granted);
 	wasi_fds_set(&w->fds, number, &opened);
 	wasi_memory_put32(&w->memory, a[8], number);
 	return WASI_ESUCCESS;

@@ -14,6 +14,8 @@
 #define MODULE "wasi_snapshot_preview1"
 #define MEMORY "memory"
 
+#define PACK_OPEN_FILES 64 /* that a language pack may have while it starts */
+
 static const struct row {
 	const char *name;
 	const char *type; /* as in the table */
@@ -95,6 +97,8 @@ note_refusal(struct wasi *w, enum wasi_call call, enum wasi_capability capabilit
 	struct wasi_refusal *r = w->refusals;
 	uint32_t i = 0;
 
+	if (w->waiting.job != NULL) /* a pack that starts, for nobody yet */
+		return;
 	if (r == NULL)
 		r = w->refusals = calloc(PROTO_DENIALS_MAX, sizeof(*r));
 	while (i < w->refusal_count && (r[i].call != call || r[i].capability != capability || r[i].length != length ||
@@ -387,6 +391,9 @@ struct parts {
 	struct wasi_strings args, environment;
 	struct wasi_mounts_blob files;
 	const uint8_t *input;
+	uint64_t input_length;
+	const uint8_t *source;
+	uint64_t source_length;
 };
 
 /* Checks the blob and finds its parts. */
@@ -394,7 +401,8 @@ static int
 read_blob(const struct wasi_config *config, struct parts *p, struct err *e)
 {
 	const struct proto_job *job = config->job;
-	const uint64_t sizes[] = {job->args_bytes, job->env_bytes, job->stdin_bytes, job->files_bytes, job->mounts_bytes};
+	const uint64_t sizes[] = {job->args_bytes, job->env_bytes, job->stdin_bytes, job->files_bytes, job->mounts_bytes,
+		job->source_bytes};
 	const uint8_t *at = config->blob;
 	uint64_t left = config->blob_length;
 	int rc;
@@ -416,7 +424,10 @@ read_blob(const struct wasi_config *config, struct parts *p, struct err *e)
 		return rc;
 	at += job->env_bytes;
 	p->input = at;
+	p->input_length = job->stdin_bytes;
 	at += job->stdin_bytes;
+	p->source = at + job->files_bytes + job->mounts_bytes;
+	p->source_length = job->source_bytes;
 	p->files = (struct wasi_mounts_blob){
 		.mounts = at + job->files_bytes,
 		.files = at,
@@ -430,9 +441,12 @@ read_blob(const struct wasi_config *config, struct parts *p, struct err *e)
 	return 0;
 }
 
-/* Opens the mounts, from 3 on. What is opened through them has the rights that it asks for and policy grants. */
+/*
+ * Opens the mounts, from 3 on. What is opened through them has the rights that it asks for and policy grants. A language
+ * pack, which has looked for them before it knew the run, has only "/", and the others in it.
+ */
 static int
-preopen(struct wasi *w, struct err *e)
+preopen(struct wasi *w, bool is_pack, struct err *e)
 {
 	for (uint32_t i = 0; i < w->fs.mount_count; i++) {
 		const struct wasi_mount *m = &w->fs.mounts[i];
@@ -445,6 +459,8 @@ preopen(struct wasi *w, struct err *e)
 		};
 		uint32_t number;
 
+		if (is_pack && m->length > 1)
+			continue;
 		if ((m->rights & WASI_FS_READ) == 0)
 			f.rights &= ~(uint64_t)WASI_RIGHT_FD_READDIR;
 		if (wasi_fds_reserve(&w->fds, &number) != WASI_ESUCCESS)
@@ -467,7 +483,7 @@ begin_files(struct wasi *w, const struct proto_job *job, const struct wasi_mount
 	if (wasi_fds_begin(&w->fds, job->open_files, &w->fs.tree) != WASI_ESUCCESS)
 		rc = err_set(e, ERR_NOMEM, "a table of descriptors");
 	else if ((rc = wasi_mounts_read(blob, &w->stop, &w->fs, &w->rules, e)) == 0)
-		rc = preopen(w, e);
+		rc = preopen(w, (job->flags & PROTO_JOB_PACK) != 0, e);
 	if (rc != 0)
 		end_files(w);
 	return rc;
@@ -482,34 +498,141 @@ begin_to_learn(struct wasi *w, struct err *e)
 	return w->learn != NULL && w->fs.noted != NULL ? 0 : err_set(e, ERR_NOMEM, "what a run learns");
 }
 
-int
-wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *e)
+static void
+begin_output(struct wasi *w, const struct proto_job *job)
 {
-	const struct proto_job *job = config->job;
-	struct parts parts;
-	int rc = read_blob(config, &parts, e);
+	wasi_output_begin(&w->out[0], 1, job->output_bytes, job->flags);
+	wasi_output_begin(&w->out[1], 2, job->output_bytes, job->flags);
+}
 
-	if (rc != 0)
-		return rc;
+/* All but the output. */
+static int
+begin(struct wasi *w, const struct wasi_config *config, const struct proto_job *job, const struct parts *parts,
+    struct err *e)
+{
+	int rc;
+
 	w->clock.kind = (enum proto_clock)job->clock;
 	w->clock.fixed_ns = job->clock_fixed_ns;
 	(void)wasi_clock_now(&w->clock, WASI_CLOCK_REALTIME, &w->learn_began);
-	if ((rc = begin_files(w, job, &parts.files, e)) != 0)
+	if ((rc = begin_files(w, job, &parts->files, e)) != 0)
 		return rc;
 	if ((job->flags & PROTO_JOB_LEARN) != 0 && (rc = begin_to_learn(w, e)) != 0)
 		return rc;
-	w->args = parts.args;
-	w->environment = parts.environment;
+	w->args = parts->args;
+	w->environment = parts->environment;
 	w->granted = granted_by(job);
 	w->calls_left = job->host_calls;
 	w->changes_bytes = job->changes_bytes;
 	w->shared = config->shared;
 	w->port = (struct wasi_port){config->socket, config->run, &w->stop};
 	wasi_random_begin(&w->random, (enum proto_random)job->random, job->seed);
-	wasi_output_begin(&w->out[0], 1, job->output_bytes, job->flags);
-	wasi_output_begin(&w->out[1], 2, job->output_bytes, job->flags);
-	wasi_input_begin(&w->in, parts.input, (size_t)job->stdin_bytes, (job->flags & PROTO_JOB_STREAM_INPUT) != 0);
+	wasi_input_begin(&w->in, parts->input, (size_t)parts->input_length, (job->flags & PROTO_JOB_STREAM_INPUT) != 0);
+	w->source = parts->source;
+	w->source_length = parts->source_length;
 	return 0;
+}
+
+/* What a language pack starts with, before it asks for its job. */
+static int
+begin_pack(struct wasi *w, const struct wasi_config *config, const struct parts *run, struct err *e)
+{
+	static const struct {
+		struct proto_mount head;
+		char path[1];
+	} root = {{.path_length = 1}, {'/'}};
+	const struct proto_job start = {
+		.flags = PROTO_JOB_PACK,
+		.clock = PROTO_CLOCK_REAL,
+		.random = PROTO_RANDOM_REAL,
+		.host_calls = config->job->host_calls,
+		.fs_nodes = 1,
+		.open_files = PACK_OPEN_FILES,
+	};
+	const struct parts parts = {
+		.args = run->args,
+		.environment = run->environment,
+		.files = {.mounts = (const uint8_t *)&root, .mounts_bytes = sizeof(root.head) + 1, .mount_count = 1},
+	};
+
+	return begin(w, config, &start, &parts, e);
+}
+
+int
+wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *e)
+{
+	bool is_pack = (config->job->flags & PROTO_JOB_PACK) != 0;
+	struct parts parts;
+	int rc = read_blob(config, &parts, e);
+
+	if (rc != 0)
+		return rc;
+	rc = is_pack ? begin_pack(w, config, &parts, e) : begin(w, config, config->job, &parts, e);
+	if (rc != 0)
+		return rc;
+	begin_output(w, config->job);
+	w->waiting = (struct wasi_config){.job = NULL};
+	if (is_pack)
+		w->waiting = *config;
+	return 0;
+}
+
+/*
+ * Whether a language pack that asks for its job has nothing else open: what it had is gone when the run begins, but for the
+ * root directory and what it asks with, which are the run's then.
+ */
+static int
+check_open(const struct wasi *w, struct err *e)
+{
+	for (uint32_t i = 0; i < w->fds.count; i++) {
+		const struct wasi_fd *f = wasi_fds_get(&w->fds, i);
+		bool wanted = i <= PROTO_SOURCE_FD;
+
+		if ((f != NULL) != wanted || (i == PROTO_ROOT_FD && f->preopened == NULL) ||
+		    (i == PROTO_SOURCE_FD && f->kind != WASI_FD_SOURCE))
+			return err_set(e, ERR_INVAL, "the language pack asks for its job with descriptor %u %s", i,
+			    f == NULL ? "closed" : "open");
+	}
+	return 0;
+}
+
+static int
+open_source(struct wasi *w, struct err *e)
+{
+	const struct wasi_fd f = {.kind = WASI_FD_SOURCE, .rights = WASI_RIGHTS_SOURCE};
+	uint32_t number;
+
+	if (wasi_fds_reserve(&w->fds, &number) != WASI_ESUCCESS || number != PROTO_SOURCE_FD)
+		return err_set(e, ERR_PROTOCOL, "a language pack has no root directory, or no descriptors");
+	wasi_fds_set(&w->fds, number, &f);
+	return 0;
+}
+
+enum wasi_errno
+wasi_take_job(struct wasi *w)
+{
+	struct wasi_config config = w->waiting;
+	struct parts parts;
+
+	if (config.job == NULL)
+		return WASI_ESUCCESS;
+	w->waiting.job = NULL;
+	if (check_open(w, &w->why) != 0 || (config.take != NULL && config.take(config.take_arg, &config, &w->why) != 0) ||
+	    read_blob(&config, &parts, &w->why) != 0 || begin(w, &config, config.job, &parts, &w->why) != 0 || open_source(w, &w->why) != 0) {
+		if (!wasi_interrupted(w))
+			end(w, WASI_END_NO_JOB, 0);
+		return WASI_EIO;
+	}
+	if (w->out[0].written + w->out[1].written == 0) /* else the pack had something to say, for the run */
+		begin_output(w, config.job);
+	memset(w->calls, 0, sizeof(w->calls));
+	return WASI_ESUCCESS;
+}
+
+const char *
+wasi_why(const struct wasi *w)
+{
+	return w->why.msg;
 }
 
 void
@@ -567,6 +690,10 @@ wasi_report(const struct wasi *w, struct proto_result *result)
 	case WASI_END_NO_MEMORY:
 		result->status = PROTO_STATUS_FAILED;
 		result->failure = PROTO_FAILURE_no_memory;
+		return true;
+	case WASI_END_NO_JOB:
+		result->status = PROTO_STATUS_FAILED;
+		result->failure = PROTO_FAILURE_not_started;
 		return true;
 	case WASI_END_NOT:
 	case WASI_END_BROKEN:

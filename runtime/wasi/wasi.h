@@ -40,6 +40,13 @@ struct wasi_config {
 	int socket;                   /* the job socket, SEQPACKET; borrowed */
 	uint64_t run;                 /* the id in the header of every message */
 	volatile struct proto_shared *shared; /* `call` is written here; borrowed; may be NULL */
+
+	/*
+	 * Called when a language pack asks for its job (PROTO_JOB_PACK), before the run begins; may be NULL. It may change
+	 * *config, to that of another job, also in another process. An error ends the run.
+	 */
+	int (*take)(void *arg, struct wasi_config *config, struct err *e);
+	void *take_arg;
 };
 
 /* Why a run ended, as far as the WASI host decided it. */
@@ -49,6 +56,7 @@ enum wasi_end {
 	WASI_END_SIGNAL,  /* proc_raise of a signal whose default is to end the process */
 	WASI_END_LIMIT,   /* host_calls, output_bytes, or what wasi_stop said */
 	WASI_END_NO_MEMORY, /* a call needed memory, and the module exports none as "memory" */
+	WASI_END_NO_JOB,  /* a language pack asked for its job, and it could not begin: wasi_why */
 	WASI_END_BROKEN,  /* the job socket closed, or brought what must not occur: end the process, send nothing */
 };
 
@@ -61,6 +69,11 @@ int wasi_link(struct wasi *w, wasmtime_linker_t *linker, struct err *e);
 
 /*
  * wasi_begin - take the job: arguments, environment, mounts, files, input, clock, randomness, limits.
+ *
+ * The guest of a language pack first starts, with a clock, randomness, an empty directory, and nothing of the run. When it
+ * reads PROTO_SOURCE_PATH for the first time the run begins: descriptors, files, input, grants and counts are those of the
+ * job, as if nothing had been before. *config, with all that is in it, is then borrowed until the run has ended.
+ *
  * Returns 0; ERR_PROTOCOL when the blob is not what the job says, ERR_LIMIT when its files do not fit the limits,
  * ERR_INVAL when a link or a file is on the way to a mount, ERR_NOMEM; it may then be called again.
  */
@@ -85,6 +98,9 @@ enum proto_limit wasi_stopped(const struct wasi *w);
 
 /* wasi_ended - how the host ended the run. *value (may be NULL): exit code, signal number, limit, or enum wasi_call. */
 enum wasi_end wasi_ended(const struct wasi *w, uint32_t *value);
+
+/* wasi_why - with WASI_END_NO_JOB: why. */
+const char *wasi_why(const struct wasi *w);
 
 /* wasi_call_name - "fd_write" for WASI_CALL_fd_write; only for numbers that there are. */
 const char *wasi_call_name(uint32_t call);

@@ -93,7 +93,8 @@ must_be_in_order(const struct imsg *m, const struct job *job)
 	int rc;
 
 	MUST(o->args_bytes <= job->blob_length && o->env_bytes <= job->blob_length && o->stdin_bytes <= job->blob_length);
-	MUST(o->args_bytes + o->env_bytes + o->stdin_bytes + o->files_bytes + o->mounts_bytes == job->blob_length);
+	MUST(o->args_bytes + o->env_bytes + o->stdin_bytes + o->files_bytes + o->mounts_bytes + o->source_bytes ==
+	    job->blob_length);
 	MUST(o->wall_ms > 0 && o->cpu_ms > 0 && o->memory_bytes > 0 && o->host_calls > 0);
 	MUST((job->artifact >= 0) == ((o->flags & PROTO_JOB_LOADED) == 0));
 	for (int i = 0; i < m->nfds; i++)

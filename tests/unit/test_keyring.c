@@ -90,8 +90,8 @@ document(const struct fixture *f)
 	json_t *d = keyring_edit_new(EXPIRES), *grant = json_pack("{s:i, s:{s:i}}", "version", 1, "limits", "wall_ms", 5);
 
 	json_object_set_new(d, "version", json_integer(1));
-	assert_int_equal(keyring_edit_add(d, &f->first_public, "first", NOW - 10, NOW + 10, NULL, NULL, NULL), 0);
-	assert_int_equal(keyring_edit_add(d, &f->second_public, "second", NOW - 10, NOW + 20, "1000", grant, NULL), 0);
+	assert_int_equal(keyring_edit_add(d, &f->first_public, "first", NOW - 10, NOW + 10, NULL, NULL, false, NULL), 0);
+	assert_int_equal(keyring_edit_add(d, &f->second_public, "second", NOW - 10, NOW + 20, "1000", grant, false, NULL), 0);
 	json_decref(grant);
 	return d;
 }
@@ -436,7 +436,7 @@ with_many_keys(const struct fixture *f, size_t count)
 		scalar[1] = (uint8_t)((i + 1) >> 8);
 		assert_int_equal(crypto_scalarmult_ed25519_base_noclamp(key.key, scalar), 0);
 		memcpy(key.number, scalar, sizeof(key.number));
-		assert_int_equal(keyring_edit_add(d, &key, "many", NOW - 10, NOW + 10, NULL, NULL, NULL), 0);
+		assert_int_equal(keyring_edit_add(d, &key, "many", NOW - 10, NOW + 10, NULL, NULL, false, NULL), 0);
 	}
 	return d;
 }
@@ -517,9 +517,9 @@ adding_a_key_twice_is_refused(void **state)
 	json_t *d = document(f);
 	struct err e = {0};
 
-	assert_int_equal(keyring_edit_add(d, &f->first_public, "again", 0, 1, NULL, NULL, &e), ERR_EXISTS);
+	assert_int_equal(keyring_edit_add(d, &f->first_public, "again", 0, 1, NULL, NULL, false, &e), ERR_EXISTS);
 	memcpy(other.key, f->root_public.key, sizeof(other.key));
-	assert_int_equal(keyring_edit_add(d, &other, "same number", 0, 1, NULL, NULL, &e), ERR_EXISTS);
+	assert_int_equal(keyring_edit_add(d, &other, "same number", 0, 1, NULL, NULL, false, &e), ERR_EXISTS);
 	json_decref(d);
 }
 

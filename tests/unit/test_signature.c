@@ -86,8 +86,8 @@ make_ring(const struct fixture *f, const char *revoked_kid, const struct digest 
 	struct keyring *ring;
 
 	json_object_set_new(d, "version", json_integer(1));
-	assert_int_equal(keyring_edit_add(d, &f->first_public, "first", NOW - 10, NOW + 10, NULL, NULL, NULL), 0);
-	assert_int_equal(keyring_edit_add(d, &f->second_public, "second", NOW - 10, NOW + 20, NULL, NULL, NULL), 0);
+	assert_int_equal(keyring_edit_add(d, &f->first_public, "first", NOW - 10, NOW + 10, NULL, NULL, false, NULL), 0);
+	assert_int_equal(keyring_edit_add(d, &f->second_public, "second", NOW - 10, NOW + 20, NULL, NULL, false, NULL), 0);
 	if (revoked_kid != NULL)
 		json_array_append_new(json_object_get(d, "revoked_keys"), json_string(revoked_kid));
 	if (revoked_module != NULL)
