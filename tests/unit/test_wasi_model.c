@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -25,6 +26,7 @@ random_calls_do_what_the_model_does(void **state)
 
 	(void)state;
 	roll_start((uint64_t)time(NULL));
+	fflush(stdout); /* the seed is told even when the program ends by MUST */
 	for (unsigned long round = 0; round < rounds; round++) {
 		size_t length = 100 + roll(BYTES_MAX - 100);
 		uint8_t *data = malloc(length);
