@@ -617,7 +617,8 @@ warn_of_reload(const struct brigd *d)
 static int
 serve(struct config *c, int argc, char **argv)
 {
-	struct brigd d = {.broker.config = c, .config = c, .argc = argc, .argv = argv, .broker.started_ms = monotonic_ms(), .broker.operator = geteuid()};
+	struct brigd d = {.broker = {.config = c, .started_ms = monotonic_ms(), .operator = geteuid()}, .config = c,
+	    .argc = argc, .argv = argv};
 	struct err e = {0};
 	int rc = services_prepare(c, &d.services, &e);
 

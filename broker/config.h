@@ -112,8 +112,8 @@ int config_load(int argc, char **argv, struct config *c, enum config_action *act
 void config_clear(struct config *c);
 
 /*
- * config_reload - settle every setting anew, as config_load did for `c`, into *fresh, for config_clear(). config_take - have
- * those of CONFIG_RELOADED in `c` as they are there; the others stay as they are.
+ * config_reload - settle every setting anew, as config_load did for `c`, into *fresh, for config_clear(). config_take -
+ * have those of CONFIG_RELOADED in `c` as they are there; the others stay as they are.
  */
 int config_reload(int argc, char **argv, const struct config *c, struct config *fresh, struct err *e);
 void config_take(struct config *c, const struct config *fresh);

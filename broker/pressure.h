@@ -22,9 +22,9 @@ enum pressure_kind {
 struct pressure;
 
 /*
- * pressure_open - open the files of the kernel's pressure stall information (PSI; Documentation/accounting/psi.rst), one for
- * each kind, to be read later whatever brigd may open then. A file that is not there, or that cannot be read, is a kind
- * that is not known. NULL when out of memory.
+ * pressure_open - open the files of the kernel's pressure stall information (PSI; Documentation/accounting/psi.rst), one
+ * for each kind, to be read later whatever brigd may open then. A file that is not there, or that cannot be read, is a
+ * kind that is not known. NULL when out of memory.
  */
 struct pressure *pressure_open(const char *const paths[PRESSURE_COUNT]);
 void pressure_close(struct pressure *p);
@@ -38,9 +38,7 @@ void pressure_look(struct pressure *p);
  */
 double pressure_percent(const struct pressure *p, enum pressure_kind kind);
 
-/*
- * pressure_is_high - whether a kind that is known is at its threshold or past it. A threshold of 0: that kind does not count.
- */
+/* pressure_is_high - whether a kind that is known is at its threshold or past it. 0: that kind does not count. */
 bool pressure_is_high(const struct pressure *p, const double thresholds[PRESSURE_COUNT]);
 
 #endif

@@ -553,7 +553,8 @@ run_request_parse(const json_t *params, int *fds, int nfds, size_t module_max, s
 	    parse_env(json_object_get(params, "env"), &g, &r, f) != 0 ||
 	    parse_stdin(json_object_get(params, "stdin"), &g, &r, f) != 0 ||
 	    parse_files(json_object_get(params, "files"), &g, &r, f) != 0 ||
-	    parse_dirs(json_object_get(params, "dirs"), fds, nfds, &r, f) != 0 || parse_rest(params, &r, f) != 0 || parse_urgency(params, &r, f) != 0)
+	    parse_dirs(json_object_get(params, "dirs"), fds, nfds, &r, f) != 0 || parse_rest(params, &r, f) != 0 ||
+	    parse_urgency(params, &r, f) != 0)
 		goto out;
 	rc = module_source_parse(json_object_get(params, "module"), fds, nfds, module_max, &r.module, f);
 out:

@@ -28,7 +28,8 @@ struct shares;
 /*
  * shares_load - read {"default": {...}, "owners": {"1000": {...}, "alice": {...}}} from the file `path` (NULL: nothing is
  * said of anyone). What is not said of an owner is as in "default", and what is not said there as the settings say; a
- * weight of 1. Returns 0 with *out for shares_free(); ERR_INVAL with file, line and column; ERR_NOTFOUND, ERR_IO, ERR_NOMEM.
+ * weight of 1. Returns 0 with *out for shares_free(); ERR_INVAL with file, line and column; ERR_NOTFOUND, ERR_IO,
+ * ERR_NOMEM.
  */
 int shares_load(const char *path, struct shares **out, struct err *e);
 void shares_free(struct shares *s);

@@ -40,6 +40,8 @@ static const char help[] =
     "                          A bare number is milliseconds, bytes or a count; TIME has to name its unit\n"
     "  -p, --policy FILE       run under this policy document, within what the server allows; -l, -t and -m take the\n"
     "                          place of the limits in it, wherever they stand; of two for one limit the last counts\n"
+    "      --deadline TIME     it is to be over so long from now, waiting for its turn included, or not to begin at all\n"
+    "      --priority N        which of your programs that wait is started first: 0 to 9, 9 before all others (5)\n"
     "  -d, --dir HOST[::GUEST][:ro]\n"
     "                          show it that directory, as GUEST, or by HOST's own absolute path (repeatable). What it\n"
     "                          changes there is in the result; HOST stays as it is. With :ro it can only read\n"
@@ -62,13 +64,27 @@ static const char help[] =
     "Exit code: the program's own; 124 stopped at a limit, 125 brig failed, 126 not allowed, 130 cancelled (Ctrl-C),\n"
     "134 trapped.\n";
 
-enum { OPT_PACK = 255, OPT_APPLY, OPT_ALLOW, OPT_STDIN, OPT_LEARN, OPT_JSON, OPT_NO_SIGN, OPT_SOCKET, OPT_HELP };
+enum {
+	OPT_PACK = 256,
+	OPT_DEADLINE,
+	OPT_PRIORITY,
+	OPT_APPLY,
+	OPT_ALLOW,
+	OPT_STDIN,
+	OPT_LEARN,
+	OPT_JSON,
+	OPT_NO_SIGN,
+	OPT_SOCKET,
+	OPT_HELP,
+};
 
 static const struct option long_options[] = {
     {"env", required_argument, NULL, 'e'},
     {"limit", required_argument, NULL, 'l'},
     {"memory", required_argument, NULL, 'm'},
     {"timeout", required_argument, NULL, 't'},
+    {"deadline", required_argument, NULL, OPT_DEADLINE},
+    {"priority", required_argument, NULL, OPT_PRIORITY},
     {"policy", required_argument, NULL, 'p'},
     {"learn", no_argument, NULL, OPT_LEARN},
     {"output", required_argument, NULL, 'o'},
@@ -94,6 +110,7 @@ struct run {
 	size_t argc;
 	json_t *env;      /* object */
 	json_t *limits;   /* object: those stated */
+	json_t *urgency;  /* object: deadline_ms and priority, when they are stated */
 	const char *policy_file;
 	const char *socket;
 	const char *learn_file; /* where what was learned is written; NULL: standard output */
@@ -168,6 +185,27 @@ add_timeout(struct run *r, const char *text, struct err *e)
 	return add_named_limit(r, POLICY_LIMIT_wall_ms, text, e);
 }
 
+/* The server says what it may be. */
+static int
+add_deadline(struct run *r, const char *text, struct err *e)
+{
+	uint64_t ms;
+
+	if (text[0] == '\0' || strspn(text, "0123456789") == strlen(text) || policy_amount_parse(text, POLICY_UNIT_MS, &ms) != 0)
+		return err_set(e, ERR_INVAL, "--deadline %.40s is no time: say how much of which unit, as in 500ms, 2s, 5m", text);
+	return json_object_set_new(r->urgency, "deadline_ms", json_integer((json_int_t)ms)) == 0 ? 0 :
+	    err_set(e, ERR_NOMEM, "out of memory");
+}
+
+static int
+add_priority(struct run *r, const char *text, struct err *e)
+{
+	if (strlen(text) != 1 || text[0] < '0' || text[0] > '9')
+		return err_set(e, ERR_INVAL, "--priority %.40s: it must be 0 to 9", text);
+	return json_object_set_new(r->urgency, "priority", json_integer(text[0] - '0')) == 0 ? 0 :
+	    err_set(e, ERR_NOMEM, "out of memory");
+}
+
 /* One option. ERR_* with a message for the usage line. */
 static int
 take_option(struct run *r, int option, const char *value, struct err *e)
@@ -181,6 +219,10 @@ take_option(struct run *r, int option, const char *value, struct err *e)
 		return add_timeout(r, value, e);
 	case 'm':
 		return add_named_limit(r, POLICY_LIMIT_memory_bytes, value, e);
+	case OPT_DEADLINE:
+		return add_deadline(r, value, e);
+	case OPT_PRIORITY:
+		return add_priority(r, value, e);
 	case 'p':
 		r->policy_file = value;
 		return 0;
@@ -452,7 +494,7 @@ make_params(const struct run *r, json_t **out, struct err *e)
 		params = json_pack("{s:o, s:s, s:O, s:O, s:o, s:O, s:O*, s:b}", "module", module, "name",
 		    program_name(r), "args", args, "env", r->env, "stdin", stdin_json(r), "dirs", dirs, "policy", policy, "stream",
 		    !r->json);
-		if (params == NULL)
+		if (params == NULL || json_object_update(params, r->urgency) != 0)
 			rc = err_set(e, ERR_INVAL, "the request cannot be written: is the name of the file UTF-8?");
 	}
 	json_decref(args);
@@ -617,13 +659,14 @@ out:
 int
 cmd_run(int argc, char **argv)
 {
-	struct run r = {.env = json_object(), .limits = json_object(), .apply = {.verb = VERB}};
+	struct run r = {.env = json_object(), .limits = json_object(), .urgency = json_object(), .apply = {.verb = VERB}};
 	int code;
 
 	if (take_command_line(&r, argc, argv, &code) == 0)
 		code = run_it(&r);
 	json_decref(r.env);
 	json_decref(r.limits);
+	json_decref(r.urgency);
 	apply_request_clear(&r.apply);
 	run_dirs_clear(&r.dirs);
 	module_file_clear(&r.module);

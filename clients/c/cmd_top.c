@@ -26,8 +26,8 @@
 
 static const char help[] =
     "brig top [--once] [--json] [--interval SECONDS] [--count N] [--socket PATH]\n\n"
-    "Shows what a running brigd does: runs, queue, how processes came to be, percentiles of times, templates, and to root\n"
-    "and the user who started it also users, store and audit log. On a terminal it redraws, until q or Ctrl-C; otherwise it\n"
+    "Shows what a running brigd does: runs, queue, how processes came to be, percentiles of times, templates; to root and\n"
+    "the user who started it also users, store and audit log. On a terminal it redraws, until q or Ctrl-C; otherwise it\n"
     "prints a line each time. Rates are of the time since the last look, percentiles of the last minute or two.\n\n"
     "  -1, --once              show all, once; rates are those since brigd started\n"
     "  -i, --interval SECONDS  look so often (1)\n"

@@ -103,6 +103,8 @@ report_limit(const json_t *result, const json_t *limits)
 	char advice[128];
 
 	suggest_limit(name, limits, advice);
+	if (strcmp(name, "deadline_ms") == 0)
+		snprintf(advice, sizeof(advice), "; more time: --deadline TIME");
 	if (advice[0] == '\0')
 		snprintf(advice, sizeof(advice), ", which cannot be raised");
 	if (reason[0] != '\0')

@@ -332,7 +332,8 @@ write_template(struct screen *s, const struct top_view *v, const json_t *t)
 
 	module = module != NULL && strncmp(module, "sha256:", 7) == 0 ? module + 7 : "";
 	line(s, "%-13.12s%-6.5s%11lld%8.1f%8lld%7lld%9.1f%9lld%8llds%9s", module, json_string_value(at(t, "engine", NULL)) ?: "",
-	    count_at(t, "uid", NULL), json_number_value(at(t, "heat", NULL)), count_at(t, "running", NULL), count_at(t, "parked", NULL),
+	    count_at(t, "uid", NULL), json_number_value(at(t, "heat", NULL)), count_at(t, "running", NULL),
+	    count_at(t, "parked", NULL),
 	    before != NULL || v->before == NULL ? rate(v, count_at(t, "hits", NULL), count_at(before, "hits", NULL)) : 0.0,
 	    count_at(t, "hits", NULL), count_at(t, "age_s", NULL), top_view_bytes(at(t, "memory_bytes", NULL), bytes));
 }

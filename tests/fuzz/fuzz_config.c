@@ -1,4 +1,7 @@
-/* Fuzz target: broker/config: a configuration file, and then the words of a command line, with NULs between them. */
+/*
+ * Fuzz target: broker/config: a configuration file, and then the words of a command line, with NULs between them. And
+ * broker/shares: the same file as one of shares.
+ */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +10,7 @@
 
 #include "base/memfd.h"
 #include "broker/config.h"
+#include "broker/shares.h"
 #include "tests/fuzz/input.h"
 
 #define WORDS_MAX 16
@@ -39,6 +43,30 @@ try(int argc, char **argv)
 	config_clear(&c);
 }
 
+/* What every owner gets is within the table's bounds, whoever is named. */
+static void
+try_shares(const char *path)
+{
+	const struct config c = {.running_per_owner = 24, .queued_per_owner = 1000, .held_bytes_per_owner = 1 << 30};
+	struct shares *s = NULL;
+	struct err e = {0};
+	int rc = shares_load(path, &s, &e);
+
+	MUST((rc == 0) == (s != NULL));
+	if (rc != 0) {
+		MUST(rc == e.code && e.msg[0] != '\0');
+		return;
+	}
+	for (uid_t owner = 0; owner < 3; owner++) {
+		const struct shares_terms t = shares_of(s, &c, owner);
+
+#define X(name, smallest, largest, text) MUST(t.name >= (smallest) && t.name <= (largest));
+		SHARES_MEMBERS(X)
+#undef X
+	}
+	shares_free(s);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -58,6 +86,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		argc++;
 	}
 	try(argc, argv);
+	try_shares(path);
 	for (int i = 3; i < argc; i++)
 		free(argv[i]);
 	close(fd);

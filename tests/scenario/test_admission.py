@@ -177,6 +177,27 @@ class Deadlines(Admission):
         self.assertEqual(result["usage"]["wall_us"], 0)
 
 
+class Command(Admission):
+    options = ("--running-max", "1")
+
+    def test_brig_run_takes_a_deadline_and_a_priority(self):
+        blocker = self.take_place()
+        stored = self.client.call("module.put", self.module(harness.guest("guest")))["digest"]
+        run = harness.brig("run", "--socket", self.brigd.socket, "--deadline", "30ms", "--priority", "9", stored, "exit", "0")
+        self.assertEqual(run.returncode, 124, run.stderr)
+        self.assertIn(b"more time: --deadline TIME", run.stderr)
+        self.cancel(blocker)
+        run = harness.brig("run", "--socket", self.brigd.socket, "--deadline", "1h", "--priority", "0", stored, "exit", "3")
+        self.assertEqual(run.returncode, 3, run.stderr)
+
+    def test_what_is_no_deadline_or_priority_is_said(self):
+        for args in (("--deadline", "5"), ("--deadline", ""), ("--deadline", "5 parsecs"), ("--priority", "10"),
+                     ("--priority", "-1"), ("--priority", "")):
+            run = harness.brig("run", *args, "x.wasm")
+            self.assertEqual(run.returncode, 125, run.stderr)
+            self.assertIn(args[0].encode(), run.stderr)
+
+
 class Limits(Admission):
     options = ("--running-max", "2", "--running-per-owner", "1", "--queued-max", "5", "--queued-per-owner", "3")
 

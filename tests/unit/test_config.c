@@ -287,6 +287,39 @@ help_and_version_need_nothing_else(void **state)
 	}
 }
 
+/* The file anew, the command line as it was; only what can change at any time is taken, and nothing when it is wrong. */
+static void
+limits_are_read_again(void **state)
+{
+	char *argv[] = {(char *)(uintptr_t)"brigd", (char *)(uintptr_t)"--config", file, (char *)(uintptr_t)"--queued-max=7",
+	    NULL};
+	enum config_action action;
+	struct config c, fresh;
+	struct err e = {0};
+
+	(void)state;
+	write_file("{\"running_max\": 5, \"queued_max\": 6, \"module_bytes\": 5000}");
+	assert_int_equal(config_load(4, argv, &c, &action, &e), 0);
+	write_file("{\"running_max\": 9, \"queued_max\": 8, \"module_bytes\": 6000, \"drain_s\": 1}");
+	assert_int_equal(config_reload(4, argv, &c, &fresh, &e), 0);
+	config_take(&c, &fresh);
+	config_clear(&fresh);
+	assert_int_equal(c.running_max, 9);
+	assert_int_equal(c.queued_max, 7);
+	assert_int_equal(c.drain_s, 1);
+	assert_int_equal(c.module_bytes, 5000);
+	write_file("{}");
+	assert_int_equal(config_reload(4, argv, &c, &fresh, &e), 0);
+	config_take(&c, &fresh);
+	config_clear(&fresh);
+	assert_int_equal(c.running_max, 32); /* what is not said any more is as usual */
+	write_file("{\"running_max\": 0}");
+	assert_int_equal(config_reload(4, argv, &c, &fresh, &e), ERR_INVAL);
+	assert_int_equal(c.running_max, 32);
+	config_clear(&c);
+	write_file("{}");
+}
+
 int
 main(void)
 {
@@ -304,6 +337,7 @@ main(void)
 	    cmocka_unit_test(words_are_checked),
 	    cmocka_unit_test(paths_depend_on_who_starts_it),
 	    cmocka_unit_test(help_and_version_need_nothing_else),
+	    cmocka_unit_test(limits_are_read_again),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -114,6 +114,10 @@ every_wrong_type_is_refused_by_name(void **state)
 	    {"\"stdin\":{\"base64\":1}", "stdin"}, {"\"stdin\":{\"base64\":\"YQ==\",\"x\":1}", "stdin"},
 	    {"\"stdin\":{\"stream\":1}", "stdin"}, {"\"stream\":1", "stream"},
 	    {"\"stream\":null", "stream"}, {"\"stream\":\"yes\"", "stream"}, {"\"key\":1", "key"}, {"\"key\":\"\"", "key"},
+	    {"\"priority\":10", "priority"}, {"\"priority\":-1", "priority"}, {"\"priority\":\"5\"", "priority"},
+	    {"\"priority\":1.0", "priority"}, {"\"priority\":null", "priority"}, {"\"deadline_ms\":0", "deadline_ms"},
+	    {"\"deadline_ms\":-1", "deadline_ms"}, {"\"deadline_ms\":86400001", "deadline_ms"},
+	    {"\"deadline_ms\":1e3", "deadline_ms"}, {"\"deadline_ms\":null", "deadline_ms"},
 	    {"\"policy\":[]", "policy"}, {"\"policy\":null", "policy"}, {"\"policy\":{\"version\":2}", "policy"},
 	    {"\"policy\":{\"version\":1,\"limits\":{\"wall_sm\":1}}", "wall_ms"},
 	};
@@ -123,6 +127,33 @@ every_wrong_type_is_refused_by_name(void **state)
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
 		snprintf(text, sizeof(text), "{" MODULE ",%s}", bad[i].member);
 		refused(text, RPC_invalid_params, bad[i].want);
+	}
+}
+
+static void
+urgency_is_stated_within_its_bounds(void **state)
+{
+	static const struct {
+		const char *member;
+		unsigned priority;
+		uint64_t deadline_ms;
+	} cases[] = {
+	    {"\"args\":[]", RUN_PRIORITY, 0},
+	    {"\"priority\":0", 0, 0},
+	    {"\"priority\":9,\"deadline_ms\":1", 9, 1},
+	    {"\"deadline_ms\":86400000", RUN_PRIORITY, RUN_DEADLINE_MS_MAX},
+	};
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct run_request r;
+
+		snprintf(text, sizeof(text), "{" MODULE ",%s}", cases[i].member);
+		r = good(text);
+		assert_int_equal(r.priority, cases[i].priority);
+		assert_int_equal(r.deadline_ms, cases[i].deadline_ms);
+		run_request_clear(&r);
 	}
 }
 
@@ -607,6 +638,7 @@ main(void)
 	    cmocka_unit_test(least_request_is_a_module),
 	    cmocka_unit_test(params_must_be_an_object_of_known_names),
 	    cmocka_unit_test(every_wrong_type_is_refused_by_name),
+	    cmocka_unit_test(urgency_is_stated_within_its_bounds),
 	    cmocka_unit_test(key_has_a_length),
 	    cmocka_unit_test(streams_are_asked_for),
 	    cmocka_unit_test(blob_holds_arguments_environment_and_input),
