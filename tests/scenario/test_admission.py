@@ -243,6 +243,32 @@ class Limits(Admission):
         self.assertTrue(all(1 <= ms <= 60000 for ms in again), again)
 
 
+class Total(Admission):
+    options = ("--running-max", "1", "--queued-max", "2")
+
+    def test_so_many_runs_wait_and_no_more(self):
+        blocker = self.take_place()
+        waiting = self.queue(2)
+        self.wait_queued(2)
+        error = self.assert_rpc_error("overloaded", "run", self.params("exit", 0))
+        self.assertEqual(error.data["setting"], "queued_max")
+        self.assertEqual(self.metrics()["queued"], 2)
+        self.cancel(blocker)
+        for request in waiting:
+            self.assert_exited(self.client.finish(request))
+        self.assert_exited(self.run_guest("exit", 0))
+
+
+class NoQueue(Admission):
+    options = ("--running-max", "1", "--queued-max", "0")
+
+    def test_without_a_queue_a_run_starts_at_once_or_not_at_all(self):
+        blocker = self.take_place()
+        self.assertEqual(self.assert_rpc_error("overloaded", "run", self.params("exit", 0)).data["setting"], "queued_max")
+        self.cancel(blocker)
+        self.assert_exited(self.run_guest("exit", 0))
+
+
 class Reload(Admission):
     @classmethod
     def prepare(cls):
