@@ -321,7 +321,7 @@ def log_problems(lines, answered, others_max, problems):
 class Rest(harness.Traces):
     """What there is at rest. What is kept ready for runs comes and goes, as brigd tells; so may what belongs to it."""
 
-    RSS_SLACK = 2048  # in a process that has just started some memory more says nothing
+    RSS_SLACK = 4096  # in a process that has just started some memory more says nothing
     DESCRIPTORS = 8   # of one template or parked worker, in all processes of one name
 
     def __init__(self, brigd, client):
