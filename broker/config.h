@@ -65,7 +65,7 @@
 	X(service_s, 120, 1, 86400, 's', "a launcher, store or logger that leaves a question open longer is lost: brigd stops") \
 	X(templates_max, 16, 0, 1000, 'n', "modules that are kept ready in a zygote of their own, those run most; 0: none") \
 	X(parked_max, 8, 0, 64, 'n', "workers that wait for a run, jailed and instantiated, of each of these; 0: none")     \
-	X(parked_total, 64, 1, 1000, 'n', "the same of all modules together: each takes 1 to 2 MB of memory")            \
+	X(parked_total, 64, 1, 1000, 'n', "the same of all modules together: each takes 0.3 MB of memory, and up")          \
 	X(parked_spare_bytes, 134217728, 0, 1125899906842624, 'b', "none waits while the machine has less memory left than this") \
 	X(pressure_cpu_percent, 0, 0, 100, 'n', "tasks stand still so much of the time: hold new runs back; 0: never") \
 	X(pressure_memory_percent, 20, 0, 100, 'n', "the same for want of memory")                                      \

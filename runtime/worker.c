@@ -747,13 +747,16 @@ worker_run(struct worker *w, int socket, volatile struct proto_shared *shared, w
 
 /* --- parked ---------------------------------------------------------------------------------------------------- */
 
-/* What this process has used by now. */
+/*
+ * What this process has used by now: that of its only thread, since the kernel brings the process's clock up to date at
+ * its ticks only, once there is a timer by it.
+ */
 static uint64_t
 cpu_ns(void)
 {
 	struct timespec now = {0, 0};
 
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
 	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
 }
 

@@ -79,6 +79,12 @@ class Parked(Parking):
         again = self.run_parked(self.params("loop", limits={"cpu_ms": 30}))
         self.assertEqual((again["status"], again["limit"]), ("limit", "cpu_ms"))
 
+    def test_processor_time_is_without_that_of_waiting(self):
+        """One thread cannot have used more than the time that passed since the job was given to it, and to say so."""
+        runs = [self.run_parked(self.params("exit", 0))["usage"] for _ in range(20)]
+        used = sum(u["user_us"] + u["system_us"] for u in runs)
+        self.assertLessEqual(used, sum(u["wall_us"] + 100 for u in runs))
+
     def test_what_does_not_fit_one_message_is_forked(self):
         self.park(self.params("exit", 0))
         for _ in range(3):
