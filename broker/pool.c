@@ -459,7 +459,8 @@ park(struct zygote *z)
 	*r = (struct pool_run){.zygote = z, .run = PARKED_NUMBER | ++p->last_parked, .started_ms = monotonic_ms(),
 	    .ended = ended_unheard, .limits = z->park};
 	r->job = channel_new(p->base, sv[0], POOL_JOB_QUEUE_MAX, parked_message, parked_closed, r);
-	rc = r->job == NULL ? ERR_NOMEM : child_send(z->child, PROTO_PARK, r->run, &r->limits, sizeof(r->limits), &sv[1], 1, NULL);
+	rc = r->job == NULL ? ERR_NOMEM :
+	    child_send(z->child, PROTO_PARK, r->run, &r->limits, sizeof(r->limits), &sv[1], 1, NULL);
 	close(sv[1]);
 	if (rc != 0) {
 		channel_free(r->job);

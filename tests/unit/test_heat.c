@@ -88,6 +88,27 @@ what_is_barred_stays_cold_until_it_is_forgotten(void **state)
 	heat_free(h);
 }
 
+static void
+what_may_not_park_is_as_hot_as_it_was_and_may_when_it_was_forgotten(void **state)
+{
+	struct heat *h = heat_new(1);
+	struct heat_key a = key(1), b = key(2);
+
+	(void)state;
+	assert_false(heat_may_park(h, &a)); /* not there */
+	heat_bar_parking(h, &a);
+	heat_note(h, &a, 0);
+	assert_true(heat_may_park(h, &a));
+	heat_bar_parking(h, &a);
+	assert_false(heat_may_park(h, &a));
+	assert_about(heat_note(h, &a, 0), 2);
+	heat_note(h, &b, 0);
+	assert_true(heat_may_park(h, &b));
+	heat_note(h, &a, 0);
+	assert_true(heat_may_park(h, &a));
+	heat_free(h);
+}
+
 int
 main(void)
 {
@@ -96,6 +117,7 @@ main(void)
 	    cmocka_unit_test(keeps_owners_modules_and_engines_apart),
 	    cmocka_unit_test(forgets_what_was_noted_longest_ago),
 	    cmocka_unit_test(what_is_barred_stays_cold_until_it_is_forgotten),
+	    cmocka_unit_test(what_may_not_park_is_as_hot_as_it_was_and_may_when_it_was_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,6 +207,24 @@ finds_no_signature_in_an_unsigned_module(void **state)
 	assert_int_equal(sig.rest_length, 0);
 }
 
+/* By its number, wherever it is: whether it may be there is for the engine to say. */
+static void
+sees_a_start_section(void **state)
+{
+	static const uint8_t without[] = {0, 'a', 's', 'm', 1, 0, 0, 0, 0, 2, 1, 8, 7, 0};
+	static const uint8_t with[] = {0, 'a', 's', 'm', 1, 0, 0, 0, 7, 0, 8, 0x81, 0x00, 0, 0, 2, 1, 'x'};
+	static const uint8_t first[] = {0, 'a', 's', 'm', 1, 0, 0, 0, 8, 1, 0};
+	struct wasmsig sig;
+
+	(void)state;
+	assert_int_equal(wasmsig_parse(without, sizeof(without), &sig, NULL), ERR_NOTFOUND);
+	assert_false(sig.has_start);
+	assert_int_equal(wasmsig_parse(with, sizeof(with), &sig, NULL), ERR_NOTFOUND);
+	assert_true(sig.has_start);
+	assert_int_equal(wasmsig_parse(first, sizeof(first), &sig, NULL), ERR_NOTFOUND);
+	assert_true(sig.has_start);
+}
+
 static void
 refuses_every_changed_bit_of_a_signed_module(void **state)
 {
@@ -429,6 +447,7 @@ main(void)
 	    cmocka_unit_test(signing_again_replaces_the_signature),
 	    cmocka_unit_test(accepts_a_signature_without_key_id),
 	    cmocka_unit_test(finds_no_signature_in_an_unsigned_module),
+	    cmocka_unit_test(sees_a_start_section),
 	    cmocka_unit_test(refuses_every_changed_bit_of_a_signed_module),
 	    cmocka_unit_test(refuses_every_truncation),
 	    cmocka_unit_test(refuses_another_key),
