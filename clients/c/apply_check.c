@@ -14,10 +14,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "clients/c/apply_link.h"
+#include "clients/c/apply_own.h"
+
 /* One check. */
 struct check {
 	const struct apply_set *set;
 	const struct apply_guard *guard;
+	struct apply_own own;
 	struct stat state;          /* of the directory of the journal */
 	struct apply_tree *tree;
 	struct apply_tree removals; /* its steps only: what goes, in the order of paths */
@@ -48,23 +52,47 @@ problem(struct check *k, const struct apply_change *c, const char *fmt, ...)
 
 /* --- what is never changed --------------------------------------------------------------------------------------- */
 
-/* Whether the directory that a change is in is brig's own state, by whatever path. */
+/* Whether a change would touch what is brig's own; `fd` is the directory that it is in: the journal's by whatever path. */
 static bool
-is_state(const struct check *k, int fd)
+is_own(const struct check *k, const struct apply_change *c, int fd)
 {
 	struct stat st;
 
+	if (apply_own_has(&k->own, k->tree->roots[c->mount].path, c))
+		return true;
 	return fd >= 0 && (fstat(fd, &st) != 0 || (st.st_dev == k->state.st_dev && st.st_ino == k->state.st_ino));
+}
+
+/* The rule of HEAD, when a directory above a path holds one: that is a repository of git, with what git runs in it. */
+static const struct apply_guard_rule *
+repository_rule(const struct check *k, const struct apply_change *c)
+{
+	const struct apply_guard_rule *rule = NULL;
+	char head[APPLY_PATH_MAX + sizeof("/HEAD")];
+
+	for (const char *p = c->path; rule == NULL && p != NULL; p = strchr(p, '/')) {
+		int fd;
+
+		p += *p == '/';
+		snprintf(head, sizeof(head), "%.*sHEAD", (int)(p - c->path), c->path);
+		if ((fd = apply_open_beneath(k->tree->roots[c->mount].fd, head, O_PATH | O_NOFOLLOW)) >= 0) {
+			close(fd);
+			rule = apply_guard_find(k->guard, head);
+		}
+	}
+	return rule;
 }
 
 /* A directory alone is run by nothing, unless it comes or goes in the place of what is. */
 static void
 check_guard(struct check *k, const struct apply_change *c)
 {
-	bool passes = c->kind == APPLY_DIRECTORY && c->was == APPLY_DIRECTORY;
+	bool passes = (c->kind == APPLY_DIRECTORY && c->was == APPLY_DIRECTORY) || apply_guard_allows(k->guard, c->path);
 	const struct apply_guard_rule *rule = passes ? NULL : apply_guard_find(k->guard, c->path);
 	bool quotable = strchr(c->path, '\'') == NULL; /* what is shown may be pasted into a shell */
 
+	if (rule == NULL && !passes)
+		rule = repository_rule(k, c);
 	if (rule != NULL)
 		problem(k, c, "refused, as it matches \"%s\": %s; to change it, name it: --allow-path %s%s%s", rule->pattern,
 		    rule->reason, quotable ? "'" : "", quotable ? c->path : "PATTERN", quotable ? "'" : "");
@@ -229,36 +257,49 @@ remove_old(struct check *k, const struct place *p, struct err *e)
 
 /* --- what comes -------------------------------------------------------------------------------------------------- */
 
-/*
- * Whether a link stays inside when the links that are on the host are followed: those of its target, from the directory
- * that its leading ".." come to.
- */
+/* Where links are followed: the directory, as it will be. */
+struct view {
+	const struct check *k;
+	size_t mount;
+};
+
+/* An apply_link_fn: the link that a change makes at a place, or the host's where no change is. */
+static bool
+read_link(void *arg, const char *place, char target[PATH_MAX])
+{
+	struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+	const struct view *v = arg;
+	const struct apply_change *c = apply_set_find(v->k->set, v->mount, place, strlen(place));
+	ssize_t n = 0;
+	int fd;
+
+	if (c != NULL) {
+		if (c->what == APPLY_DELETED || c->kind != APPLY_LINK || c->target == NULL)
+			return false;
+		return snprintf(target, PATH_MAX, "%s", c->target) > 0;
+	}
+	if ((fd = (int)syscall(SYS_openat2, v->k->tree->roots[v->mount].fd, place, &how, sizeof(how))) >= 0) {
+		n = readlinkat(fd, "", target, PATH_MAX - 1);
+		close(fd);
+	}
+	target[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* Whether a new link stays inside when the links that it leads to are followed, those on the host and new ones. */
 static void
 check_target(struct check *k, const struct place *p)
 {
-	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
 	const struct apply_change *c = p->change;
-	size_t length = parent_length(c->path, strlen(c->path));
-	const char *target = c->target;
-	char path[2 * APPLY_PATH_MAX + 2];
-	long fd;
+	struct view view = {k, c->mount};
+	char from[APPLY_PATH_MAX + 1];
+	int rc;
 
-	for (;;) {
-		if (strncmp(target, "../", 3) == 0 || strcmp(target, "..") == 0) {
-			length = parent_length(c->path, length);
-			target += target[2] == '/' ? 3 : 2;
-		} else if (target[0] == '/' || strncmp(target, "./", 2) == 0)
-			target++;
-		else
-			break;
-	}
-	snprintf(path, sizeof(path), "%.*s%s%s", (int)length, c->path, length > 0 ? "/" : "",
-	    target[0] == '\0' ? "." : target);
-	fd = syscall(SYS_openat2, k->tree->roots[c->mount].fd, path, &how, sizeof(how));
-	if (fd < 0 && errno == EXDEV)
-		problem(k, c, "the link leads out of the directory, through a link on the host");
-	if (fd >= 0)
-		close((int)fd);
+	snprintf(from, sizeof(from), "%.*s", (int)parent_length(c->path, strlen(c->path)), c->path);
+	if ((rc = apply_link_follow(from, c->target, true, read_link, &view)) != 0)
+		problem(k, c, rc == ERR_DENIED ? "the link leads out of the directory, through another link"
+		                               : "the link leads to too long a path, through others");
 }
 
 static int
@@ -381,8 +422,8 @@ check_change(struct check *k, const struct apply_change *c, struct err *e)
 		return (int)dir;
 	p.dir = (size_t)dir;
 	p.fd = k->tree->dirs[dir].fd;
-	if (is_state(k, p.fd)) {
-		problem(k, c, "brig keeps its own state there");
+	if (is_own(k, c, p.fd)) {
+		problem(k, c, "brig keeps its own state there, or its keys and settings");
 		return 0;
 	}
 	return look(k, &p) ? checks[c->what](k, &p, e) : 0;
@@ -442,6 +483,7 @@ apply_check(const struct apply_set *set, const struct apply_mount *mounts, size_
 		return err_sys(e, ERR_IO, "the state directory");
 	raise_open_files();
 	apply_tree_begin(&tree);
+	rc = apply_own_find(&k.own, e);
 	for (size_t i = 0; i < mount_count && rc == 0; i++)
 		rc = open_root(&tree, mounts[i].host, e);
 	for (size_t i = 0; i < set->count && rc == 0; i++)
@@ -449,6 +491,7 @@ apply_check(const struct apply_set *set, const struct apply_mount *mounts, size_
 	if (rc == 0)
 		rc = join_steps(&k, e);
 	apply_tree_clear(&k.removals);
+	apply_own_clear(&k.own);
 	if (rc == 0)
 		*out = tree;
 	else

@@ -109,9 +109,8 @@ trim(const char *out, size_t start, size_t n)
 	return n;
 }
 
-/* A path as patterns see it. Owned; NULL without memory. */
-static char *
-fold(const char *path)
+char *
+apply_guard_fold(const char *path)
 {
 	char *out = malloc(2 * strlen(path) + 1), one[2];
 	size_t n = 0, start = 0, length;
@@ -144,6 +143,15 @@ is_in(const char *pattern, const char *path)
 	return false;
 }
 
+bool
+apply_guard_allows(const struct apply_guard *g, const char *path)
+{
+	for (size_t i = 0; i < g->allowed_count; i++)
+		if (matches(g->allowed[i], path, false))
+			return true;
+	return false;
+}
+
 const struct apply_guard_rule *
 apply_guard_find(const struct apply_guard *g, const char *path)
 {
@@ -151,10 +159,9 @@ apply_guard_find(const struct apply_guard *g, const char *path)
 	const struct apply_guard_rule *found = NULL;
 	char *folded;
 
-	for (size_t i = 0; i < g->allowed_count; i++)
-		if (matches(g->allowed[i], path, false))
-			return NULL;
-	if ((folded = fold(path)) == NULL)
+	if (apply_guard_allows(g, path))
+		return NULL;
+	if ((folded = apply_guard_fold(path)) == NULL)
 		return &no_memory;
 	for (size_t i = 0; i < COUNT_OF(builtin) && found == NULL; i++)
 		if (!g->off[i] && is_in(builtin[i].pattern, folded))
@@ -194,7 +201,7 @@ add_rule(struct apply_guard *g, json_t *word, struct err *e)
 		return err_set(e, ERR_INVAL, "\"refuse\" is a list of patterns, which are strings");
 	if ((rc = check_pattern(pattern, e)) != 0)
 		return rc;
-	if ((folded = fold(pattern)) == NULL || json_string_set(word, folded) != 0)
+	if ((folded = apply_guard_fold(pattern)) == NULL || json_string_set(word, folded) != 0)
 		rc = err_set(e, ERR_NOMEM, "out of memory");
 	free(folded);
 	if (rc == 0)

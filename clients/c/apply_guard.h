@@ -3,6 +3,7 @@
 #ifndef CLIENTS_C_APPLY_GUARD_H
 #define CLIENTS_C_APPLY_GUARD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -195,5 +196,11 @@ int apply_guard_allow(struct apply_guard *g, const char *pattern, struct err *e)
 
 /* apply_guard_find - the rule that refuses this path (relative, no component empty), or NULL. */
 const struct apply_guard_rule *apply_guard_find(const struct apply_guard *g, const char *path);
+
+/* apply_guard_allows - whether the path has been let through. */
+bool apply_guard_allows(const struct apply_guard *g, const char *path);
+
+/* apply_guard_fold - a path as patterns see it: two spellings of one name are the same then. Owned; NULL without memory. */
+char *apply_guard_fold(const char *path);
 
 #endif

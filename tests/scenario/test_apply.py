@@ -38,6 +38,10 @@ def modified(path, content, base):
     return dict(created(path, content), change="modified", base=digest(base.encode()))
 
 
+def modified_link(path, target, base):
+    return dict(created(path, target=target), change="modified", base=digest(base.encode()))
+
+
 def deleted(path, base=None, kind="file"):
     change = {"path": "/w/" + path, "change": "deleted", "kind": kind}
     return dict(change, base=digest(base.encode())) if base is not None else change
@@ -257,6 +261,18 @@ class Refusing(Apply):
                 self.assert_refused([created(path, target=target)], "link")
         self.assert_applied([created("l", target="d/missing"), created("d/l", target="../d"), created("d/m", target=".././d")])
 
+    def test_links_through_other_links(self):
+        self.fill({"sub/out": ("link", "/etc"), "sub/f": "f", "was": ("link", "/etc"), "d": None})
+        through = created("a", target="b/out/passwd")
+        self.assert_refused([through, created("b", target="sub")], "\"a\": the link leads out")
+        self.assert_refused([through, created("b", target="c"), created("c", target="d/e"), created("d/e", target="../sub")],
+                            "\"a\": the link leads out")
+        self.assert_refused([created("a", target="was/passwd"), modified_link("was", "sub/out", "/etc")], "\"was\": the link")
+        self.assert_refused([created("a%d" % n, target="a%d/%s" % (n + 1, "n" * 255)) for n in range(39)], "too long a path")
+        self.assert_applied([created("a", target="b/f"), created("b", target="sub"), created("loop", target="loop"),
+                             created("x", target="y"), created("y", target="x"), created("gone", target="d/no/more"),
+                             dict(created("was"), change="modified", was="link"), created("z", target="was/passwd")])
+
     def test_what_was_changed_meanwhile(self):
         self.fill({"a": "mine now", "d": None, "l": ("link", "a")})
         os.mkfifo(os.path.join(self.host, "p"))
@@ -350,6 +366,18 @@ class Guarding(Apply):
         self.assert_refused([created(".git", target="d")], "refused")
         self.assert_refused([deleted(".git/config", "x")], "refused")
 
+    def test_what_is_in_a_bare_repository_has_to_be_named(self):
+        self.fill({"r/HEAD": "ref: refs/heads/main\n", "r/config": "", "r/hooks": None, "r/objects/aa": None})
+        for change in (created("r/hooks/update", "x"), modified("r/config", "x", ""), created("r/l", target="config")):
+            with self.subTest(change=change["path"]):
+                path = change["path"][len("/w/"):]
+                self.assert_refused([change], "--allow-path '%s'" % path, "--allow-path", "r/other")
+        os.rename(os.path.join(self.host, "r/HEAD"), os.path.join(self.host, "HEAD"))
+        self.assert_refused([created("r/objects/aa/x", "x")], "repository")
+        self.assert_applied([created("r/hooks/update", "x"), created("r/d")], "--allow-path", "r/hooks/update")
+        self.configure('{"version": 1, "allow": ["head"]}')
+        self.assert_applied([created("r/x", "x")])
+
     def test_a_directory_in_the_place_of_one_is_refused_too(self):
         self.fill({".npmrc": "x", ".envrc": ("link", "d"), ".git": None})
         for path, was in ((".npmrc", "file"), (".envrc", "link")):
@@ -399,6 +427,34 @@ class Guarding(Apply):
                 self.assertIn("apply.json", self.assert_refused([created("x", "")], expected))
         self.configure('{"version": 1}', 0o620)
         self.assert_refused([created("x", "")], "only you can write to")
+
+    def test_keys_and_settings_of_brig_are_never_changed(self):
+        """Wherever the tree has them, by whatever links, also when they are not there yet."""
+        env = {"XDG_CONFIG_HOME": os.path.join(self.host, "conf"), "XDG_RUNTIME_DIR": os.path.join(self.host, "run")}
+
+        def refused(*changes):
+            paths = [option for c in changes for option in ("--allow-path", c["path"][len("/w/"):])]
+            with self.subTest(paths=paths[1::2]):
+                self.assert_refused(list(changes), "brig keeps its own", *paths, env=env)
+
+        settings = '{"version": 1, "allow": [".git"]}'
+        for tree in ({"d": None}, {"d": None, "conf": None, "run": None}, {"d": None, "conf/brig/keys": None, "run/brig": None}):
+            self.fill(tree)
+            parents = [created(d) for d in ("conf", "conf/brig", "conf/brig/keys", "run", "run/brig") if
+                       not os.path.isdir(os.path.join(self.host, d))]
+            for path in ("conf/brig/apply.json", "conf/brig/keys/key", "run/brig/brigd.sock", "conf/brig/x", "conf/BRIG/x"):
+                refused(*parents, *([created("conf/BRIG")] if "BRIG" in path else []), created(path, settings))
+            if "conf" not in tree and "conf/brig/keys" not in tree:
+                refused(created("conf", target="d"))
+        self.fill({"conf/brig": None, "conf/other": "x"})
+        refused(dict(created("conf/brig", target="other"), change="modified", was="directory"))
+        self.assert_applied([modified("conf/other", "y", "x"), created("conf/more")], env=env)
+        self.fill({"conf": ("link", "dot/config"), "dot/config/brig/apply.json": ("link", "../../files/apply"),
+                   "dot/files/x": "x", "e": None})
+        for path in ("dot/config/brig/apply.json", "dot/files/apply", "dot/config/brig/x"):
+            refused(created(path, settings))
+        refused(modified_link("conf", "e", "dot/config"))
+        self.assert_applied([created("dot/files/y", "y"), created("dot/config/y", "y")], env=env)
 
     def test_state_of_brig_is_never_changed(self):
         self.fill({})
