@@ -328,8 +328,8 @@ enum proto_extent {
 	PROTO_EXTENT_TOGETHER = 2, /* a name moved from one place below it to another: they need the same rights */
 };
 
-#define PROTO_LEARNED_MAX   1024       /* of one run */
-#define PROTO_LEARNED_NAMES (512 * 1024) /* bytes of their targets */
+#define PROTO_LEARNED_MAX   704          /* of one run */
+#define PROTO_LEARNED_NAMES (384 * 1024) /* bytes of their targets */
 
 /* Something that a run used, when the job says LEARN; sent before its result. The target is a path in a mount, for files. */
 struct proto_learned {

@@ -18,6 +18,14 @@ policy_path_covers(const char *outer, const char *inner)
 	return strncmp(outer, inner, length) == 0 && (inner[length] == '/' || inner[length] == '\0');
 }
 
+bool
+policy_covers(const char *outer, size_t outer_length, const char *inner, size_t inner_length)
+{
+	size_t n = outer_length == 1 ? 0 : outer_length; /* "/" */
+
+	return inner_length >= n && (inner[n] == '/' || inner[n] == '\0') && memcmp(outer, inner, n) == 0;
+}
+
 const char *
 policy_path_wrong(const char *path)
 {
@@ -63,20 +71,28 @@ policy_fs_add(struct policy *p, const struct policy_fs *f, struct err *e)
 		return err_set(e, ERR_NOMEM, "out of memory for a policy's files");
 	p->fs = larger;
 	p->fs[p->fs_count] = *f;
+	p->fs[p->fs_count].length = strlen(f->path);
 	if ((p->fs[p->fs_count].path = strdup(f->path)) == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory for a policy's files");
 	p->fs_count++;
 	return 0;
 }
 
+/* policy_path_covers, for lists that are gone through often. */
+static bool
+covers(const struct policy_fs *f, const char *path, size_t length)
+{
+	return policy_covers(f->path, f->length, path, length);
+}
+
 const struct policy_fs *
 policy_fs_at(const struct policy *p, const char *path)
 {
 	const struct policy_fs *found = NULL;
+	size_t length = strlen(path);
 
 	for (size_t i = 0; i < p->fs_count; i++)
-		if (policy_path_covers(p->fs[i].path, path) &&
-		    (found == NULL || strlen(p->fs[i].path) > strlen(found->path)))
+		if (covers(&p->fs[i], path, length) && (found == NULL || p->fs[i].length > found->length))
 			found = &p->fs[i];
 	return found;
 }
@@ -85,10 +101,10 @@ const struct policy_fs *
 policy_fs_mount_of(const struct policy *p, const char *path)
 {
 	const struct policy_fs *found = NULL;
+	size_t length = strlen(path);
 
 	for (size_t i = 0; i < p->fs_count; i++)
-		if (p->fs[i].mount && policy_path_covers(p->fs[i].path, path) &&
-		    (found == NULL || strlen(p->fs[i].path) > strlen(found->path)))
+		if (p->fs[i].mount && covers(&p->fs[i], path, length) && (found == NULL || p->fs[i].length > found->length))
 			found = &p->fs[i];
 	return found;
 }
@@ -154,20 +170,26 @@ policy_fs_tidy(struct policy *p)
 	p->fs_count = kept;
 }
 
+static bool
+is_same(const struct policy_fs *a, const struct policy_fs *b)
+{
+	return a->length == b->length && memcmp(a->path, b->path, a->length) == 0;
+}
+
 /* Adds what both say at the paths of `a`, except those that were added for the other before. */
 static int
 meet_at(const struct policy *a, const struct policy *b, struct policy *m, struct err *e)
 {
 	for (size_t i = 0; i < a->fs_count; i++) {
 		const struct policy_fs *one = &a->fs[i], *two = policy_fs_at(b, one->path);
-		bool same = two != NULL && strcmp(one->path, two->path) == 0;
+		bool same = two != NULL && is_same(one, two);
 		struct policy_fs f = *one;
 		bool done = false;
 
 		if (two == NULL)
 			continue;
 		for (size_t k = 0; k < m->fs_count && same; k++)
-			done |= strcmp(m->fs[k].path, one->path) == 0;
+			done |= is_same(&m->fs[k], one);
 		f.kind = MIN_OF(one->kind, two->kind);
 		f.rights = one->rights & two->rights;
 		f.mount = one->mount || (same && two->mount);

@@ -61,7 +61,10 @@ void policy_names_tidy(struct policy_names *n);
 bool policy_names_cover(const struct policy_names *n, const char *name);
 int policy_names_meet(const struct policy_names *a, const struct policy_names *b, struct policy_names *m);
 
-/* policy_fs_add - append a copy, looking at nothing. policy_fs_tidy - sort, and drop what says nothing new. */
+/* policy_covers - policy_path_covers for paths whose lengths are known, which most pairs tell apart at once. */
+bool policy_covers(const char *outer, size_t outer_length, const char *inner, size_t inner_length);
+
+/* policy_fs_add - append a copy, looking at nothing but its length. policy_fs_tidy - sort, and drop what says nothing new. */
 int policy_fs_add(struct policy *p, const struct policy_fs *f, struct err *e);
 void policy_fs_tidy(struct policy *p);
 

@@ -95,6 +95,7 @@ enum policy_fs_right { POLICY_FS_READ = 1, POLICY_FS_WRITE = 2, POLICY_FS_CREATE
 /* What is granted from a path on, as far as no longer path says otherwise. */
 struct policy_fs {
 	char *path;       /* absolute, as the guest knows it */
+	size_t length;    /* of the path */
 	bool mount;       /* the guest finds it as a directory of its own; else only other layers may put mounts there */
 	enum policy_fs_kind kind;
 	uint32_t rights;  /* enum policy_fs_right, or-ed */
@@ -386,9 +387,11 @@ struct policy_uses {
  * Of files: the mounts that there were, with the rights used on them, and paths inside with more. What was made has its
  * rule at the directory where that was done, since its name may be another the next time; more than POLICY_LEARN_NAMES
  * paths in one directory become the directory; what moved from one place to another has one rule above both; a path that
- * no document can hold becomes the directory above it. Limits that were measured are twice what was used,
+ * no document can hold becomes the directory above it; when there are more rules than a document can have, each mount gets
+ * one. Limits that were measured are twice what was used,
  * rounded up to a round number, and at least POLICY_LEARN_LEAST; others are those of the request.
- * The caller frees *out. Returns 0, ERR_INVAL for a use outside of every mount, ERR_NOMEM.
+ * The caller frees *out. Returns 0, ERR_INVAL for a use outside of every mount, ERR_LIMIT when what was allowed has too many
+ * paths itself, ERR_NOMEM.
  */
 #define POLICY_LEARN_NAMES 4
 int policy_learned(const struct policy_uses *uses, struct policy **out, struct err *e);

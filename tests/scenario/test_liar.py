@@ -269,7 +269,7 @@ class Workers(Liar):
         "randomness that is withheld": ([learned(b"", capability=2, rights=0)], "not granted"),
         "capability that is none": ([learned(b"", capability=9, rights=0)], "not granted"),
         "files by another capability": ([learned(capability=3)], "not granted"),
-        "flood of uses": ([flood(LEARNED, pack("learned", call=32, rights=1, count=1) + b"/w/f")], "after 1024 uses"),
+        "flood of uses": ([flood(LEARNED, pack("learned", call=32, rights=1, count=1) + b"/w/f")], "after 704 uses"),
         "flood of long paths": ([flood(LEARNED, pack("learned", call=32, rights=1, count=1) + b"/w/" + b"a/" * 2000 + b"a")],
                                 "too much learned"),
     }

@@ -560,6 +560,8 @@ learned_fs(const char *effective, const struct policy_use *files, size_t count)
 	assert_int_equal(policy_learned(&uses, &learned, &e), 0);
 	assert_true(policy_allows(p, learned));
 	json = policy_to_json(learned);
+	policy_free(p);
+	assert_int_equal(policy_from_json(json, &p, &e), 0); /* it is a document */
 	text = json_dumps(json_object_get(json, "fs"), JSON_COMPACT | JSON_SORT_KEYS);
 	json_decref(json);
 	policy_free(learned);
@@ -618,6 +620,32 @@ a_mount_inside_another_keeps_its_own_rules(void **state)
 	assert_non_null(strstr(text, "\"mount\":\"/w/m\",\"paths\":{},\"rights\":[\"create\"]"));
 	assert_non_null(strstr(text, "\"mount\":\"/w\",\"paths\":{\"g\":[\"read\"]},\"rights\":[]"));
 	free(text);
+}
+
+/* What is allowed has as many paths as a document can have, and other ones were used: both together are too many for one. */
+static void
+what_is_learned_always_fits_a_document(void **state)
+{
+	struct policy_use files[512];
+	char *names = malloc(sizeof(files) / sizeof(files[0]) * 32), *effective = malloc(65536), *text;
+	size_t used = (size_t)sprintf(effective, "{\"fs\":[{\"mount\":\"/w\"," FS_ALL ",\"paths\":{");
+
+	(void)state;
+	for (size_t i = 0; i < POLICY_PATHS_MAX - 1; i++)
+		used += (size_t)sprintf(effective + used, "%s\"p%zu\":[\"read\"]", i > 0 ? "," : "", i);
+	sprintf(effective + used, "}}]}");
+	for (size_t i = 0; i < COUNT_OF(files); i++) {
+		sprintf(names + i * 32, "/w/d%zu/f", i);
+		files[i] = (struct policy_use)USE(names + i * 32, POLICY_FS_DELETE, PATH);
+	}
+	files[0] = (struct policy_use)USE("/w", POLICY_FS_READ | POLICY_FS_WRITE, BELOW);
+	text = learned_fs(effective, files, COUNT_OF(files));
+	assert_non_null(strstr(text, "\"p1\":[\"read\"]"));
+	assert_non_null(strstr(text, "\"rights\":[\"read\",\"write\",\"delete\"]"));
+	assert_null(strstr(text, "\"d1"));
+	free(text);
+	free(effective);
+	free(names);
 }
 
 static void
@@ -1041,6 +1069,7 @@ main(void)
 	    cmocka_unit_test(what_learns_asks_for_all_that_it_does_not_narrow_itself),
 	    cmocka_unit_test(paths_are_generalised_and_never_past_what_was_allowed),
 	    cmocka_unit_test(a_mount_inside_another_keeps_its_own_rules),
+	    cmocka_unit_test(what_is_learned_always_fits_a_document),
 	    cmocka_unit_test(learned_limits_are_twice_what_was_used_and_round),
 	    cmocka_unit_test(unsigned_module_needs_every_layer_to_say_optional),
 	    cmocka_unit_test(denial_names_capability_layer_target_and_grant),
