@@ -618,9 +618,9 @@ resize(struct thing *t, uint64_t size)
 	t->size = size;
 }
 
-/* Opens what is there, or makes it. *thing; *rights: what policy grants there. */
+/* Opens what is there, or makes it, from the directory `from` on. *thing; *rights: what policy grants there. */
 static enum wasi_errno
-model_find_or_make(const char *base, const char *path, const struct opening *o, int *thing, uint32_t *rights)
+model_find_or_make(int from, const char *path, const struct opening *o, int *thing, uint32_t *rights)
 {
 	bool create = (o->oflags & CREAT) != 0, only_new = create && (o->oflags & EXCL) != 0;
 	bool writes = (o->base & WASI_RIGHT_FD_WRITE) != 0, empties = (o->oflags & TRUNC) != 0;
@@ -631,7 +631,7 @@ model_find_or_make(const char *base, const char *path, const struct opening *o, 
 
 	if (create && (o->oflags & DIRECTORY) != 0)
 		return WASI_EINVAL;
-	if ((error = resolve(base, path, mode, &end)) != 0)
+	if ((error = resolve(path_of(from), path, mode, &end)) != 0)
 		return error;
 	*rights = granted(end.path);
 	if (!exists(end.path)) {
@@ -644,7 +644,7 @@ model_find_or_make(const char *base, const char *path, const struct opening *o, 
 		add_name(end.path, *thing);
 		return 0;
 	}
-	*thing = thing_at(end.path);
+	*thing = is_gone(end.path) ? from : thing_at(end.path);
 	if (only_new)
 		return WASI_EEXIST;
 	if (((o->oflags & DIRECTORY) != 0 || end.slash) && kind_at(end.path) != WASI_NODE_DIR)
@@ -851,7 +851,7 @@ model_path_open(uint32_t fd, const struct opening *o, int *thing, uint32_t *righ
 		return WASI_ENOTCAPABLE;
 	if (lowest_free() == FDS)
 		return WASI_EMFILE;
-	return model_find_or_make(base_of(fd), one, o, thing, rights);
+	return model_find_or_make(fds[fd].thing, one, o, thing, rights);
 }
 
 static void
