@@ -138,7 +138,7 @@ class Measures:
 
     @staticmethod
     def memory_files(brigd):
-        """MB that memory files hold which brigd or a process below it has open: modules and artifacts, mapped or not."""
+        """MB of the memory files that brigd or a process below it has open: modules and artifacts, mapped or not."""
         sizes = {}
         for pid in [brigd.process.pid, *brigd.children()]:
             directory = "/proc/%d/fd" % pid
@@ -212,7 +212,7 @@ class Measures:
         self.table.add("%d modules, run uniformly" % count, self.us(mine), self.us(self.percentile(times, 0.99)),
                        "%.2f times that of one" % (mine / other))
         self.table.add("memory (PSS) of all processes, for these modules", "%.1f MB" % (more / 1024) if more else
-                       "not measured", "", "more than with none; brigd keeps %.0f MB of modules and artifacts open" % files
+                       "not measured", "", "more than with none; %.0f MB of modules and artifacts are kept open" % files
                        if more else "needs root")
 
     @staticmethod
