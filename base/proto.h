@@ -31,6 +31,7 @@
 	X(PROTO_LOAD,          16) /* brigd -> zygote      none; once                     artifact           */ \
 	X(PROTO_LOADED,        17) /* zygote -> brigd      none: its workers have that module                */ \
 	X(PROTO_PARK,          18) /* brigd -> zygote      struct proto_park              the job socket     */ \
+	X(PROTO_WARM,          33) /* brigd -> zygote      struct proto_warm; once      artifact, the blob   */ \
 	X(PROTO_TAKE,          19) /* brigd -> zygote      struct proto_take: a parked worker gets its job   */ \
 	X(PROTO_JOB,           20) /* brigd -> worker      struct proto_job, then the blob or none           */ \
 	                           /*                        [artifact,] [blob as memfd,] sockets of dirs    */ \
@@ -164,6 +165,19 @@ struct proto_park {
 	uint64_t data_bytes;   /* as in proto_run */
 	uint64_t memory_bytes; /* as in proto_job, the next one too */
 	uint64_t table_elements;
+};
+
+/*
+ * In place of PROTO_LOAD: the module is a language pack's, which the zygote starts, up to where it asks for its job. The blob is
+ * the pack's arguments and environment, as in a job's. PROTO_LOADED follows when it has asked; its workers are copies of it.
+ */
+struct proto_warm {
+	uint64_t memory_bytes; /* for the start alone */
+	uint64_t table_elements;
+	uint64_t args_bytes;
+	uint64_t env_bytes;
+	uint32_t argc;
+	uint32_t envc;
 };
 
 /* From here on the worker has a run, which is sent after this. */
@@ -524,6 +538,7 @@ _Static_assert(sizeof(struct proto_ready) == 72, "wire size");
 _Static_assert(sizeof(struct proto_run) == 24, "wire size");
 _Static_assert(sizeof(struct proto_park) == 32, "wire size");
 _Static_assert(sizeof(struct proto_take) == 8, "wire size");
+_Static_assert(sizeof(struct proto_warm) == 40, "wire size");
 _Static_assert(sizeof(struct proto_parked) == 8, "wire size");
 _Static_assert(sizeof(struct proto_job) == 216, "wire size");
 _Static_assert(sizeof(struct proto_source) == 16, "wire size");

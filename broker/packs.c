@@ -219,6 +219,23 @@ read_names(struct reader *r, struct err *e)
 	return 0;
 }
 
+/* Puts what the pack is started with where a zygote can have it. */
+static int
+write_start(struct pack *p, struct err *e)
+{
+	size_t length = p->args_length + p->env_length;
+	uint8_t *both = malloc(length + 1);
+
+	if (both == NULL)
+		return err_set(e, ERR_NOMEM, "what a pack is started with");
+	memcpy(both, p->args, p->args_length);
+	if (p->env_length > 0)
+		memcpy(both + p->args_length, p->env, p->env_length);
+	p->start = memfd_from("brig-pack-start", both, length, e);
+	free(both);
+	return p->start >= 0 ? 0 : e->code;
+}
+
 static int
 check_members(const struct reader *r, struct err *e)
 {
@@ -257,7 +274,8 @@ read_members(struct reader *r, struct err *e)
 	rc = read_checked(r, "bootstrap", PACK_BOOTSTRAP_MAX, &r->bootstrap, &r->bootstrap_length, e);
 	if (rc != 0 || (rc = read_args(r, e)) != 0 || (rc = read_env(r, e)) != 0)
 		return rc;
-	return read_module(r, e);
+	rc = read_module(r, e);
+	return rc != 0 ? rc : write_start(r->pack, e);
 }
 
 static void
@@ -265,6 +283,8 @@ pack_clear(struct pack *p)
 {
 	if (p->fd >= 0)
 		close(p->fd);
+	if (p->start >= 0)
+		close(p->start);
 	free(p->args);
 	free(p->env);
 	free(p->signature);
@@ -281,7 +301,7 @@ read_pack(struct reader *r, struct err *e)
 	json_error_t why;
 	int rc;
 
-	*p = (struct pack){.fd = -1};
+	*p = (struct pack){.fd = -1, .start = -1};
 	if ((rc = read_part(r, PACK_MANIFEST, PACK_MANIFEST_MAX, &text, &length, e)) != 0)
 		goto out;
 	if ((rc = read_part(r, PACK_SIGNATURE, MINISIGN_SIZE_MAX, &signature, &p->signature_length, e)) != 0) {

@@ -49,6 +49,7 @@ struct pack {
 	uint32_t argc, envc;
 	struct policy *grant;        /* NULL when it narrows nothing */
 	bool warm;
+	int start;                   /* args and env in a sealed memfd, for PROTO_WARM */
 	char *signature;             /* the text */
 	size_t signature_length;
 	struct signature_facts facts; /* of the manifest */

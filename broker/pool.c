@@ -616,6 +616,17 @@ find_parked(struct zygote *z, const struct proto_park *limits)
 
 /* --- templates ---------------------------------------------------------------------------------------------------- */
 
+/* Its module is a language pack that does not ask for its job. */
+static void
+give_up(struct zygote *z)
+{
+	struct err e = {0};
+
+	heat_bar(z->pool->heat, &z->key);
+	err_set(&e, ERR_IO, "a template was not loaded after %u ms", z->pool->limits.ready_ms);
+	zygote_condemn(z, &e);
+}
+
 static void
 on_sweep(evutil_socket_t fd, short what, void *arg)
 {
@@ -627,7 +638,9 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	LIST_FOREACH(z, &p->zygotes, link) {
-		if (is_template(z) && heat_of(p->heat, &z->key, now) < POOL_COLD)
+		if (is_template(z) && !z->is_loaded && now - z->born_ms >= p->limits.ready_ms)
+			give_up(z);
+		else if (is_template(z) && heat_of(p->heat, &z->key, now) < POOL_COLD)
 			retire(z);
 		else
 			thin_out(z, wanted(z, now));
@@ -665,9 +678,20 @@ coldest(struct pool *p, double heat, int64_t now)
 	return found;
 }
 
+/* Gives a new zygote the module that it is to hold. */
+static int
+send_module(struct zygote *z, int artifact, const struct pool_warm *warm)
+{
+	int fds[2] = {artifact, warm != NULL ? warm->blob : -1};
+
+	if (warm == NULL)
+		return child_send(z->child, PROTO_LOAD, 0, NULL, 0, fds, 1, NULL);
+	return child_send(z->child, PROTO_WARM, 0, &warm->start, sizeof(warm->start), fds, 2, NULL);
+}
+
 /* Makes a template, if it is worth one. That there is none is no reason why a run should not start. */
 static void
-make_template(struct pool *p, const struct heat_key *key, double heat, int artifact, int64_t now)
+make_template(struct pool *p, const struct heat_key *key, double heat, int artifact, const struct pool_warm *warm, int64_t now)
 {
 	const struct timeval later = {.tv_sec = SWEEP_S};
 	struct zygote *z, *other = NULL;
@@ -682,7 +706,7 @@ make_template(struct pool *p, const struct heat_key *key, double heat, int artif
 	p->templates++;
 	if (other != NULL)
 		retire(other);
-	if (child_send(z->child, PROTO_LOAD, 0, NULL, 0, &artifact, 1, NULL) != 0)
+	if (send_module(z, artifact, warm) != 0)
 		retire(z);
 	if (!event_pending(p->sweep, EV_TIMEOUT, NULL))
 		event_add(p->sweep, &later);
@@ -756,7 +780,7 @@ pool_free(struct pool *p)
 
 /* Picks a template that has its module, if there is one, and makes one for the next runs if it pays. */
 static struct zygote *
-pick_template(struct pool *p, const struct heat_key *key, int artifact)
+pick_template(struct pool *p, const struct heat_key *key, int artifact, const struct pool_warm *warm)
 {
 	int64_t now = monotonic_ms();
 	double heat = heat_note(p->heat, key, now);
@@ -767,7 +791,7 @@ pick_template(struct pool *p, const struct heat_key *key, int artifact)
 		z = NULL;
 	}
 	if (z == NULL)
-		make_template(p, key, heat, artifact, now);
+		make_template(p, key, heat, artifact, warm, now);
 	else
 		count_need(z, 1, now);
 	return z != NULL && z->is_loaded ? z : NULL;
@@ -775,9 +799,9 @@ pick_template(struct pool *p, const struct heat_key *key, int artifact)
 
 int
 pool_pick(struct pool *p, const struct heat_key *key, int artifact, const struct proto_park *park,
-    struct pool_place *place, struct err *e)
+    const struct pool_warm *warm, struct pool_place *place, struct err *e)
 {
-	struct zygote *z = p->limits.templates_max > 0 ? pick_template(p, key, artifact) : NULL;
+	struct zygote *z = p->limits.templates_max > 0 ? pick_template(p, key, artifact, warm) : NULL;
 
 	*place = (struct pool_place){.zygote = z, .is_loaded = z != NULL};
 	if (z != NULL && park != NULL) {

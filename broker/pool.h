@@ -40,6 +40,17 @@ struct pool_limits {
  * there were runs of the module within the last second, one at least; those that are taken are replaced by pool_refill.
  */
 
+/*
+ * A language pack's template holds its guest, started up to where it asks for its job. Nothing of any owner is in there, so
+ * it serves all: its key has POOL_EVERYONE for the owner, and the pack's digest.
+ */
+#define POOL_EVERYONE ((uid_t)-1)
+
+struct pool_warm {
+	struct proto_warm start;
+	int blob; /* borrowed */
+};
+
 /* Where a run is to start. Good until the event loop goes on. */
 struct pool_place {
 	struct zygote *zygote;
@@ -64,10 +75,11 @@ void pool_free(struct pool *p);
 /*
  * pool_pick - choose where a run of this module starts, and note that there is one more. `artifact` (borrowed): the
  * module's, for a template of it, or -1 while it has not shown that it suits this machine. `park`: the limits that a
- * parked worker must have to take it; NULL when none can. Returns 0, or ERR_IO.
+ * parked worker must have to take it; NULL when none can. `warm`: the language pack that is to be started; NULL for none.
+ * Returns 0, or ERR_IO.
  */
 int pool_pick(struct pool *p, const struct heat_key *key, int artifact, const struct proto_park *park,
-    struct pool_place *place, struct err *e);
+    const struct pool_warm *warm, struct pool_place *place, struct err *e);
 
 /*
  * pool_start - fork a worker for `run`, whose job comes over the socket `job` (borrowed: the worker's end). Returns a

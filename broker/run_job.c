@@ -18,6 +18,8 @@
 #define DIR_COST        (2 * 1024 * 1024)         /* of a directory of the host, without what it holds */
 #define FD_COST         128                       /* of a descriptor, while the table grows */
 #define FIXED_OVERHEAD  (64 * 1024 * 1024)        /* RLIMIT_DATA beyond what the guest may have */
+#define PACK_MEMORY     (512 * 1024 * 1024)       /* that a language pack may have to start, ahead of all runs */
+#define PACK_TABLE      1000000                   /* elements of each table, likewise */
 #define PACK_DESCRIPTORS 2                        /* that a language pack has besides what policy grants */
 #define CLOSED_MS       1000                      /* a worker that has closed its socket is then told to end */
 
@@ -444,7 +446,7 @@ note_crash(const struct run *run, const struct proto_exited *exited)
 static bool
 is_untouched(const struct run *run, const struct proto_exited *x)
 {
-	return run->start == RUN_START_PARKED && x != NULL && x->phase == PROTO_PHASE_PARKED && !run->is_heard &&
+	return (run->start == RUN_START_PARKED || run->start == RUN_START_SNAPSHOT) && x != NULL && x->phase == PROTO_PHASE_PARKED && !run->is_heard &&
 	    !run->killed && !run->cancelled && !run->input_sent && run->breach.code == 0;
 }
 
@@ -653,6 +655,32 @@ data_bytes(const struct run *run)
 	    FIXED_OVERHEAD; /* a blob that is no memory file is in it */
 }
 
+/* The run's language pack, if that may be kept started. */
+static const struct pack *
+warm_pack_of(const struct run *run)
+{
+	const struct pack *pack = run_pack(run);
+
+	return pack != NULL && pack->warm ? pack : NULL;
+}
+
+/* How a pack is started ahead of all runs. */
+static struct pool_warm
+warm_of(const struct pack *pack)
+{
+	return (struct pool_warm){
+	    .start = {
+	        .memory_bytes = PACK_MEMORY,
+	        .table_elements = PACK_TABLE,
+	        .args_bytes = pack->args_length,
+	        .env_bytes = pack->env_length,
+	        .argc = pack->argc,
+	        .envc = pack->envc,
+	    },
+	    .blob = pack->start,
+	};
+}
+
 /*
  * Where the run starts: a template's artifact must have shown that it suits this machine. A parked worker can take a job
  * of one message, for a module of which nothing runs before there is a job.
@@ -660,18 +688,26 @@ data_bytes(const struct run *run)
 static int
 pick_place(struct run *run, const struct outgoing *out, struct pool_place *place, struct err *e)
 {
-	const struct heat_key key = {.engine = run_engine_of(run), .owner = run->peer.uid, .module = run->module};
+	struct heat_key key = {.engine = run_engine_of(run), .owner = run->peer.uid, .module = run->module};
+	const struct pack *pack = warm_pack_of(run);
 	const uint64_t *limits = run->policy->limits;
+	struct pool_warm warm;
 	const struct proto_park park = {
 	    .cpu_ms = limits[POLICY_LIMIT_cpu_ms],
 	    .data_bytes = data_bytes(run),
 	    .memory_bytes = limits[POLICY_LIMIT_memory_bytes],
 	    .table_elements = limits[POLICY_LIMIT_table_elements],
 	};
-	bool may_wait = out->nfds == 1 && !run->verdict.has_start && !run->is_forked;
+	bool may_wait = out->nfds == 1 && (pack != NULL || !run->verdict.has_start) && !run->is_forked;
+
+	if (pack != NULL) {
+		key.owner = POOL_EVERYONE;
+		key.module = pack->digest;
+		warm = warm_of(pack);
+	}
 
 	return pool_pick(run->runs->broker->pool, &key, run->artifact->proven ? run->artifact->fd : -1,
-	    may_wait ? &park : NULL, place, e);
+	    may_wait ? &park : NULL, pack != NULL ? &warm : NULL, place, e);
 }
 
 /* Has a zygote fork a worker for the job. Returns 0, or an error with nothing started; ERR_EOF: that zygote is dead. */
@@ -732,7 +768,8 @@ start_worker(struct run *run, struct outgoing *out, struct err *e)
 	}
 	channel_on_drained(run->job, job_drained);
 	if (run->start != RUN_START_COLD)
-		run->start = place.parked != NULL ? RUN_START_PARKED : place.is_loaded ? RUN_START_TEMPLATE : RUN_START_CACHED;
+		run->start = !place.is_loaded ? RUN_START_CACHED : warm_pack_of(run) != NULL ? RUN_START_SNAPSHOT :
+		    place.parked != NULL ? RUN_START_PARKED : RUN_START_TEMPLATE;
 	return 0;
 }
 

@@ -50,6 +50,7 @@ static const char *const start_names[] = {
     [RUN_START_CACHED] = "cached",
     [RUN_START_TEMPLATE] = "template",
     [RUN_START_PARKED] = "parked",
+    [RUN_START_SNAPSHOT] = "snapshot",
 };
 
 static const char *const phase_names[] = {

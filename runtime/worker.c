@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -47,6 +48,12 @@ struct worker {
 	wasmtime_store_t *store;
 	wasmtime_context_t *context;
 	struct wasi *wasi;
+
+	/* A language pack that was started: where its guest waits for a job, and what then serves. */
+	jmp_buf *waiting; /* NULL: nowhere, or not any more */
+	void (*serve)(void *arg);
+	void *serve_arg;
+	bool is_copy; /* this process is a worker, forked there */
 
 	/* One run. */
 	int socket;
@@ -403,10 +410,10 @@ take_source(void *arg, struct wasi_config *config, struct err *e)
 	return set_fuel(w, e);
 }
 
-static int
-begin_host(struct worker *w, struct err *e)
+static struct wasi_config
+host_config(struct worker *w)
 {
-	const struct wasi_config config = {
+	return (struct wasi_config){
 	    .job = &w->job.order,
 	    .blob = w->job.blob,
 	    .blob_length = w->job.blob_length,
@@ -414,10 +421,19 @@ begin_host(struct worker *w, struct err *e)
 	    .socket = w->socket,
 	    .run = w->job.run,
 	    .shared = w->shared,
-	    .take = take_source,
-	    .take_arg = w,
 	};
+}
 
+/* The guest of a language pack that was started has its host already, and is given the job when it goes on. */
+static int
+begin_host(struct worker *w, struct err *e)
+{
+	struct wasi_config config = host_config(w);
+
+	if (w->waiting != NULL)
+		return (w->job.order.flags & PROTO_JOB_PACK) != 0 ? 0 : err_set(e, ERR_PROTOCOL, "a job for no language pack");
+	config.take = take_source;
+	config.take_arg = w;
 	return wasi_begin(w->wasi, &config, e);
 }
 
@@ -715,10 +731,12 @@ run_guest(struct worker *w, const wasmtime_func_t *start)
 	w->in_guest = 0;
 }
 
-/* Runs the guest, if all is `prepared` for it, and says how it ended. */
+/* Runs the guest, if all is `prepared` for it, and says how it ended. One that waits for its job goes on with it. */
 static int
 run_and_finish(struct worker *w, bool prepared, const wasmtime_func_t *start)
 {
+	if (prepared && w->waiting != NULL)
+		longjmp(*w->waiting, 1);
 	if (prepared) {
 		run_guest(w, start);
 		wasi_report(w->wasi, &w->result.numbers);
@@ -743,6 +761,85 @@ worker_run(struct worker *w, int socket, volatile struct proto_shared *shared, w
 		return say_failed(w, w->in.hdr.run, &e);
 	result_begin(&w->result, w->job.run);
 	return run_and_finish(w, prepare(w, lock, arg) == 0, NULL);
+}
+
+/* --- started ahead: language packs ------------------------------------------------------------------------------ */
+
+#define WARM_HOST_CALLS 10000000u
+
+/*
+ * The guest asks for its job. In the zygote this serves from here on. In each worker, a fork made below `serve`, it goes on
+ * with the job that worker_run or worker_park has taken, after they have locked.
+ */
+static int
+take_in_copy(void *arg, struct wasi_config *config, struct err *e)
+{
+	struct worker *w = arg;
+	jmp_buf here;
+
+	if (setjmp(here) == 0) {
+		w->waiting = &here;
+		w->serve(w->serve_arg);
+	}
+	w->waiting = NULL;
+	w->is_copy = true;
+	*config = host_config(w);
+	config->is_other = true;
+	w->shared->phase = PROTO_PHASE_GUEST;
+	w->guest_ns = monotonic_ns();
+	if (wasmtime_memory_data_size(w->context, &w->memory) > w->job.order.memory_bytes) {
+		w->has_memory = false; /* none of what is there is the run's */
+		wasi_stop(w->wasi, PROTO_LIMIT_memory_bytes);
+		return err_set(e, ERR_LIMIT, "the language pack itself needs more memory");
+	}
+	return set_fuel(w, e);
+}
+
+/* The job of the start, which is nobody's. */
+static void
+order_start(struct worker *w, const struct proto_warm *warm, const uint8_t *blob)
+{
+	w->job.order = (struct proto_job){
+	    .flags = PROTO_JOB_PACK,
+	    .engine = w->kind,
+	    .fuel = INT64_MAX - FUEL_SPARE,
+	    .host_calls = WARM_HOST_CALLS,
+	    .argc = warm->argc,
+	    .envc = warm->envc,
+	    .args_bytes = warm->args_bytes,
+	    .env_bytes = warm->env_bytes,
+	};
+	w->job.blob = blob;
+	w->job.blob_length = (size_t)(warm->args_bytes + warm->env_bytes);
+}
+
+int
+worker_warm(struct worker *w, int artifact, const struct proto_warm *warm, const uint8_t *blob, void (*serve)(void *arg),
+    void *arg, struct err *e)
+{
+	static struct proto_shared unshared; /* phase and call, of nobody's interest */
+	struct wasi_config config;
+	int rc = worker_load(w, artifact, e);
+
+	if (rc != 0)
+		return rc;
+	w->serve = serve;
+	w->serve_arg = arg;
+	w->socket = -1;
+	w->shared = &unshared;
+	result_begin(&w->result, 0);
+	order_start(w, warm, blob);
+	limit_store(w, warm->memory_bytes, warm->table_elements);
+	config = host_config(w);
+	config.take = take_in_copy;
+	config.take_arg = w;
+	if ((rc = set_fuel(w, e)) != 0 || (rc = wasi_begin(w->wasi, &config, e)) != 0)
+		return rc;
+	run_guest(w, NULL);
+	if (!w->is_copy)
+		return err_set(e, ERR_INVAL, "the language pack ended before it asked for its job");
+	wasi_report(w->wasi, &w->result.numbers);
+	_exit(wasi_ended(w->wasi, NULL) == WASI_END_BROKEN ? EXIT_FAILURE : finish(w));
 }
 
 /* --- parked ---------------------------------------------------------------------------------------------------- */
@@ -773,6 +870,8 @@ make_ready(struct worker *w, const struct proto_park *park, worker_lock *lock, v
 		return rc;
 	w->shared->phase = PROTO_PHASE_LOCKED;
 	result_begin(&w->result, 0);
+	if (w->waiting != NULL)
+		return 0; /* it is instantiated, and more */
 	return instantiate(w, start) ? 0 : err_set(e, ERR_UNSUPPORTED, "the module cannot be instantiated without a job");
 }
 

@@ -24,6 +24,15 @@ void worker_free(struct worker *w);
  */
 int worker_load(struct worker *w, int artifact, struct err *e);
 
+/*
+ * worker_warm - worker_load for a language pack's module, and then start its guest, in the zygote, with what is in `blob`
+ * (borrowed for good). When the guest asks for its job, serve(arg) is called, which never returns. worker_run and
+ * worker_park, called below `serve` in children, go on from there once they have a job and are locked: they do not return.
+ * Returns only when the guest does not get so far, with an error.
+ */
+int worker_warm(struct worker *w, int artifact, const struct proto_warm *warm, const uint8_t *blob,
+    void (*serve)(void *arg), void *arg, struct err *e);
+
 /* worker_engine - the engine inside, borrowed. */
 const wasm_engine_t *worker_engine(const struct worker *w);
 

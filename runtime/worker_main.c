@@ -50,6 +50,16 @@ load_module(void *arg, int artifact, struct err *e)
 	return worker_load(z->worker, artifact, e);
 }
 
+/* Runs in the zygote. */
+static int
+warm_pack(void *arg, int artifact, const struct proto_warm *warm, const uint8_t *blob, void (*serve)(void *zygote),
+    void *zygote, struct err *e)
+{
+	struct zygote_state *z = arg;
+
+	return worker_warm(z->worker, artifact, warm, blob, serve, zygote, e);
+}
+
 /* The layers that a worker is under at its first guest instruction. */
 static uint32_t
 worker_layers(uint32_t layers)
@@ -62,7 +72,7 @@ static int
 serve(int argc, char **argv, struct err *e)
 {
 	static struct zygote_state z;
-	struct zygote_ops ops = {.arg = &z, .worker = run_worker, .load = load_module};
+	struct zygote_ops ops = {.arg = &z, .worker = run_worker, .load = load_module, .warm = warm_pack};
 	struct child_args args;
 	struct proto_ready ready = {0};
 	int rc;

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/memfd.h"
 #include "base/monotonic.h"
 #include "sandbox/jail.h"
 
@@ -262,6 +263,53 @@ handle_load(struct zygote *z, struct err *e)
 	return imsg_send(z->sock, PROTO_LOADED, 0, NULL, 0, NULL, 0, e);
 }
 
+static int turn(struct zygote *z, struct err *e);
+static void kill_all(struct zygote *z);
+
+/* The language pack has asked for its job: from inside its host call the loop goes on, as long as the zygote lives. */
+static void __attribute__((noreturn))
+serve_on(void *arg)
+{
+	struct zygote *z = arg;
+	struct err e;
+	int rc = imsg_send(z->sock, PROTO_LOADED, 0, NULL, 0, NULL, 0, &e);
+
+	while (rc == 0)
+		rc = turn(z, &e);
+	kill_all(z);
+	if (rc != ERR_EOF)
+		imsg_send(z->sock, PROTO_FAILED, 0, e.msg, strlen(e.msg), NULL, 0, NULL);
+	_exit(rc == ERR_EOF ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/* The same of a language pack, which is started. */
+static int
+handle_warm(struct zygote *z, struct err *e)
+{
+	struct proto_warm warm;
+	struct memfd_map blob;
+	size_t size;
+	int rc;
+
+	memcpy(&warm, z->in.payload, sizeof(warm));
+	if (z->is_loaded || z->running > 0)
+		return err_set(e, ERR_PROTOCOL, "a zygote holds one module, from its beginning");
+	if ((rc = memfd_check(z->in.fds[1], INT32_MAX, &size, e)) != 0)
+		return rc;
+	if (warm.args_bytes > size || warm.env_bytes != size - warm.args_bytes)
+		return err_set(e, ERR_PROTOCOL, "what a language pack is started with is not as long as it says");
+	if ((rc = memfd_map(z->in.fds[1], size, &blob, e)) != 0)
+		return rc;
+	close(imsg_take_fd(&z->in, 1));
+	z->is_loaded = true;
+	if (dup3(z->in.fds[0], PROTO_MODULE_FD, O_CLOEXEC) < 0)
+		return err_sys(e, ERR_IO, "moving the artifact");
+	imsg_close_fds(&z->in); /* the next message comes before this function is left */
+	rc = z->ops->warm(z->ops->arg, PROTO_MODULE_FD, &warm, blob.data, serve_on, z, e);
+	memfd_unmap(&blob);
+	return rc;
+}
+
 static const struct message {
 	uint32_t type;
 	uint32_t length;
@@ -273,6 +321,7 @@ static const struct message {
     {PROTO_TAKE, sizeof(struct proto_take), 0, handle_take},
     {PROTO_RUN_KILL, 0, 0, handle_run_kill},
     {PROTO_LOAD, 0, 1, handle_load},
+    {PROTO_WARM, sizeof(struct proto_warm), 2, handle_warm},
 };
 
 static int

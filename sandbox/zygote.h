@@ -29,10 +29,16 @@ struct zygote_ops {
 	int (*worker)(void *arg, int job_socket, volatile struct proto_shared *shared, const struct proto_park *park);
 	/* Takes the artifact, PROTO_MODULE_FD, of the module that all workers from now on have. 0 or an error. */
 	int (*load)(void *arg, int artifact, struct err *e);
+	/*
+	 * The same of a language pack, whose guest it starts. When that asks for its job, `serve` is to be called, which never
+	 * returns: it serves on, and `worker` is called in each child, from inside `serve`, to go on with the guest.
+	 */
+	int (*warm)(void *arg, int artifact, const struct proto_warm *warm, const uint8_t *blob, void (*serve)(void *zygote),
+	    void *zygote, struct err *e);
 };
 
 /*
- * zygote_serve - serve PROTO_LOAD, PROTO_RUN, PROTO_PARK, PROTO_TAKE and PROTO_RUN_KILL on `sock` until the other side
+ * zygote_serve - serve PROTO_LOAD, PROTO_WARM, PROTO_RUN, PROTO_PARK, PROTO_TAKE and PROTO_RUN_KILL on `sock` until the other side
  * closes: have a module loaded, once, before any run; fork a worker per run, kill it at wall_ms + ZYGOTE_GRACE_MS or on
  * request, reap it, report PROTO_RUN_EXITED. A run that cannot be forked is answered by PROTO_FAILED with its id; one
  * whose limits cannot be set says PROTO_FAILED on its job socket. A parked worker has no deadline until PROTO_TAKE; one

@@ -623,7 +623,7 @@ wasi_take_job(struct wasi *w)
 			end(w, WASI_END_NO_JOB, 0);
 		return WASI_EIO;
 	}
-	if (w->out[0].written + w->out[1].written == 0) /* else the pack had something to say, for the run */
+	if (config.is_other || w->out[0].written + w->out[1].written == 0) /* else the pack had something to say, for the run */
 		begin_output(w, config.job);
 	memset(w->calls, 0, sizeof(w->calls));
 	return WASI_ESUCCESS;

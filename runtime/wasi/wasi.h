@@ -47,6 +47,7 @@ struct wasi_config {
 	 */
 	int (*take)(void *arg, struct wasi_config *config, struct err *e);
 	void *take_arg;
+	bool is_other; /* set by it: not the job that the guest was started for, whose output is not its */
 };
 
 /* Why a run ended, as far as the WASI host decided it. */

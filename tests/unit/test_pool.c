@@ -192,10 +192,10 @@ start(struct fixture *f, uint64_t run, struct ended *ended)
 	struct pool_run *r;
 	struct err e = {0};
 
-	if (pool_pick(f->pool, &key, -1, NULL, &place, &e) != 0)
+	if (pool_pick(f->pool, &key, -1, NULL, NULL, &place, &e) != 0)
 		return NULL;
 	r = pool_start(&place, run, &limits, f->job, on_ended, ended, &e);
-	if (r != NULL || e.code != ERR_EOF || pool_pick(f->pool, &key, -1, NULL, &place, &e) != 0)
+	if (r != NULL || e.code != ERR_EOF || pool_pick(f->pool, &key, -1, NULL, NULL, &place, &e) != 0)
 		return r;
 	return pool_start(&place, run, &limits, f->job, on_ended, ended, &e);
 }
@@ -544,7 +544,7 @@ pick(struct fixture *f, uid_t owner, int runs)
 	struct pool_place place;
 
 	for (int i = 0; i < runs; i++)
-		assert_int_equal(pool_pick(f->pool, &key, f->job, NULL, &place, NULL), 0);
+		assert_int_equal(pool_pick(f->pool, &key, f->job, NULL, NULL, &place, NULL), 0);
 }
 
 static void
@@ -599,7 +599,7 @@ place_for(struct fixture *f, const struct proto_park *limits)
 {
 	struct pool_place place;
 
-	assert_int_equal(pool_pick(f->pool, &hot, f->job, limits, &place, NULL), 0);
+	assert_int_equal(pool_pick(f->pool, &hot, f->job, limits, NULL, &place, NULL), 0);
 	return place;
 }
 
