@@ -168,8 +168,8 @@ struct proto_park {
 };
 
 /*
- * In place of PROTO_LOAD: the module is a language pack's, which the zygote starts, up to where it asks for its job. The blob is
- * the pack's arguments and environment, as in a job's. PROTO_LOADED follows when it has asked; its workers are copies of it.
+ * In place of PROTO_LOAD: the module is a language pack's, which the zygote starts, up to where it asks for its job. The blob
+ * is the pack's arguments and environment, as in a job's. PROTO_LOADED follows when it has asked; its workers are copies.
  */
 struct proto_warm {
 	uint64_t memory_bytes; /* for the start alone */

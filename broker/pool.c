@@ -691,7 +691,8 @@ send_module(struct zygote *z, int artifact, const struct pool_warm *warm)
 
 /* Makes a template, if it is worth one. That there is none is no reason why a run should not start. */
 static void
-make_template(struct pool *p, const struct heat_key *key, double heat, int artifact, const struct pool_warm *warm, int64_t now)
+make_template(struct pool *p, const struct heat_key *key, double heat, int artifact, const struct pool_warm *warm,
+    int64_t now)
 {
 	const struct timeval later = {.tv_sec = SWEEP_S};
 	struct zygote *z, *other = NULL;

@@ -446,7 +446,8 @@ note_crash(const struct run *run, const struct proto_exited *exited)
 static bool
 is_untouched(const struct run *run, const struct proto_exited *x)
 {
-	return (run->start == RUN_START_PARKED || run->start == RUN_START_SNAPSHOT) && x != NULL && x->phase == PROTO_PHASE_PARKED && !run->is_heard &&
+	return (run->start == RUN_START_PARKED || run->start == RUN_START_SNAPSHOT) && x != NULL &&
+	    x->phase == PROTO_PHASE_PARKED && !run->is_heard &&
 	    !run->killed && !run->cancelled && !run->input_sent && run->breach.code == 0;
 }
 

@@ -33,7 +33,14 @@ enum run_status {
 #define RUN_LIMIT_DEADLINE 1000
 
 /* How its process came to be. */
-enum run_start { RUN_START_COLD, RUN_START_CACHED, RUN_START_TEMPLATE, RUN_START_PARKED, RUN_START_SNAPSHOT, RUN_START_COUNT };
+enum run_start {
+	RUN_START_COLD,
+	RUN_START_CACHED,
+	RUN_START_TEMPLATE,
+	RUN_START_PARKED,
+	RUN_START_SNAPSHOT,
+	RUN_START_COUNT
+};
 
 /* One captured stream. */
 struct run_stream {
