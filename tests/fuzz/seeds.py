@@ -366,6 +366,11 @@ def config():
     yield b"{}\0--runing-max=1\0"
     yield b"{}\0--running-max\0x\0"
     yield b'{"config":"x"}\0stray\0'
+    yield b'{"default":{"queued_per_owner":4},"owners":{"1":{"weight":3,"running_per_owner":2},"root":{}}}'
+    yield b'{"owners":{"0":{},"root":{"weight":1000}}}'
+    yield b'{"owners":{"2":{"wieght":1}}}'
+    yield b'{"default":{"weight":0}}'
+    yield b'{"owners":{"nobody there":{"held_bytes_per_owner":1048576}}}'
 
 
 def base64():
