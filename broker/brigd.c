@@ -348,6 +348,15 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 		begin_drain(d, sig == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
+/* What was parked has made room. */
+static void
+on_room(void *arg)
+{
+	struct broker *b = arg;
+
+	runs_reload(b->runs);
+}
+
 /* Looks whether the machine is short of something, and starts no more than one run at a time while it is. */
 static void
 mind_pressure(struct broker *b)
@@ -494,6 +503,7 @@ connect_parts(struct brigd *d, struct err *e)
 	b->pool = pool_new(b->base, b->launcher, &pl, on_pool_ready, d);
 	if (b->ahead == NULL || b->pool == NULL)
 		return err_set(e, ERR_NOMEM, "the broker's parts");
+	pool_on_room(b->pool, on_room, b);
 	d->conn_owner = (struct conn_owner){
 	    .base = b->base,
 	    .request_bytes = (size_t)c->request_bytes,

@@ -17,6 +17,8 @@
 #define REFILL_MS 5    /* a worker that was taken is replaced then, if not when its run has been answered before */
 #define LOOK_MS   1000 /* how often it is looked at how much memory there is */
 #define NEED_MS   1000 /* how far back runs count for how many workers are parked */
+#define FULL_MS   10000 /* nothing is parked for so long after something could not be forked */
+#define ROOM_S    1    /* what was parked has so long to end before runs are started all the same */
 
 /* What parked workers are called between brigd and zygote: no run has such a number. */
 #define PARKED_NUMBER ((uint64_t)1 << 63)
@@ -73,6 +75,11 @@ struct pool {
 	int64_t looked_ms;  /* when it was last looked at how much memory there is */
 	bool is_short;      /* too little, that is */
 	uint64_t last_parked;
+	int64_t full_ms;    /* when something could not be forked; 0: never */
+	bool is_clearing;   /* what is parked ends, to make room for runs */
+	struct event *cleared;
+	void (*room)(void *arg);
+	void *room_arg;
 	bool has_ready;
 	struct proto_ready ready_state;
 	void (*ready)(void *arg, const struct err *why); /* NULL once called */
@@ -210,6 +217,38 @@ ended_unheard(void *arg, const struct proto_exited *exited, const struct err *wh
 	(void)why;
 }
 
+/* Whether some worker is forked that has no run, be it to end already. */
+static bool
+has_parked(const struct pool *p)
+{
+	const struct zygote *z;
+
+	LIST_FOREACH(z, &p->zygotes, link)
+		if (!LIST_EMPTY(&z->parked))
+			return true;
+	return false;
+}
+
+static void
+on_cleared(evutil_socket_t fd, short what, void *arg)
+{
+	struct pool *p = arg;
+
+	(void)fd;
+	(void)what;
+	p->is_clearing = false;
+	if (p->room != NULL)
+		p->room(p->room_arg);
+}
+
+/* A worker is gone: that may have been the last of those that had to make room. */
+static void
+look_for_room(struct pool *p)
+{
+	if (p->is_clearing && !has_parked(p))
+		event_active(p->cleared, EV_TIMEOUT, 0);
+}
+
 /* Ends one run: its worker is gone, or never was. */
 static void
 run_ended(struct pool_run *r, const struct proto_exited *exited, const struct err *why)
@@ -218,6 +257,7 @@ run_ended(struct pool_run *r, const struct proto_exited *exited, const struct er
 
 	LIST_REMOVE(r, link);
 	channel_free(r->job);
+	look_for_room(z->pool);
 	r->ended(r->arg, exited, why);
 	free(r);
 	retire_if_idle(z);
@@ -252,18 +292,44 @@ unpark(struct pool_run *r)
 	pool_kill(r);
 }
 
+static void
+unpark_all(struct zygote *z)
+{
+	struct pool_run *r;
+
+	LIST_FOREACH(r, &z->parked, link)
+		if (r->job != NULL)
+			unpark(r);
+}
+
 /* Lets a zygote end once its runs have: nothing is started in it any more. */
 static void
 retire(struct zygote *z)
 {
-	struct pool_run *r;
-
 	forget(z);
 	if (!LIST_EMPTY(&z->runs))
-		LIST_FOREACH(r, &z->parked, link)
-			if (r->job != NULL)
-				unpark(r);
+		unpark_all(z);
 	retire_if_idle(z);
+}
+
+/* A worker could not be forked. What only waits must not be why: it ends, if there was a run for this one. */
+static int
+could_not_fork(struct pool_run *r, struct err *why)
+{
+	const struct timeval patience = {.tv_sec = ROOM_S};
+	struct pool *p = r->zygote->pool;
+	struct zygote *z;
+
+	p->full_ms = monotonic_ms();
+	if (r->ended != ended_unheard && has_parked(p)) {
+		LIST_FOREACH(z, &p->zygotes, link)
+			unpark_all(z);
+		p->is_clearing = true;
+		event_add(p->cleared, &patience);
+		why->code = ERR_AGAIN;
+	}
+	run_ended(r, NULL, why);
+	return 0;
 }
 
 /* Whether a worker, which has one thread, cannot have used so much. Kernel clocks may differ by some. */
@@ -302,10 +368,8 @@ zygote_message(void *arg, struct imsg *m, struct err *e)
 		return 0;
 	case PROTO_FAILED:
 		err_set(&why, ERR_UNSUPPORTED, "%.*s", (int)m->hdr.length, (const char *)m->payload);
-		if (r != NULL) {
-			run_ended(r, NULL, &why); /* this one could not be forked */
-			return 0;
-		}
+		if (r != NULL)
+			return could_not_fork(r, &why);
 		*e = why; /* the zygote itself cannot go on */
 		return e->code;
 	case PROTO_RUN_EXITED:
@@ -357,6 +421,7 @@ zygote_ended(void *arg, const struct proto_exited *exited, const struct err *why
 		r->ended(r->arg, NULL, &told);
 		free(r);
 	}
+	look_for_room(p);
 	if (z->key.engine == PROTO_ENGINE_PLAIN && !z->is_ready)
 		tell_ready(p, &told);
 	if (z->unready != NULL)
@@ -521,7 +586,7 @@ wanted(struct zygote *z, int64_t now)
 	unsigned n;
 
 	if (!is_template(z) || !z->is_loaded || park_same(&z->park, &none) || !heat_may_park(p->heat, &z->key) ||
-	    is_short_of_memory(p, now))
+	    is_short_of_memory(p, now) || (p->full_ms != 0 && now - p->full_ms < FULL_MS))
 		return 0;
 	count_need(z, 0, now);
 	n = z->need > z->need_before ? z->need : z->need_before;
@@ -758,7 +823,9 @@ pool_new(struct event_base *base, struct launcher *launcher, const struct pool_l
 	p->heat = heat_new((size_t)KEYS_MORE * limits->templates_max + 1);
 	p->sweep = evtimer_new(base, on_sweep, p);
 	p->refill = evtimer_new(base, on_refill, p);
-	if (p->heat == NULL || p->sweep == NULL || p->refill == NULL || general_zygote(p, PROTO_ENGINE_PLAIN, NULL) == NULL) {
+	p->cleared = evtimer_new(base, on_cleared, p);
+	if (p->heat == NULL || p->sweep == NULL || p->refill == NULL || p->cleared == NULL ||
+	    general_zygote(p, PROTO_ENGINE_PLAIN, NULL) == NULL) {
 		pool_free(p);
 		return NULL;
 	}
@@ -776,7 +843,22 @@ pool_free(struct pool *p)
 		event_free(p->sweep);
 	if (p->refill != NULL)
 		event_free(p->refill);
+	if (p->cleared != NULL)
+		event_free(p->cleared);
 	free(p);
+}
+
+void
+pool_on_room(struct pool *p, void (*room)(void *arg), void *arg)
+{
+	p->room = room;
+	p->room_arg = arg;
+}
+
+bool
+pool_is_clearing(const struct pool *p)
+{
+	return p->is_clearing;
 }
 
 /* Picks a template that has its module, if there is one, and makes one for the next runs if it pays. */

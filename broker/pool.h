@@ -61,7 +61,10 @@ struct pool_place {
 /* Bytes of messages that may wait for a worker. */
 #define POOL_JOB_QUEUE_MAX (16 * 1024 * 1024)
 
-/* Told once, when a worker is gone: `exited` from its zygote, or NULL when the zygote itself died; `why` then says how. */
+/*
+ * Told once, when a worker is gone: `exited` from its zygote, or NULL when the zygote itself died, or could not fork it;
+ * `why` then says how: ERR_AGAIN when what was parked may have taken its place, and ends now (pool_on_room).
+ */
 typedef void pool_ended_fn(void *arg, const struct proto_exited *exited, const struct err *why);
 
 /*
@@ -101,6 +104,13 @@ struct pool_run *pool_take(const struct pool_place *place, uint64_t wall_ms, str
  * NULL. Runs that have begun go on.
  */
 void pool_renew(struct pool *p, const struct digest *module);
+
+/*
+ * pool_is_clearing - whether parked workers are ending because a run could not be forked beside them: nothing is to be
+ * started until `room` is called. Nothing is parked for a while then.
+ */
+bool pool_is_clearing(const struct pool *p);
+void pool_on_room(struct pool *p, void (*room)(void *arg), void *arg);
 
 /* pool_drop - kill a worker whose end nobody waits for any more. */
 void pool_drop(struct pool_run *r);

@@ -82,6 +82,7 @@ struct run {
 	struct pool_run *worker;
 	struct event *backstop;
 	bool is_heard;               /* the worker said something */
+	bool had_no_room;            /* it could not be forked beside parked workers once */
 	bool is_forked;              /* no parked worker may take it: one has died of it already */
 	bool announced;              /* run.started was sent */
 	bool paused;                 /* the worker waits for the client to read */

@@ -442,13 +442,19 @@ note_crash(const struct run *run, const struct proto_exited *exited)
 	    digest_text(&run->module, module), signal, signal == SIGSYS ? "filter" : "fault");
 }
 
-/* Whether a parked worker died before it had its job: nothing was started, and another worker can take the run. */
+/*
+ * Whether nothing was started, and another worker can take the run: a parked one died before it had its job, or parked
+ * ones had left no room for it. Once each.
+ */
 static bool
-is_untouched(const struct run *run, const struct proto_exited *x)
+is_untouched(const struct run *run, const struct proto_exited *x, const struct err *why)
 {
-	return (run->start == RUN_START_PARKED || run->start == RUN_START_SNAPSHOT) && x != NULL &&
-	    x->phase == PROTO_PHASE_PARKED && !run->is_heard &&
-	    !run->killed && !run->cancelled && !run->input_sent && run->breach.code == 0;
+	bool has_died = (run->start == RUN_START_PARKED || run->start == RUN_START_SNAPSHOT) && x != NULL &&
+	    x->phase == PROTO_PHASE_PARKED;
+	bool had_no_room = x == NULL && why->code == ERR_AGAIN && !run->had_no_room;
+
+	return (has_died || had_no_room) && !run->is_heard && !run->killed && !run->cancelled && !run->input_sent &&
+	    run->breach.code == 0;
 }
 
 static void
@@ -468,8 +474,9 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	event_free(run->backstop);
 	run->backstop = NULL;
 	run_running(run, false);
-	if (is_untouched(run, exited)) {
+	if (is_untouched(run, exited, why)) {
 		run->is_forked = true;
+		run->had_no_room = exited == NULL;
 		run->t_started = run->t_ended = 0;
 		run_enqueue(run);
 		return;
@@ -841,7 +848,7 @@ runs_schedule(struct runs *r)
 {
 	struct run *run;
 
-	while (!r->broker->stopping && r->running < places(r) &&
+	while (!r->broker->stopping && !pool_is_clearing(r->broker->pool) && r->running < places(r) &&
 	    (run = fair_take(&r->queue, may_run)) != NULL) {
 		struct err e = {0};
 

@@ -31,7 +31,7 @@ ring_add(json_t *document, uint8_t which)
 	struct keys_public public = keys_public_of(&key);
 	char kid[KEYS_KID_TEXT];
 
-	MUST(keyring_edit_add(document, &public, "fuzzed", NOW - 10, NOW + 10, NULL, NULL, NULL) == 0);
+	MUST(keyring_edit_add(document, &public, "fuzzed", NOW - 10, NOW + 10, NULL, NULL, false, NULL) == 0);
 	if (which == REVOKED)
 		json_array_append_new(json_object_get(document, "revoked_keys"), json_string(keys_kid_text(public.key, kid)));
 }

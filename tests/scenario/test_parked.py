@@ -211,7 +211,7 @@ class Changed(Parking):
 
     def test_a_policy_that_changed_holds_from_then_on(self):
         self.park(self.params("exit", 0))
-        changed = dict(self.policy, limits={"wall_ms": 60000, "cpu_ms": 20, "memory_bytes": 64 << 20}, random="none")
+        changed = dict(self.policy, limits={"wall_ms": 60000, "cpu_ms": 200, "memory_bytes": 64 << 20}, random="none")
         with open(os.path.join(self.brigd.directory, "policy.json"), "w", encoding="utf-8") as f:
             json.dump(changed, f)
         harness.must(harness.brig("server", "reload", "--socket", self.brigd.socket))
