@@ -21,6 +21,7 @@ wasmtime_error_t *__wrap_wasmtime_instance_pre_instantiate(const wasmtime_instan
     wasmtime_context_t *context, wasmtime_instance_t *instance, wasm_trap_t **trap);
 
 static const struct attempt *chosen;
+static bool is_instantiated; /* a worker that was parked is, before it has a job */
 
 /* Its aims are outside the worker; none of it is there. The zygote stands for every other process. */
 static const struct attempt_world world = {
@@ -51,6 +52,8 @@ __wrap_wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *
 				chosen = a;
 		at += length;
 	}
+	if (chosen != NULL && is_instantiated)
+		_exit(chosen->try(&world));
 	return __real_wasi_begin(w, config, e);
 }
 
@@ -60,5 +63,6 @@ __wrap_wasmtime_instance_pre_instantiate(const wasmtime_instance_pre_t *pre, was
 {
 	if (chosen != NULL)
 		_exit(chosen->try(&world));
+	is_instantiated = true;
 	return __real_wasmtime_instance_pre_instantiate(pre, context, instance, trap);
 }

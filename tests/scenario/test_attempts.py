@@ -15,7 +15,9 @@ def attempts():
         return {name: by == "filter" for name, by in (line.split() for line in f)}
 
 
-class Attempts(harness.Scenario):
+class Native(harness.Scenario):
+    settings = ()
+
     @classmethod
     def setUpClass(cls):
         directory = harness.tempfile.mkdtemp(prefix="brig-attempts-")
@@ -25,8 +27,12 @@ class Attempts(harness.Scenario):
             harness.shutil.copy(harness.program(name), directory)
         harness.shutil.copy(os.path.join(harness.BUILD, "tests", "scenario", "attempt"),
                             os.path.join(directory, "brig-worker"))
-        cls.options = ("--libexec", directory)
+        cls.options = ("--libexec", directory, *cls.settings)
         super().setUpClass()
+
+
+class Attempts(Native):
+    """Most are made by workers that were parked, since one module is run so often."""
 
     def test_guest_runs_when_nothing_is_attempted(self):
         result = self.run_guest("args", "no-attempt")
@@ -58,6 +64,10 @@ class Attempts(harness.Scenario):
                 self.assertEqual(other.call("run", self.params("args", name))["status"], "failed")
                 sleeping.call("run.cancel", {"run_id": run_id})
                 self.assertEqual(sleeping.finish(request)["status"], "cancelled")
+
+
+class Costs(Native):
+    settings = ("--templates-max", "0")  # so that one zygote forks all
 
     def test_worker_that_the_filter_killed_is_counted_logged_and_costs_its_zygote(self):
         def zygote():

@@ -15,6 +15,8 @@ def status_of(pid):
 
 
 class Jail(harness.Scenario):
+    options = ("--parked-max", "0")  # so that there is one worker; test_parked looks at those that wait
+
     def setUp(self):
         super().setUp()
         self.request = self.client.start("run", self.params("sleep", 600000, stream=True))
