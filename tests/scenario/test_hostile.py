@@ -147,12 +147,19 @@ class Clients(harness.Scenario):
             for request in requests:
                 self.client.finish(request)
             harness.wait_until(lambda: self.client.call("server.health")["running"] == 0, "all runs have ended")
+
+        def left():
+            """What is there beside zygotes and the workers that wait for a run: other processes, workers, descriptors."""
+            health = self.client.call("server.health")
+            ready = health["zygotes"] + health["parked"]  # a socket for each
+            names = sorted(self.brigd.children().values())
+            others = [name for name in names if name != "brig-worker"]
+            return others, len(names) - len(others) - ready, (self.brigd.open_descriptors() or ready) - ready
         mixed(30)
-        descriptors, processes = self.brigd.open_descriptors(), sorted(self.brigd.children().values())
+        others, _, descriptors = left()
         mixed(150)
-        harness.wait_until(lambda: sorted(self.brigd.children().values()) == processes, "all workers are gone")
-        if descriptors is not None:
-            harness.wait_until(lambda: self.brigd.open_descriptors() <= descriptors, "all descriptors are closed")
+        harness.wait_until(lambda: left()[:2] == (others, 0), "all workers are gone")
+        harness.wait_until(lambda: left()[2] <= descriptors, "all descriptors are closed")
 
 
 @unittest.skipUnless(harness.IS_ROOT, "several users need root")
