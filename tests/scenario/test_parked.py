@@ -57,31 +57,6 @@ class Parked(Parking):
         self.assertEqual(again["usage"]["host_calls"], first["usage"]["host_calls"])
         self.assertEqual(again["usage"]["peak_memory_bytes"], first["usage"]["peak_memory_bytes"])
 
-    def test_those_that_wait_are_in_the_same_jail_as_one_that_was_forked(self):
-        def jail(pid):
-            with open("/proc/%d/status" % pid, encoding="utf-8") as f:
-                status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
-            with open("/proc/%d/limits" % pid, encoding="utf-8") as f:
-                limits = [line for line in f if not line.startswith(("Max data", "Max address"))]
-            return ({name: value for name, value in status.items()
-                     if name in ("NoNewPrivs", "Seccomp", "Seccomp_filters") or name.startswith("Cap")}, limits)
-        many = {"memory_bytes": 2 << 20}
-        asleep = self.client.start("run", self.params("sleep", 600000, stream=True, limits=many))
-        self.client.wait_output(b"sleeping\n")
-        forked = self.waiting()
-        self.assertEqual(len(forked), 1)
-        with self.brigd.client() as other:
-            self.park(self.params("hello"), other)
-
-            def all_are_locked():
-                said = other.call("server.health")["parked"]
-                found = self.waiting() - forked
-                return found if len(found) == said > 0 else None
-            parked = harness.wait_until(all_are_locked, "all that wait are locked")
-            self.assertEqual([jail(pid) for pid in parked], [jail(*forked)] * len(parked))
-            other.call("run.cancel", {"run_id": self.client.wait_notification("run.started")["run_id"]})
-        self.client.finish(asleep)
-
     def test_each_takes_one_run_with_its_own_randomness_arguments_and_input(self):
         self.park(self.params("exit", 0))
         seen = [self.run_parked(self.params("random", 16))["stdout"] for _ in range(8)]
@@ -228,6 +203,33 @@ class Revoked(Parking):
         harness.must(harness.brig("server", "reload", "--socket", self.brigd.socket))
         self.assert_rpc_error("revoked", "run", params)
         harness.wait_until(lambda: self.health()["parked"] == 0, "none waits")
+
+
+class Jailed(Parking):
+    def test_those_that_wait_are_in_the_same_jail_as_one_that_was_forked(self):
+        def jail(pid):
+            with open("/proc/%d/status" % pid, encoding="utf-8") as f:
+                status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+            with open("/proc/%d/limits" % pid, encoding="utf-8") as f:
+                limits = [line for line in f if not line.startswith(("Max data", "Max address"))]
+            return ({name: value for name, value in status.items()
+                     if name in ("NoNewPrivs", "Seccomp", "Seccomp_filters") or name.startswith("Cap")}, limits)
+        many = {"memory_bytes": 2 << 20}
+        asleep = self.client.start("run", self.params("sleep", 600000, stream=True, limits=many))
+        self.client.wait_output(b"sleeping\n")
+        forked = self.waiting()
+        self.assertEqual(len(forked), 1)
+        with self.brigd.client() as other:
+            self.park(self.params("hello"), other)
+
+            def all_are_locked():
+                said = other.call("server.health")["parked"]
+                found = self.waiting() - forked
+                return found if len(found) == said > 0 else None
+            parked = harness.wait_until(all_are_locked, "all that wait are locked")
+            self.assertEqual([jail(pid) for pid in parked], [jail(*forked)] * len(parked))
+            other.call("run.cancel", {"run_id": self.client.wait_notification("run.started")["run_id"]})
+        self.client.finish(asleep)
 
 
 class Changed(Parking):
