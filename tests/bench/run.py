@@ -85,7 +85,7 @@ def main():
     import harness
     import measures
     harness.become_subreaper()
-    where = machine()
+    where = machine() + (", %g of the usual number of runs" % a.share if a.share != 1 else "")
     pictures = os.path.splitext(os.path.abspath(a.output))[0]
     with tempfile.TemporaryDirectory(prefix="brig-bench-") as directory:
         os.chmod(directory, 0o711)
