@@ -56,7 +56,7 @@ int
 heat_same(const struct heat_key *a, const struct heat_key *b)
 {
 	return a->engine == b->engine && a->owner == b->owner &&
-	    memcmp(&a->module, &b->module, sizeof(a->module)) == 0;
+	    digest_equal(&a->module, &b->module);
 }
 
 static struct entry *

@@ -94,7 +94,7 @@ read_checked(const struct reader *r, const char *field, size_t max, uint8_t **da
 	if ((rc = read_reference(r, field, &file, &wanted, e)) != 0 || (rc = read_part(r, file, max, &bytes, &size, e)) != 0)
 		return rc;
 	found = digest_of(bytes, size);
-	if (memcmp(&found, &wanted, sizeof(found)) != 0) {
+	if (!digest_equal(&found, &wanted)) {
 		free(bytes);
 		return err_set(e, ERR_INVAL, "%s/%s is not the file that " PACK_MANIFEST " says: its digest differs", r->directory,
 		    file);
@@ -118,7 +118,7 @@ read_module(struct reader *r, struct err *e)
 	for (size_t i = 0; i < packs_count(r->old); i++) {
 		const struct pack *o = packs_at(r->old, i);
 
-		if (memcmp(&o->module, &p->module, sizeof(p->module)) != 0)
+		if (!digest_equal(&o->module, &p->module))
 			continue;
 		p->size = o->size;
 		p->fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 0);

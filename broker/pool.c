@@ -292,14 +292,36 @@ unpark(struct pool_run *r)
 	pool_kill(r);
 }
 
-static void
-unpark_all(struct zygote *z)
+static bool
+park_same(const struct proto_park *a, const struct proto_park *b)
 {
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* Those that wait, or will. */
+static unsigned
+count_parked(const struct zygote *z)
+{
+	const struct pool_run *r;
+	unsigned n = 0;
+
+	LIST_FOREACH(r, &z->parked, link)
+		n += r->job != NULL;
+	return n;
+}
+
+/* Ends those that have other limits than runs now ask for, and those that are too many. */
+static void
+thin_out(struct zygote *z, unsigned most)
+{
+	unsigned n = count_parked(z);
 	struct pool_run *r;
 
 	LIST_FOREACH(r, &z->parked, link)
-		if (r->job != NULL)
+		if (r->job != NULL && (n > most || !park_same(&r->limits, &z->park))) {
 			unpark(r);
+			n--;
+		}
 }
 
 /* Lets a zygote end once its runs have: nothing is started in it any more. */
@@ -308,7 +330,7 @@ retire(struct zygote *z)
 {
 	forget(z);
 	if (!LIST_EMPTY(&z->runs))
-		unpark_all(z);
+		thin_out(z, 0);
 	retire_if_idle(z);
 }
 
@@ -323,7 +345,7 @@ could_not_fork(struct pool_run *r, struct err *why)
 	p->full_ms = monotonic_ms();
 	if (r->ended != ended_unheard && has_parked(p)) {
 		LIST_FOREACH(z, &p->zygotes, link)
-			unpark_all(z);
+			thin_out(z, 0);
 		p->is_clearing = true;
 		event_add(p->cleared, &patience);
 		why->code = ERR_AGAIN;
@@ -474,12 +496,6 @@ is_worn(const struct zygote *z)
 
 /* --- parked workers ------------------------------------------------------------------------------------------------ */
 
-static bool
-park_same(const struct proto_park *a, const struct proto_park *b)
-{
-	return memcmp(a, b, sizeof(*a)) == 0;
-}
-
 /* What a worker says before it has a run. */
 static int
 parked_message(void *arg, struct imsg *m, struct err *e)
@@ -594,18 +610,6 @@ wanted(struct zygote *z, int64_t now)
 	return n < p->limits.parked_max ? n : p->limits.parked_max;
 }
 
-/* Those that wait, or will. */
-static unsigned
-count_parked(const struct zygote *z)
-{
-	const struct pool_run *r;
-	unsigned n = 0;
-
-	LIST_FOREACH(r, &z->parked, link)
-		n += r->job != NULL;
-	return n;
-}
-
 static unsigned
 count_all_parked(const struct pool *p)
 {
@@ -615,20 +619,6 @@ count_all_parked(const struct pool *p)
 	LIST_FOREACH(z, &p->zygotes, link)
 		n += count_parked(z);
 	return n;
-}
-
-/* Ends those that have other limits than runs now ask for, and those that are too many. */
-static void
-thin_out(struct zygote *z, unsigned most)
-{
-	unsigned n = count_parked(z);
-	struct pool_run *r;
-
-	LIST_FOREACH(r, &z->parked, link)
-		if (r->job != NULL && (n > most || !park_same(&r->limits, &z->park))) {
-			unpark(r);
-			n--;
-		}
 }
 
 static void

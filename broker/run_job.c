@@ -713,7 +713,6 @@ pick_place(struct run *run, const struct outgoing *out, struct pool_place *place
 		key.module = pack->digest;
 		warm = warm_of(pack);
 	}
-
 	return pool_pick(run->runs->broker->pool, &key, run->artifact->proven ? run->artifact->fd : -1,
 	    may_wait ? &park : NULL, pack != NULL ? &warm : NULL, place, e);
 }

@@ -37,7 +37,7 @@ run_pack(const struct run *run)
 {
 	const struct pack *p = run->pack[0] != '\0' ? packs_find(run->runs->broker->packs, run->pack) : NULL;
 
-	return p != NULL && memcmp(&p->digest, &run->pack_digest, sizeof(p->digest)) == 0 ? p : NULL;
+	return p != NULL && digest_equal(&p->digest, &run->pack_digest) ? p : NULL;
 }
 
 /* The layers that narrow this run. Returns how many. */

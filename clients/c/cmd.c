@@ -80,6 +80,47 @@ cmd_usage(const char *verb, const char *fmt, ...)
 	return CMD_USAGE;
 }
 
+int
+cmd_options(const char *verb, const char *help, int argc, char **argv, const char *letters,
+    const struct option *options, cmd_option_fn *take, void *arg)
+{
+	struct err e;
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+		if (option == CMD_OPT_HELP) {
+			fputs(help, stdout);
+			return CMD_OK;
+		}
+		if (option == ':' || option == '?')
+			return cmd_usage(verb, option == ':' ? "%s needs a value" : "%s is not an option", argv[optind - 1]);
+		if (take(arg, option, optarg, &e) != 0)
+			return cmd_usage(verb, "%s", e.msg);
+	}
+	return -1;
+}
+
+int
+cmd_sub_options(const char *verb, int argc, char **argv, const char *letters, const struct option *options,
+    cmd_option_fn *take, void *arg, int wanted, const char *what, const char **argument)
+{
+	struct err e;
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+		if (option == ':' || option == '?')
+			return cmd_usage(verb, "%s: %s is not an option, or lacks its value", argv[0], argv[optind - 1]);
+		if (take(arg, option, optarg, &e) != 0)
+			return cmd_usage(verb, "%s: %s", argv[0], e.msg);
+	}
+	if (argc - optind != wanted)
+		return cmd_usage(verb, "%s takes %s", argv[0], what);
+	*argument = wanted > 0 ? argv[optind] : NULL;
+	return CMD_OK;
+}
+
 bool
 cmd_is_help(int argc, char **argv)
 {

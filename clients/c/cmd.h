@@ -3,6 +3,7 @@
 #ifndef CLIENTS_C_CMD_H
 #define CLIENTS_C_CMD_H
 
+#include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -54,6 +55,27 @@ int cmd_usage(const char *verb, const char *fmt, ...) __attribute__((format(prin
 
 /* cmd_print_safe - write text[0..length] to stderr or stdout; what is not tame (base/utf8.h), but \n and \t, as \xNN. */
 void cmd_print_safe(FILE *f, const char *text, size_t length);
+
+/* What --help is in an option table for cmd_options. */
+#define CMD_OPT_HELP 1
+
+/* Takes one option with its value. 0, or an error that says what is wrong with it. */
+typedef int cmd_option_fn(void *arg, int option, const char *value, struct err *e);
+
+/*
+ * cmd_options - read the options of a command line, each by `take`; `letters` and `options` are getopt_long's, `letters`
+ * with a ':' before those of options. Returns -1 to go on with argv[optind]; else the exit code: CMD_OK when `help` was
+ * asked for and printed, CMD_USAGE when something is wrong, which was said.
+ */
+int cmd_options(const char *verb, const char *help, int argc, char **argv, const char *letters,
+    const struct option *options, cmd_option_fn *take, void *arg);
+
+/*
+ * cmd_sub_options - the same for a sub-verb, which has exactly `wanted` arguments, 0 or 1; `what` says which. *argument: the
+ * one, or NULL. CMD_OK or CMD_USAGE.
+ */
+int cmd_sub_options(const char *verb, int argc, char **argv, const char *letters, const struct option *options,
+    cmd_option_fn *take, void *arg, int wanted, const char *what, const char **argument);
 
 /* A verb's own verbs ("brig policy check"), ending with an entry whose name is NULL. */
 struct cmd_sub {

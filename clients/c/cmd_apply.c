@@ -34,7 +34,7 @@ static const char help[] =
     "\n"
     "Exit code: 0 the changes are made (with -n: could be made), 1 they are not, 2 the command line makes no sense.\n";
 
-enum { OPT_ALLOW = 256, OPT_FORGET, OPT_HELP };
+enum { OPT_ALLOW = 256, OPT_FORGET };
 
 static const struct option long_options[] = {
     {"dir", required_argument, NULL, 'd'},
@@ -42,7 +42,7 @@ static const struct option long_options[] = {
     {"dry-run", no_argument, NULL, 'n'},
     {"yes", no_argument, NULL, 'y'},
     {"forget", no_argument, NULL, OPT_FORGET},
-    {"help", no_argument, NULL, OPT_HELP},
+    {"help", no_argument, NULL, CMD_OPT_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -54,8 +54,10 @@ struct line {
 };
 
 static int
-take_option(struct line *l, int option, const char *value, struct err *e)
+take_option(void *arg, int option, const char *value, struct err *e)
 {
+	struct line *l = arg;
+
 	switch (option) {
 	case 'd':
 		return run_dirs_add(&l->dirs, value, e);
@@ -79,26 +81,10 @@ take_option(struct line *l, int option, const char *value, struct err *e)
 static int
 take_command_line(struct line *l, int argc, char **argv, int *exit_code)
 {
-	struct err e;
-	int option;
-
-	optind = 1;
+	*exit_code = cmd_options(VERB, help, argc, argv, "+:d:ny", long_options, take_option, l);
+	if (*exit_code >= 0)
+		return -1;
 	*exit_code = CMD_USAGE;
-	while ((option = getopt_long(argc, argv, "+:d:ny", long_options, NULL)) != -1) {
-		if (option == OPT_HELP) {
-			fputs(help, stdout);
-			*exit_code = CMD_OK;
-			return -1;
-		}
-		if (option == ':' || option == '?') {
-			cmd_usage(VERB, option == ':' ? "%s needs a value" : "%s is not an option", argv[optind - 1]);
-			return -1;
-		}
-		if (take_option(l, option, optarg, &e) != 0) {
-			cmd_usage(VERB, "%s", e.msg);
-			return -1;
-		}
-	}
 	if (optind + 1 < argc)
 		cmd_usage(VERB, "one result at a time: what is \"%s\"?", argv[optind + 1]);
 	else if (optind < argc && l->forget)

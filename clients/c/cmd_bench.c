@@ -48,8 +48,7 @@ static const char help[] =
     "command line that makes no sense. What runs ended as, and what was refused, is in the result.\n";
 
 enum {
-	OPT_HELP = 256,
-	OPT_EVEN,
+	OPT_EVEN = 256,
 	OPT_STDIN,
 	OPT_POLICY,
 	OPT_OWNERS,
@@ -79,7 +78,7 @@ static const struct option long_options[] = {
     {"no-sign", no_argument, NULL, OPT_NO_SIGN},
     {"json", no_argument, NULL, OPT_JSON},
     {"socket", required_argument, NULL, OPT_SOCKET},
-    {"help", no_argument, NULL, OPT_HELP},
+    {"help", no_argument, NULL, CMD_OPT_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -181,8 +180,9 @@ parse_owners(struct bench *b, const char *text, struct err *e)
 }
 
 static int
-take_option(struct bench *b, int option, const char *value, struct err *e)
+take_option(void *arg, int option, const char *value, struct err *e)
 {
+	struct bench *b = arg;
 	uint64_t n = 0;
 	int rc = 0;
 
@@ -245,20 +245,10 @@ take_option(struct bench *b, int option, const char *value, struct err *e)
 static int
 take_options(struct bench *b, int argc, char **argv)
 {
-	struct err e;
-	int option;
+	int code = cmd_options(VERB, help, argc, argv, ":r:c:d:n:a:", long_options, take_option, b);
 
-	optind = 1;
-	while ((option = getopt_long(argc, argv, ":r:c:d:n:a:", long_options, NULL)) != -1) {
-		if (option == OPT_HELP) {
-			fputs(help, stdout);
-			return CMD_OK;
-		}
-		if (option == ':' || option == '?')
-			return cmd_usage(VERB, option == ':' ? "%s needs a value" : "%s is not an option", argv[optind - 1]);
-		if (take_option(b, option, optarg, &e) != 0)
-			return cmd_usage(VERB, "%s", e.msg);
-	}
+	if (code >= 0)
+		return code;
 	if (optind == argc)
 		return cmd_usage(VERB, "which PROGRAM?");
 	if (b->plan.clients == 0)

@@ -25,6 +25,25 @@ struct options {
 	const char *argument; /* the one that each but `list` has */
 };
 
+static int
+take_option(void *arg, int option, const char *value, struct err *e)
+{
+	struct options *o = arg;
+
+	(void)e;
+	if (option == 'j')
+		o->as_json = true;
+	else if (option == 'f')
+		o->fuel = true;
+	else if (option == 'n')
+		o->no_sign = true;
+	else if (option == 'o')
+		o->output = value;
+	else
+		o->socket = value;
+	return 0;
+}
+
 /* Reads options and exactly `wanted` arguments. CMD_OK or CMD_USAGE. */
 static int
 take_options(int argc, char **argv, int wanted, const char *what, struct options *o)
@@ -37,27 +56,8 @@ take_options(int argc, char **argv, int wanted, const char *what, struct options
 	    {"socket", required_argument, NULL, 's'},
 	    {NULL, 0, NULL, 0},
 	};
-	int option;
 
-	optind = 1;
-	while ((option = getopt_long(argc, argv, ":o:", options, NULL)) != -1) {
-		if (option == 'j')
-			o->as_json = true;
-		else if (option == 'f')
-			o->fuel = true;
-		else if (option == 'n')
-			o->no_sign = true;
-		else if (option == 'o')
-			o->output = optarg;
-		else if (option == 's')
-			o->socket = optarg;
-		else
-			return cmd_usage(VERB, "%s: %s is not an option, or lacks its value", argv[0], argv[optind - 1]);
-	}
-	if (argc - optind != wanted)
-		return cmd_usage(VERB, "%s takes %s", argv[0], what);
-	o->argument = wanted > 0 ? argv[optind] : NULL;
-	return CMD_OK;
+	return cmd_sub_options(VERB, argc, argv, ":o:", options, take_option, o, wanted, what, &o->argument);
 }
 
 static int

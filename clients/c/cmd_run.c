@@ -75,7 +75,6 @@ enum {
 	OPT_JSON,
 	OPT_NO_SIGN,
 	OPT_SOCKET,
-	OPT_HELP,
 };
 
 static const struct option long_options[] = {
@@ -99,7 +98,7 @@ static const struct option long_options[] = {
     {"usage", no_argument, NULL, 'u'},
     {"no-sign", no_argument, NULL, OPT_NO_SIGN},
     {"socket", required_argument, NULL, OPT_SOCKET},
-    {"help", no_argument, NULL, OPT_HELP},
+    {"help", no_argument, NULL, CMD_OPT_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -208,8 +207,9 @@ add_priority(struct run *r, const char *text, struct err *e)
 
 /* One option. ERR_* with a message for the usage line. */
 static int
-take_option(struct run *r, int option, const char *value, struct err *e)
+take_option(void *arg, int option, const char *value, struct err *e)
 {
+	struct run *r = arg;
 	switch (option) {
 	case 'e':
 		return add_env(r, value, e);
@@ -276,24 +276,11 @@ take_command_line(struct run *r, int argc, char **argv, int *exit_code)
 {
 	struct digest digest;
 	struct err e;
-	int option;
+	int code = cmd_options(VERB, help, argc, argv, "+:c:d:e:l:m:t:p:o:uy", long_options, take_option, r);
 
-	optind = 1;
-	while ((option = getopt_long(argc, argv, "+:c:d:e:l:m:t:p:o:uy", long_options, NULL)) != -1) {
-		if (option == OPT_HELP) {
-			fputs(help, stdout);
-			*exit_code = CMD_OK;
-			return -1;
-		}
-		if (option == ':' || option == '?') {
-			cmd_usage(VERB, option == ':' ? "%s needs a value" : "%s is not an option", argv[optind - 1]);
-			*exit_code = RUN_EXIT_FAILED;
-			return -1;
-		}
-		if (take_option(r, option, optarg, &e) != 0) {
-			*exit_code = usage_error(e.msg);
-			return -1;
-		}
+	if (code >= 0) {
+		*exit_code = code == CMD_OK ? CMD_OK : RUN_EXIT_FAILED;
+		return -1;
 	}
 	if (!r->applies && (r->apply.yes || r->apply.allow_count > 0)) {
 		*exit_code = usage_error("--yes and --allow-path go with --apply");
