@@ -56,8 +56,9 @@ int cmd_usage(const char *verb, const char *fmt, ...) __attribute__((format(prin
 /* cmd_print_safe - write text[0..length] to stderr or stdout; what is not tame (base/utf8.h), but \n and \t, as \xNN. */
 void cmd_print_safe(FILE *f, const char *text, size_t length);
 
-/* What --help is in an option table for cmd_options. */
-#define CMD_OPT_HELP 1
+/* What --help is in an option table for cmd_options; a word that is no option, where `letters` begin with '-'. */
+#define CMD_OPT_HELP    2
+#define CMD_OPT_OPERAND 1
 
 /* Takes one option with its value. 0, or an error that says what is wrong with it. */
 typedef int cmd_option_fn(void *arg, int option, const char *value, struct err *e);

@@ -1,15 +1,12 @@
 /* cmd_bench: `brig bench`: how fast a running brigd is, and what it does under load. brig. */
 
-#include <getopt.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/digest.h"
-#include "base/io.h"
+#include "clients/c/bench_mix.h"
 #include "clients/c/cmd.h"
 #include "clients/c/load.h"
 #include "policy/policy.h"
@@ -18,23 +15,26 @@
 
 #define CLIENTS_MAX 10000
 #define OWNERS_MAX  1000
-#define STDIN_MAX   (8 * 1024 * 1024)
 #define NS_PER_MS   UINT64_C(1000000)
 
 static const char help[] =
-    "brig bench [OPTION...] [WEIGHT*]PROGRAM...\n\n"
+    "brig bench [OPTION...] PROGRAM...\n\n"
     "Runs programs at a running brigd, again and again, and tells how long each took from the moment at which it was due.\n"
-    "A PROGRAM is a FILE.wasm, stored first, or the sha256:DIGEST of one that is stored; with several, each run takes one\n"
-    "by chance: \"3*a.wasm b.wasm\" runs a.wasm three times as often. Each is compiled before anything is measured.\n\n"
+    "With several programs each run takes one by chance. Each is compiled before anything is measured. A PROGRAM is\n\n"
+    "  [WEIGHT*]FILE.wasm            a module, stored first: \"3*a.wasm b.wasm\" runs a.wasm three times as often\n"
+    "  [WEIGHT*]sha256:DIGEST        one that is stored\n"
+    "  --pack [WEIGHT*]NAME FILE     source for that language pack (brig pack list), or\n"
+    "  --pack [WEIGHT*]NAME -c CODE  this text, also --code CODE\n\n"
+    "  -a, --arg TEXT        an argument of each run; again for another one\n"
+    "      --stdin FILE      standard input of each run\n"
+    "      --policy FILE     policy of each run\n\n"
+    "These three before the first program are for all of them. Behind a program they are for that one, in the place of those.\n\n"
     "  -r, --rate N          N runs a second, whatever became of those before: waiting is then counted. Without it each\n"
     "                        client sends its next run when it has its answer\n"
-    "  -c, --clients N       connections (1, or 8 with --rate)\n"
+    "  -c, --clients N       connections (1, or 8 with --rate); -c is this but right behind --pack NAME\n"
     "  -d, --duration TIME   for so long (10s)\n"
     "  -n, --runs N          at most so many runs\n"
     "      --even            runs at even distances, not at random ones\n"
-    "  -a, --arg TEXT        an argument of each run; again for another one\n"
-    "      --stdin FILE      standard input of each run\n"
-    "      --policy FILE     policy of each run\n"
     "      --owners UID,...  connect as these users in turn; only root can\n"
     "      --fault KIND=N%   so many of the runs are done wrong: cancel (cancelled after --after) or disconnect (their\n"
     "                        connection is closed after --after); again for the other kind\n"
@@ -48,7 +48,10 @@ static const char help[] =
     "command line that makes no sense. What runs ended as, and what was refused, is in the result.\n";
 
 enum {
-	OPT_EVEN = 256,
+	OPT_CLIENTS = 256,
+	OPT_PACK,
+	OPT_CODE,
+	OPT_EVEN,
 	OPT_STDIN,
 	OPT_POLICY,
 	OPT_OWNERS,
@@ -63,10 +66,12 @@ enum {
 
 static const struct option long_options[] = {
     {"rate", required_argument, NULL, 'r'},
-    {"clients", required_argument, NULL, 'c'},
+    {"clients", required_argument, NULL, OPT_CLIENTS},
     {"duration", required_argument, NULL, 'd'},
     {"runs", required_argument, NULL, 'n'},
     {"even", no_argument, NULL, OPT_EVEN},
+    {"pack", required_argument, NULL, OPT_PACK},
+    {"code", required_argument, NULL, OPT_CODE},
     {"arg", required_argument, NULL, 'a'},
     {"stdin", required_argument, NULL, OPT_STDIN},
     {"policy", required_argument, NULL, OPT_POLICY},
@@ -84,11 +89,9 @@ static const struct option long_options[] = {
 
 struct bench {
 	struct load_plan plan;
-	struct load_item *items;
+	struct bench_mix mix;
 	uid_t owners[OWNERS_MAX];
-	json_t *args;
-	const char *stdin_path, *policy_path;
-	bool as_json, no_sign, shows_progress;
+	bool as_json, no_sign;
 };
 
 /* --- the command line ------------------------------------------------------------------------------------------- */
@@ -117,20 +120,6 @@ parse_count(const char *text, uint64_t least, uint64_t most, uint64_t *n, struct
 	return 0;
 }
 
-/* A number with a fraction, above zero. */
-static int
-parse_number(const char *text, size_t length, double *n)
-{
-	char copy[40], *end;
-
-	if (length == 0 || length >= sizeof(copy))
-		return ERR_INVAL;
-	memcpy(copy, text, length);
-	copy[length] = '\0';
-	*n = strtod(copy, &end);
-	return *end == '\0' && isfinite(*n) && *n > 0 ? 0 : ERR_INVAL;
-}
-
 static int
 parse_fault(struct bench *b, const char *text, struct err *e)
 {
@@ -147,7 +136,7 @@ parse_fault(struct bench *b, const char *text, struct err *e)
 		if (strncmp(text, names[i], length) != 0 || text[length] != '=')
 			continue;
 		if (rest < length + 3 || text[rest - 1] != '%' ||
-		    parse_number(text + length + 1, rest - length - 2, &percent) != 0 || percent > 100)
+		    bench_number(text + length + 1, rest - length - 2, &percent) != 0 || percent > 100)
 			break;
 		b->plan.faults[i] = percent / 100;
 		return 0;
@@ -188,10 +177,14 @@ take_option(void *arg, int option, const char *value, struct err *e)
 
 	switch (option) {
 	case 'r':
-		if (parse_number(value, strlen(value), &b->plan.rate) != 0 || b->plan.rate > 1e6)
+		if (bench_number(value, strlen(value), &b->plan.rate) != 0 || b->plan.rate > 1e6)
 			rc = err_set(e, ERR_INVAL, "%.40s: the rate is a number of runs a second, up to 1000000", value);
 		break;
 	case 'c':
+		if (bench_mix_wants_source(&b->mix))
+			return bench_mix_code(&b->mix, value, e);
+		/* fall through */
+	case OPT_CLIENTS:
 		rc = parse_count(value, 1, CLIENTS_MAX, &n, e);
 		b->plan.clients = (unsigned)n;
 		break;
@@ -202,8 +195,16 @@ take_option(void *arg, int option, const char *value, struct err *e)
 		rc = parse_count(value, 1, UINT64_MAX, &b->plan.runs_max, e);
 		break;
 	case 'a':
-		if (json_array_append_new(b->args, json_string(value)) != 0)
-			rc = err_set(e, ERR_INVAL, "an argument is not UTF-8");
+		rc = bench_mix_arg(&b->mix, value, e);
+		break;
+	case CMD_OPT_OPERAND:
+		rc = bench_mix_file(&b->mix, value, e);
+		break;
+	case OPT_PACK:
+		rc = bench_mix_pack(&b->mix, value, e);
+		break;
+	case OPT_CODE:
+		rc = bench_mix_code(&b->mix, value, e);
 		break;
 	case OPT_OWNERS:
 		rc = parse_owners(b, value, e);
@@ -224,10 +225,10 @@ take_option(void *arg, int option, const char *value, struct err *e)
 		b->plan.even = true;
 		break;
 	case OPT_STDIN:
-		b->stdin_path = value;
+		bench_mix_given(&b->mix)->stdin_path = value;
 		break;
 	case OPT_POLICY:
-		b->policy_path = value;
+		bench_mix_given(&b->mix)->policy_path = value;
 		break;
 	case OPT_NO_SIGN:
 		b->no_sign = true;
@@ -241,16 +242,14 @@ take_option(void *arg, int option, const char *value, struct err *e)
 	return rc;
 }
 
-/* Reads the options. -1 to go on, else the exit code. */
+/* What options and programs do not say; whether that is all. -1 to go on, else the exit code. */
 static int
-take_options(struct bench *b, int argc, char **argv)
+complete(struct bench *b)
 {
-	int code = cmd_options(VERB, help, argc, argv, ":r:c:d:n:a:", long_options, take_option, b);
-
-	if (code >= 0)
-		return code;
-	if (optind == argc)
+	if (b->mix.count == 0)
 		return cmd_usage(VERB, "which PROGRAM?");
+	if (bench_mix_wants_source(&b->mix))
+		return cmd_usage(VERB, "--pack: which source? FILE, or -c CODE, is missing");
 	if (b->plan.clients == 0)
 		b->plan.clients = b->plan.rate > 0 ? 8 : 1;
 	if (b->plan.clients < b->plan.owner_count)
@@ -258,156 +257,19 @@ take_options(struct bench *b, int argc, char **argv)
 	return -1;
 }
 
-/* --- what is run ------------------------------------------------------------------------------------------------ */
-
-/* Adds input and policy, which are the same for all, to `params`. */
+/* Reads the command line, in its order. -1 to go on, else the exit code. */
 static int
-add_common(const struct bench *b, json_t *params, struct err *e)
+take_command_line(struct bench *b, int argc, char **argv)
 {
-	uint8_t *data = NULL;
-	size_t length = 0;
-	json_error_t error;
-	json_t *policy;
-	int rc;
-
-	if (json_array_size(b->args) > 0)
-		json_object_set(params, "args", b->args);
-	if (b->stdin_path != NULL) {
-		if ((rc = io_read_file(b->stdin_path, STDIN_MAX, &data, &length, e)) != 0)
-			return rc;
-		json_object_set_new(params, "stdin", brig_base64(data, length));
-		free(data);
-	}
-	if (b->policy_path == NULL)
-		return 0;
-	if ((rc = io_read_file(b->policy_path, POLICY_TEXT_MAX, &data, &length, e)) != 0)
-		return rc;
-	policy = json_loadb((char *)data, length, JSON_REJECT_DUPLICATES, &error);
-	free(data);
-	if (policy == NULL)
-		return err_set(e, ERR_INVAL, "%s:%d:%d: %s", b->policy_path, error.line, error.column, error.text);
-	json_object_set_new(params, "policy", policy);
-	return 0;
-}
-
-/* Asks something for one of the owners, and prints why not. */
-static int
-ask(const struct bench *b, uid_t owner, const char *method, json_t *params, int fd, json_t **result)
-{
-	struct brig_error refused = {0};
-	struct brig *server;
-	struct err e = {0};
-	int rc;
-
-	if (load_connect(b->plan.socket, owner, &server, &e) != 0) {
-		json_decref(params);
-		return cmd_fail(VERB, &e);
-	}
-	rc = brig_call(server, method, params, &fd, fd >= 0 ? 1 : 0, result, &refused, &e);
-	brig_close(server);
-	if (rc == 0)
-		return CMD_OK;
-	if (refused.code != 0)
-		cmd_refusal(VERB, &refused, NULL);
-	else
-		cmd_fail(VERB, &e);
-	return CMD_FAILED;
-}
-
-/* Stores a program for one of the owners. */
-static int
-store(const struct bench *b, uid_t owner, const struct module_file *m)
-{
-	json_t *result = NULL;
+	int code = cmd_options(VERB, help, argc, argv, "-:r:c:d:n:a:", long_options, take_option, b);
 	struct err e;
-	int fd = module_file_memfd(m, &e), code;
 
-	if (fd < 0)
-		return cmd_fail(VERB, &e);
-	code = ask(b, owner, "module.put", module_file_json(m), fd, &result);
-	close(fd);
-	json_decref(result);
-	return code;
-}
-
-/* Stores it if it is a file; *digest: its name from then on. */
-static int
-put_program(const struct bench *b, const char *program, char digest[DIGEST_TEXT_SIZE])
-{
-	struct module_file m = {0};
-	struct digest d;
-	struct err e;
-	int code = CMD_OK;
-
-	if (strncmp(program, "sha256:", 7) == 0) {
-		if (digest_parse(program, strlen(program), &d, &e) != 0)
-			return cmd_fail(VERB, &e);
-		digest_text(&d, digest);
-		return CMD_OK;
-	}
-	if (module_file_load(program, !b->no_sign, &m, &e) != 0)
-		return cmd_fail(VERB, &e);
-	d = digest_of(m.wasm, m.size);
-	digest_text(&d, digest);
-	for (size_t i = 0; code == CMD_OK && i < b->plan.owner_count; i++)
-		code = store(b, b->owners[i], &m);
-	if (b->plan.owner_count == 0)
-		code = store(b, (uid_t)-1, &m);
-	module_file_clear(&m);
-	return code;
-}
-
-/* Runs it for a moment, so that it is compiled and a server that refuses it says so. */
-static int
-warm_up(const struct bench *b, const struct load_item *item)
-{
-	uid_t owner = b->plan.owner_count > 0 ? b->owners[0] : (uid_t)-1;
-	json_t *params = json_pack("{s:O, s:{s:{s:i}, s:{s:s}}}", "module", json_object_get(item->params, "module"),
-	    "policy", "limits", "wall_ms", 1, "signature", "module", "optional");
-	json_t *result = NULL;
-	int code = ask(b, owner, "run", params, -1, &result);
-
-	json_decref(result);
-	return code;
-}
-
-/* "3*FILE": takes the weight off. */
-static const char *
-take_weight(const char *text, double *weight)
-{
-	const char *star = strchr(text, '*');
-
-	*weight = 1;
-	if (star == NULL || parse_number(text, (size_t)(star - text), weight) != 0)
-		return text;
-	return star + 1;
-}
-
-static int
-prepare(struct bench *b, int count, char **programs)
-{
-	int code = CMD_OK;
-
-	if ((b->items = calloc((size_t)count, sizeof(*b->items))) == NULL) {
-		cmd_error(VERB, "out of memory");
-		return CMD_FAILED;
-	}
-	b->plan.items = b->items;
-	for (int i = 0; code == CMD_OK && i < count; i++) {
-		struct load_item *item = &b->items[b->plan.item_count++];
-		const char *program = take_weight(programs[i], &item->weight);
-		char digest[DIGEST_TEXT_SIZE];
-		struct err e;
-
-		if ((code = put_program(b, program, digest)) != CMD_OK)
-			break;
-		item->params = json_pack("{s:{s:s}}", "module", "digest", digest);
-		if (item->params == NULL || add_common(b, item->params, &e) != 0)
-			code = item->params == NULL ? CMD_FAILED : cmd_fail(VERB, &e);
-		else
-			code = warm_up(b, item);
-	}
-	return code;
+	if (code >= 0)
+		return code;
+	for (; optind < argc; optind++)
+		if (bench_mix_file(&b->mix, argv[optind], &e) != 0)
+			return cmd_usage(VERB, "%s", e.msg);
+	return complete(b);
 }
 
 /* --- what came of it -------------------------------------------------------------------------------------------- */
@@ -556,17 +418,19 @@ cmd_bench(int argc, char **argv)
 	struct bench b = {
 	    .plan = {.duration_ns = 10000 * NS_PER_MS, .patience_ns = 30000 * NS_PER_MS, .fault_after_ns = 5 * NS_PER_MS,
 	        .runs_max = UINT64_MAX, .seed = 1},
-	    .args = json_array(),
 	};
-	int code = take_options(&b, argc, argv);
+	int code = take_command_line(&b, argc, argv);
+	const struct bench_place place = {
+	    .verb = VERB, .socket = b.plan.socket, .owners = b.owners, .owner_count = b.plan.owner_count, .no_sign = b.no_sign};
 
-	if (code < 0)
-		code = prepare(&b, argc - optind, argv + optind);
-	if (code == CMD_OK && b.plan.item_count > 0)
-		code = measure(&b);
-	for (size_t i = 0; i < b.plan.item_count; i++)
-		json_decref(b.items[i].params);
-	free(b.items);
-	json_decref(b.args);
+	if (code >= 0)
+		goto out;
+	if ((code = bench_mix_prepare(&b.mix, &place)) != CMD_OK)
+		goto out;
+	b.plan.items = b.mix.items;
+	b.plan.item_count = b.mix.count;
+	code = measure(&b);
+out:
+	bench_mix_clear(&b.mix);
 	return code;
 }

@@ -18,10 +18,10 @@
 #include "clients/c/run_dirs.h"
 #include "clients/c/run_report.h"
 #include "clients/c/run_stream.h"
+#include "clients/c/source.h"
 #include "policy/policy.h"
 
-#define VERB       "run"
-#define SOURCE_MAX (256 * 1024 * 1024) /* bytes; a server takes less */
+#define VERB "run"
 
 _Static_assert(BRIG_FDS_MAX == 1 + PROTO_DIRS_MAX, "a module and its directories go with one line");
 
@@ -417,47 +417,6 @@ sends_module(const struct run *r)
 	return !r->stored && r->pack == NULL;
 }
 
-/* The source as JSON: text, or base64 of what is none. */
-static json_t *
-code_json(const uint8_t *code, size_t length)
-{
-	json_t *json = memchr(code, '\0', length) == NULL ? json_stringn((const char *)code, length) : NULL;
-
-	return json != NULL ? json : brig_base64(code, length);
-}
-
-/* Reads the source, and its signature if there is one beside it. */
-static int
-source_json(const struct run *r, json_t **out, struct err *e)
-{
-	uint8_t *code = NULL, *signature = NULL;
-	char *beside = NULL;
-	size_t length, signature_length = 0;
-	int rc = 0;
-
-	if (r->code != NULL)
-		rc = (code = (uint8_t *)strdup(r->code)) == NULL ? err_set(e, ERR_NOMEM, "out of memory") : 0;
-	else if (strcmp(r->file, "-") == 0)
-		rc = io_read_fd(STDIN_FILENO, SOURCE_MAX, &code, &length, e);
-	else
-		rc = io_read_file(r->file, SOURCE_MAX, &code, &length, e);
-	if (rc == 0 && r->code != NULL)
-		length = strlen(r->code);
-	if (rc == 0 && r->code == NULL && asprintf(&beside, "%s.minisig", r->file) < 0)
-		rc = err_set(e, ERR_NOMEM, "out of memory");
-	if (rc == 0 && beside != NULL && access(beside, F_OK) == 0)
-		rc = io_read_file(beside, SOURCE_MAX, &signature, &signature_length, e);
-	if (rc == 0)
-		*out = json_pack("{s:s, s:o, s:s*}", "pack", r->pack, "code", code_json(code, length), "signature",
-		    (const char *)signature);
-	if (rc == 0 && *out == NULL)
-		rc = err_set(e, ERR_INVAL, "the request cannot be written: is the name of the pack UTF-8?");
-	free(beside);
-	free(signature);
-	free(code);
-	return rc;
-}
-
 static json_t *
 module_json(const struct run *r)
 {
@@ -475,7 +434,7 @@ make_params(const struct run *r, json_t **out, struct err *e)
 		if (r->pack == NULL)
 			module = module_json(r);
 		else
-			rc = source_json(r, &module, e);
+			rc = source_module(r->pack, r->file, r->code, &module, e);
 	}
 	if (rc == 0) {
 		params = json_pack("{s:o, s:s, s:O, s:O, s:o, s:O, s:O*, s:b}", "module", module, "name",

@@ -7,10 +7,12 @@ import subprocess
 import unittest
 
 import harness
+import test_packs
 from harness import brig, guest, must, program
 
 
 ROOT = harness.IS_ROOT
+FEW_CALLS = {"version": 1, "args": True, "limits": {"host_calls": 30}}
 
 
 def walk(value):
@@ -23,8 +25,8 @@ def walk(value):
             yield from walk(one)
 
 
-class Bench(harness.Scenario):
-    options = ("--group", "root") if ROOT else ()
+class Bench(test_packs.Packs):
+    more_options = ("--group", "root") if ROOT else ()
 
     @classmethod
     def setUpClass(cls):
@@ -94,6 +96,45 @@ class Bench(harness.Scenario):
         again = self.bench("--runs", 200, "--clients", 8, "--arg", "exit", "--arg", "3", "9*" + self.guest, self.hello)
         self.assertEqual(again["ended"], result["ended"])
 
+    def written(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def test_what_stands_behind_a_program_is_its_own(self):
+        """All trap, but the one with arguments of its own, and the one whose input is more than its policy lets it read."""
+        policy, stdin = self.written("few.json", json.dumps(FEW_CALLS)), self.written("long", "text\n" * 20000)
+        for own, ends in (((), {"trapped"}), (("--arg", "exit", "--arg", "0"), {"trapped", "exited"}),
+                          (("--arg", "cat", "--stdin", stdin, "--policy", policy), {"trapped", "limit"}),
+                          (("--arg", "cat", "--stdin", stdin), {"trapped", "exited"}),
+                          (("--arg", "cat", "--policy", policy), {"trapped", "exited"})):
+            result = self.counted(self.bench("--runs", 40, "--arg", "trap", self.guest, self.guest, *own))
+            self.assertEqual(set(result["ended"]), ends, own)
+
+    def test_what_is_given_to_all_is_given_to_all(self):
+        policy, stdin = self.written("all.json", json.dumps(FEW_CALLS)), self.written("in", "text\n" * 20000)
+        result = self.counted(self.bench("--runs", 20, "--arg", "cat", "--stdin", stdin, "--policy", policy, self.guest,
+                                         "2*" + self.guest))
+        self.assertEqual(result["ended"], {"limit": 20})
+
+    def test_source_for_a_pack(self):
+        path = self.written("source", "trap\n")
+        for given, ends in ((("-c", "print it"), {"exited"}), (("--code", "trap"), {"trapped"}), ((path,), {"trapped"}),
+                            ((path, self.hello), {"trapped", "exited"}), (("--arg", "x", "-c", "exit 0"), {"exited"})):
+            result = self.counted(self.bench("--runs", 20, "--pack", "test", *given))
+            self.assertEqual(set(result["ended"]), ends, given)
+        result = self.bench("--runs", 20, "--pack", "test", "-c", "print it", "-c", "4")  # a pack has one source
+        self.assertEqual((result["clients"], result["ended"]), (4, {"exited": 20}))
+        counts = self.bench("--runs", 200, "-c", "8", "--pack", "9*test", "-c", "trap", "--pack", "test", "-c", "")["ended"]
+        self.assertGreater(counts["trapped"], counts["exited"])
+
+    def test_source_that_cannot_be_run_is_an_error(self):
+        for args, part in ((("--pack", "nothing", "-c", "x"), b"nothing"), (("--pack", "test", "/nowhere"), b"/nowhere")):
+            done = brig("bench", "--socket", self.brigd.socket, *args)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(part, done.stderr)
+
     def test_faults_are_done_and_counted(self):
         result = self.counted(self.bench("--runs", 60, "--rate", 200, "--arg", "loop", "--after", "20ms", "--fault",
                                          "cancel=50%", "--fault", "disconnect=50%", self.guest))
@@ -149,7 +190,9 @@ class Bench(harness.Scenario):
         for args, part in (((), b"which PROGRAM?"), (("--rate", "0", "x"), b"rate"), (("--clients", "0", "x"), b"1 to"),
                            (("--fault", "trap=3%", "x"), b"cancel=N%"), (("--fault", "cancel=200%", "x"), b"100"),
                            (("--duration", "1x", "x"), b"no time"), (("--bogus", "x"), b"--bogus"),
-                           (("--owners", "1,,2", "x"), b"number"), (("--rate",), b"needs a value")):
+                           (("--owners", "1,,2", "x"), b"number"), (("--rate",), b"needs a value"),
+                           (("--pack", "p"), b"which source?"), (("--pack", "p", "--pack", "q", "-c", ""), b"which source?"),
+                           (("--code", "x"), b"--pack"), (("--pack", "p", "-c", "x", "--code", "y"), b"one source")):
             done = brig("bench", *args)
             self.assertEqual(done.returncode, 2, (args, done.stderr))
             self.assertIn(part, done.stderr)
