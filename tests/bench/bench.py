@@ -278,6 +278,7 @@ class Bench(Measures):
         hello = self.hello()
         curves = self.starts()
         rate = self.sixteen("batch")
+        self.workers_alone()
         plots = self.draw(curves, self.offered_load(rate))
         self.memory()
         self.idle_sandboxes()

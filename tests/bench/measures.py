@@ -95,10 +95,25 @@ class Measures:
         if durability == "batch":
             self.table.add("hello: processor time a run, all processes", self.us(everything), "",
                            "over %d runs, the client's own not counted" % found["count"])
-            self.table.add("of that: zygotes and workers", self.us(jail), "",
-                           "%.0f runs a second if they had the %d processors for themselves: reckoned, without client "
-                           "and broker" % (os.cpu_count() / jail * 1e6, os.cpu_count()))
+            self.table.add("of that: zygotes and workers", self.us(jail))
         return rate
+
+    def workers_alone(self):
+        """Launcher, zygotes and workers, asked by a program that does nothing else: what brigd's runs cannot exceed."""
+        hello = os.path.join(harness.GUESTS, "hello.wasm")
+        best = {}
+        for _ in range(3):
+            for start, _ in STARTS:
+                for flight in (2 * os.cpu_count(), CLIENTS):
+                    said = subprocess.run([os.path.join(self.build, "tests", "bench", "workers"), self.build, hello, start,
+                                           str(flight), str(max(self.times(5000), flight)), str(os.cpu_count())],
+                                          stdout=subprocess.PIPE, check=True)
+                    found = dict(json.loads(said.stdout), flight=flight)
+                    best[start] = max(best.get(start, found), found, key=lambda one: one["rate"])
+        for start, found in best.items():
+            self.table.add("hello, `%s`, workers alone: runs a second" % start, "%.0f" % found["rate"], "",
+                           "no client, broker or log; %d at a time from %d zygotes, %d us a run for who asks; best of 6" % (
+                               found["flight"], os.cpu_count(), found["driver_us"]))
 
     def offered_load(self, rate):
         """Throughput and latency as more and more runs arrive; a plot's points."""
