@@ -45,6 +45,9 @@ if kept "npm-$(key $peers/package-lock.json)" from_npm; then
 	for deno in "$kept"/node_modules/@deno/*/deno; do
 		[ -x "$deno" ] && ln -sf "$deno" "$out/deno"
 	done
+	for workerd in "$kept"/node_modules/@cloudflare/*/bin/workerd; do
+		[ -x "$workerd" ] && ln -sf "$workerd" "$out/workerd"
+	done
 fi
 kept "wasmtime-$WASMTIME" from_pypi && ln -s "$kept" "$out/wasmtime"
 kept "wazero-$(key $peers/wazero/*)" from_go && ln -s "$kept/wazero" "$out/wazero"

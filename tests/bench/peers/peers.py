@@ -7,6 +7,7 @@ import collections
 import json
 import os
 import subprocess
+import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 JAIL = ["--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--cap-drop", "ALL"]
@@ -26,6 +27,10 @@ HELLO = [
     Peer("Node's WASI", ["node"], 40, lambda p, _: p.node(p.hello)),
     Peer("Deno", ["deno"], 40, lambda p, _: [p.at("deno"), "run", "--no-config", os.path.join(HERE, "hello.js")],
          "the same in JavaScript, since it has no WASI"),
+    Peer("workerd, to its first answer", ["workerd"], 20, lambda p, n: p.workerd("cold", n),
+         "the same in JavaScript, since it has no WASI", True),
+    Peer("workerd, one that runs: request to answer", ["workerd"], 3000, lambda p, n: p.workerd("warm", n),
+         "the same process and the same JavaScript heap for all requests", True),
 ]
 
 PYTHON = [
@@ -60,6 +65,9 @@ class Places:
 
     def wazero(self, count, *arguments):
         return [self.at("wazero"), self.cache, str(count), *arguments]
+
+    def workerd(self, how, count):
+        return [sys.executable, os.path.join(HERE, "workerd_serve.py"), self.at("workerd"), how, str(count)]
 
     def node(self, *arguments):
         return [self.at("node"), "--no-warnings", os.path.join(HERE, "node_wasi.mjs"), *arguments]
