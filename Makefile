@@ -67,7 +67,10 @@ links = $(shell echo 'int sodium_init(void); int main(void) { return sodium_init
 ifeq ($(STATIC),1)
 STATIC_LD := $(or $(call links,-static-pie -Wl$(comma)--no-warnings),$(call links,-static-pie))
 endif
+# One piece of code at the border of a huge page, for runtime/warm.h.
+HUGE_LD := $(call links,-Wl$(comma)-z$(comma)noseparate-code -Wl$(comma)-z$(comma)max-page-size=0x200000)
 STATIC_LDFLAGS = $(if $(STATIC_LD),$(filter-out -pie,$(ALL_LDFLAGS)) $(STATIC_LD),$(ALL_LDFLAGS))
+WORKER_LDFLAGS = $(STATIC_LDFLAGS) $(if $(STATIC_LD),$(HUGE_LD))
 
 pkg = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
 LIB_EVENT := $(or $(call pkg,--libs libevent_core),-levent_core)
@@ -133,7 +136,7 @@ $(eval $(call program,brigd,broker/brigd.c,broker audit policy base,$(LIB_EVENT)
 $(eval $(call program,brig-store,broker/store_main.c,broker sandbox base,$(LIB_SECCOMP) $(LIB_SODIUM)))
 $(eval $(call program,brig-logger,audit/logger_main.c,audit sandbox base,$(LIB_JANSSON) $(LIB_SECCOMP) $(LIB_SODIUM)))
 $(eval $(call program,brig-launcher,sandbox/launcher_main.c,sandbox base,$(LIB_SECCOMP) $(LIB_SODIUM)))
-$(eval $(call program,brig-worker,runtime/worker_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_WORKER),STATIC_LDFLAGS))
+$(eval $(call program,brig-worker,runtime/worker_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_WORKER),WORKER_LDFLAGS))
 $(eval $(call program,brig-compiler,runtime/compiler_main.c,sandbox runtime base,$(LIB_SODIUM) $(LIB_ENGINE),$(ENGINE_COMPILER),STATIC_LDFLAGS))
 $(eval $(call program,brig-files,files/files_main.c,files sandbox base,$(LIB_SECCOMP) $(LIB_SODIUM),,STATIC_LDFLAGS))
 $(eval $(call program,brig,clients/c/brig.c,clients broker audit sandbox policy base,$(LIB_JANSSON) $(LIB_SODIUM) \
@@ -224,7 +227,7 @@ ATTEMPTS := $(patsubst %.c,$(O)/%.o,$(wildcard tests/unit/attempts_*.c))
 $(O)/tests/scenario/attempt: $(O)/tests/scenario/attempt.o $(O)/runtime/worker_main.o $(ATTEMPTS) \
 	$(call archives,sandbox runtime base) $(ENGINE_WORKER)
 	@echo "  LD      $(@F)"
-	@$(CC) $(ALL_CFLAGS) $(STATIC_LDFLAGS) -Wl,--wrap=wasi_begin,--wrap=wasmtime_instance_pre_instantiate -o $@ $^ \
+	@$(CC) $(ALL_CFLAGS) $(WORKER_LDFLAGS) -Wl,--wrap=wasi_begin,--wrap=wasmtime_func_call -o $@ $^ \
 		$(LIB_SODIUM) $(LIB_ENGINE)
 $(O)/tests/scenario/attempt.o: | $(ENGINE_COMPILER)
 $(O)/tests/scenario/attempts.txt: $(O)/scripts/tables

@@ -1,10 +1,14 @@
-/* runtime/warm: has the engine learn what it would else learn again after each fork. Zygote. */
+/* runtime/warm: what is done once, before the jail, so that no fork has to do it. Zygote. */
 
 #include "runtime/warm.h"
 
 #include <elf.h>
+#include <link.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include <wasmtime.h>
 
@@ -43,4 +47,78 @@ warm_engine(wasm_engine_t *engine)
 		wasmtime_error_delete(error);
 	else
 		wasmtime_module_delete(module);
+}
+
+/* --- huge pages -------------------------------------------------------------------------------------------------- */
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+struct range {
+	uintptr_t start, end;
+};
+
+/* The size of a huge page, or 0. */
+static size_t
+huge_page(void)
+{
+	FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "re");
+	size_t size = 0;
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%zu", &size) != 1 || (size & (size - 1)) != 0)
+		size = 0;
+	fclose(f);
+	return size;
+}
+
+/* The code of the program itself, which is the first object. */
+static int
+find_code(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct range *code = arg;
+
+	(void)size;
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+
+		if (h->p_type == PT_LOAD && (h->p_flags & (PF_X | PF_W)) == PF_X) {
+			code->start = info->dlpi_addr + h->p_vaddr;
+			code->end = code->start + h->p_memsz;
+		}
+	}
+	return 1;
+}
+
+/* Copies code to `copy`, of huge pages, and puts that in its place, which takes one step. */
+static void
+replace_code(void *code, void *copy, size_t length)
+{
+	memcpy(copy, code, length);
+	if (madvise(copy, length, MADV_COLLAPSE) == 0 && mprotect(copy, length, PROT_READ | PROT_EXEC) == 0)
+		(void)mremap(copy, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, code);
+}
+
+void
+warm_text(void)
+{
+	size_t huge = huge_page(), length, room;
+	struct range code = {0, 0};
+	uintptr_t copy;
+	char *area;
+
+	dl_iterate_phdr(find_code, &code);
+	if (huge == 0 || code.end / huge <= (code.start + huge - 1) / huge)
+		return;
+	code.start = (code.start + huge - 1) / huge * huge;
+	length = code.end / huge * huge - code.start;
+	room = length + huge;
+	area = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (area == MAP_FAILED)
+		return;
+	copy = ((uintptr_t)area + huge - 1) / huge * huge;
+	replace_code((void *)code.start, (void *)copy, length); /* NOLINT(performance-no-int-to-ptr) */
+	munmap(area, room); /* what was moved out of it is not in it */
 }

@@ -1,4 +1,4 @@
-/* runtime/warm: has the engine learn what it would else learn again after each fork. Zygote. */
+/* runtime/warm: what is done once, before the jail, so that no fork has to do it. Zygote. */
 
 #ifndef RUNTIME_WARM_H
 #define RUNTIME_WARM_H
@@ -11,5 +11,13 @@
  * the process's, and that of its forks.
  */
 void warm_engine(wasm_engine_t *engine);
+
+/*
+ * warm_text - move this program's code, as far as it fills huge pages (madvise(2), MADV_COLLAPSE), into such pages. Code in a
+ * file is mapped again, piece by piece, in each process that is forked, and unmapped at its end; a huge page is one entry.
+ * Costs memory for a copy of the code. Before the jail, which allows no new code; with one thread. Where the kernel has no
+ * such pages, or the program is not laid out for them, nothing changes.
+ */
+void warm_text(void);
 
 #endif

@@ -64,6 +64,10 @@ struct worker {
 	wasmtime_module_t *module;
 	wasmtime_instance_pre_t *linked;
 	wasmtime_instance_t instance;
+	wasmtime_func_t start; /* _start of `instance` */
+	bool is_instantiated;
+	struct proto_park ahead; /* the limits under which it was made in the zygote; none for a language pack */
+	bool is_tried;           /* to make it there */
 	wasmtime_memory_t memory;
 	bool has_memory;
 	volatile sig_atomic_t in_guest; /* the engine runs: instantiation, start function, _start */
@@ -388,6 +392,26 @@ set_fuel(struct worker *w, struct err *e)
 	return err_set(e, ERR_IO, "setting fuel: %s", text);
 }
 
+/* Lets go of an instance, with all that is in the store. */
+static void
+forget_instance(struct worker *w)
+{
+	wasmtime_store_delete(w->store);
+	w->store = wasmtime_store_new(w->engine, NULL, NULL);
+	w->context = wasmtime_store_context(w->store);
+	w->is_instantiated = w->has_memory = false;
+	wasi_attach(w->wasi, NULL);
+}
+
+/* The limits of the run, or of those that may come. An instance that was made under wider ones may not be had under these. */
+static void
+limit_instance(struct worker *w, uint64_t memory_bytes, uint64_t table_elements)
+{
+	if (w->is_instantiated && (memory_bytes < w->ahead.memory_bytes || table_elements < w->ahead.table_elements))
+		forget_instance(w);
+	limit_store(w, memory_bytes, table_elements);
+}
+
 /* Gives the run its limits. */
 static int
 set_limits(struct worker *w, struct err *e)
@@ -395,7 +419,7 @@ set_limits(struct worker *w, struct err *e)
 	const struct proto_job *o = &w->job.order;
 	int rc;
 
-	limit_store(w, o->memory_bytes, o->table_elements);
+	limit_instance(w, o->memory_bytes, o->table_elements);
 	return (rc = set_fuel(w, e)) != 0 ? rc : start_timers(w, e);
 }
 
@@ -695,26 +719,31 @@ find_start(struct worker *w, wasmtime_func_t *func)
 	return true;
 }
 
-/* Makes the instance, in which the module's start function runs. Whether that can go on at _start; else the result says. */
+/*
+ * Makes the instance, in which the module's start function runs, unless there is one. Whether that can go on at _start;
+ * else the result says.
+ */
 static bool
-instantiate(struct worker *w, wasmtime_func_t *start)
+instantiate(struct worker *w)
 {
 	wasm_trap_t *trap = NULL;
-	wasmtime_error_t *error = wasmtime_instance_pre_instantiate(w->linked, w->context, &w->instance, &trap);
+	wasmtime_error_t *error;
 
+	if (w->is_instantiated)
+		return true;
+	error = wasmtime_instance_pre_instantiate(w->linked, w->context, &w->instance, &trap);
 	if (!settle(w, error, trap))
 		return false;
 	find_memory(w);
-	return find_start(w, start);
+	w->is_instantiated = find_start(w, &w->start);
+	return w->is_instantiated;
 }
 
-/* `start`: of an instance that is there; NULL: it is still to be made. */
 static void
-run_guest(struct worker *w, const wasmtime_func_t *start)
+run_guest(struct worker *w)
 {
 	wasmtime_error_t *error;
 	wasm_trap_t *trap = NULL;
-	wasmtime_func_t found;
 
 	w->guest_ns = monotonic_ns();
 	if (wasi_stopped(w->wasi) != 0) { /* before it began */
@@ -722,9 +751,9 @@ run_guest(struct worker *w, const wasmtime_func_t *start)
 		return;
 	}
 	w->in_guest = 1;
-	if (start != NULL || instantiate(w, &found)) {
+	if (instantiate(w)) {
 		w->shared->phase = PROTO_PHASE_GUEST;
-		error = wasmtime_func_call(w->context, start != NULL ? start : &found, NULL, 0, NULL, 0, &trap);
+		error = wasmtime_func_call(w->context, &w->start, NULL, 0, NULL, 0, &trap);
 		if (settle(w, error, trap))
 			w->result.numbers.status = PROTO_STATUS_EXITED;
 	}
@@ -733,12 +762,12 @@ run_guest(struct worker *w, const wasmtime_func_t *start)
 
 /* Runs the guest, if all is `prepared` for it, and says how it ended. One that waits for its job goes on with it. */
 static int
-run_and_finish(struct worker *w, bool prepared, const wasmtime_func_t *start)
+run_and_finish(struct worker *w, bool prepared)
 {
 	if (prepared && w->waiting != NULL)
 		longjmp(*w->waiting, 1);
 	if (prepared) {
-		run_guest(w, start);
+		run_guest(w);
 		wasi_report(w->wasi, &w->result.numbers);
 	}
 	return wasi_ended(w->wasi, NULL) == WASI_END_BROKEN ? EXIT_FAILURE : finish(w);
@@ -760,7 +789,7 @@ worker_run(struct worker *w, int socket, volatile struct proto_shared *shared, w
 	if (rc != 0)
 		return say_failed(w, w->in.hdr.run, &e);
 	result_begin(&w->result, w->job.run);
-	return run_and_finish(w, prepare(w, lock, arg) == 0, NULL);
+	return run_and_finish(w, prepare(w, lock, arg) == 0);
 }
 
 /* --- started ahead: language packs ------------------------------------------------------------------------------ */
@@ -835,7 +864,7 @@ worker_warm(struct worker *w, int artifact, const struct proto_warm *warm, const
 	config.take_arg = w;
 	if ((rc = set_fuel(w, e)) != 0 || (rc = wasi_begin(w->wasi, &config, e)) != 0)
 		return rc;
-	run_guest(w, NULL);
+	run_guest(w);
 	if (!w->is_copy)
 		return err_set(e, ERR_INVAL, "the language pack ended before it asked for its job");
 	wasi_report(w->wasi, &w->result.numbers);
@@ -857,14 +886,26 @@ cpu_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
+void
+worker_instantiate(struct worker *w, const struct proto_park *limits)
+{
+	if (w->is_tried || w->waiting != NULL)
+		return;
+	w->is_tried = true;
+	w->ahead = *limits;
+	result_begin(&w->result, 0);
+	limit_store(w, limits->memory_bytes, limits->table_elements);
+	if (!instantiate(w))
+		forget_instance(w);
+}
+
 /* Locks and instantiates. Returns 0, or an error with the reason. */
 static int
-make_ready(struct worker *w, const struct proto_park *park, worker_lock *lock, void *arg, wasmtime_func_t *start,
-    struct err *e)
+make_ready(struct worker *w, const struct proto_park *park, worker_lock *lock, void *arg, struct err *e)
 {
 	int rc;
 
-	limit_store(w, park->memory_bytes, park->table_elements);
+	limit_instance(w, park->memory_bytes, park->table_elements);
 	if ((rc = start_timer(CLOCK_PROCESS_CPUTIME_ID, after_ms(cpu_ns(), park->cpu_ms), PROTO_LIMIT_cpu_ms, e)) != 0 ||
 	    (lock != NULL && (rc = lock(arg, e)) != 0))
 		return rc;
@@ -872,7 +913,7 @@ make_ready(struct worker *w, const struct proto_park *park, worker_lock *lock, v
 	result_begin(&w->result, 0);
 	if (w->waiting != NULL)
 		return 0; /* it is instantiated, and more */
-	return instantiate(w, start) ? 0 : err_set(e, ERR_UNSUPPORTED, "the module cannot be instantiated without a job");
+	return instantiate(w) ? 0 : err_set(e, ERR_UNSUPPORTED, "the module cannot be instantiated without a job");
 }
 
 static int
@@ -923,14 +964,13 @@ int
 worker_park(struct worker *w, int socket, volatile struct proto_shared *shared, const struct proto_park *park,
     worker_lock *lock, void *arg)
 {
-	wasmtime_func_t start;
 	struct err e;
 	int rc;
 
 	w->socket = socket;
 	w->shared = shared;
 	current = w;
-	if (make_ready(w, park, lock, arg, &start, &e) != 0)
+	if (make_ready(w, park, lock, arg, &e) != 0)
 		return say_failed(w, 0, &e);
 	shared->phase = PROTO_PHASE_PARKED;
 	if (say_parked(w) != 0)
@@ -943,5 +983,5 @@ worker_park(struct worker *w, int socket, volatile struct proto_shared *shared, 
 	w->started_ns = monotonic_ns();
 	shared->phase = PROTO_PHASE_LOADING;
 	result_begin(&w->result, w->job.run);
-	return run_and_finish(w, begin_parked(w) == 0, &start);
+	return run_and_finish(w, begin_parked(w) == 0);
 }

@@ -33,6 +33,13 @@ int worker_load(struct worker *w, int artifact, struct err *e);
 int worker_warm(struct worker *w, int artifact, const struct proto_warm *warm, const uint8_t *blob,
     void (*serve)(void *arg), void *arg, struct err *e);
 
+/*
+ * worker_instantiate - make the instance of the module that was loaded, in the zygote, under the limits on memory and tables
+ * of `limits`, so that no child of its has to that has those limits or wider ones; the others make theirs. The module must
+ * have no start function, so that no guest code runs. Done once; that it cannot be had is for the children to find and say.
+ */
+void worker_instantiate(struct worker *w, const struct proto_park *limits);
+
 /* worker_engine - the engine inside, borrowed. */
 const wasm_engine_t *worker_engine(const struct worker *w);
 
@@ -55,7 +62,7 @@ int worker_run(struct worker *w, int socket, volatile struct proto_shared *share
 
 /*
  * worker_park - the same for a job that is still to come, of the module that was loaded: all that can be done without it is
- * done first. Locks, instantiates under the limits of `park`, sends PROTO_PARKED, and waits. The module must have no start
+ * done first. Locks, instantiates under the limits of `park` if that was not done in the zygote, sends PROTO_PARKED, and waits. The module must have no start
  * function: nothing of the guest runs before there is a job, which is to have the limits of `park` and to come as one
  * message without descriptors. cpu_ms counts from here, without what was done before locking; wall_ms is for the zygote to
  * tell, by PROTO_WALL_SIGNAL. A module that cannot be instantiated so sends PROTO_FAILED: the run is to be forked, and to

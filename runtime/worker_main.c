@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/imsg.h"
+#include "runtime/warm.h"
 #include "runtime/worker.h"
 #include "sandbox/child.h"
 #include "sandbox/filter_load.h"
@@ -51,6 +52,15 @@ load_module(void *arg, int artifact, struct err *e)
 }
 
 /* Runs in the zygote. */
+static void
+instantiate(void *arg, const struct proto_park *limits)
+{
+	struct zygote_state *z = arg;
+
+	worker_instantiate(z->worker, limits);
+}
+
+/* Runs in the zygote. */
 static int
 warm_pack(void *arg, int artifact, const struct proto_warm *warm, const uint8_t *blob, void (*serve)(void *zygote),
     void *zygote, struct err *e)
@@ -72,13 +82,15 @@ static int
 serve(int argc, char **argv, struct err *e)
 {
 	static struct zygote_state z;
-	struct zygote_ops ops = {.arg = &z, .worker = run_worker, .load = load_module, .warm = warm_pack};
+	struct zygote_ops ops = {
+	    .arg = &z, .worker = run_worker, .load = load_module, .instantiate = instantiate, .warm = warm_pack};
 	struct child_args args;
 	struct proto_ready ready = {0};
 	int rc;
 
 	if ((rc = child_args_parse(argc, argv, &args, e)) != 0)
 		return rc;
+	warm_text();
 	if ((rc = jail_enter(&args.jail, &z.layers, e)) != 0)
 		return rc;
 	if ((rc = filter_load(FILTER_FD, &z.filters, e)) != 0)

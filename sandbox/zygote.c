@@ -203,6 +203,7 @@ handle_park(struct zygote *z, struct err *e)
 	run = (struct proto_run){.cpu_ms = park.cpu_ms, .data_bytes = park.data_bytes};
 	if (!z->is_loaded)
 		return err_set(e, ERR_PROTOCOL, "a worker to be parked, without a module");
+	z->ops->instantiate(z->ops->arg, &park);
 	return handle_start(z, &run, &park, e);
 }
 

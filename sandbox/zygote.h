@@ -29,8 +29,10 @@ struct zygote_ops {
 	int (*worker)(void *arg, int job_socket, volatile struct proto_shared *shared, const struct proto_park *park);
 	/* Takes the artifact, PROTO_MODULE_FD, of the module that all workers from now on have. 0 or an error. */
 	int (*load)(void *arg, int artifact, struct err *e);
+	/* A worker is to park with these limits: what it has in common with the next ones can be made. */
+	void (*instantiate)(void *arg, const struct proto_park *limits);
 	/*
-	 * The same of a language pack, whose guest it starts. When that asks for its job, `serve` is to be called, which never
+	 * As `load`, of a language pack, whose guest it starts. When that asks for its job, `serve` is to be called, which never
 	 * returns: it serves on, and `worker` is called in each child, from inside `serve`, to go on with the guest.
 	 */
 	int (*warm)(void *arg, int artifact, const struct proto_warm *warm, const uint8_t *blob, void (*serve)(void *zygote),

@@ -2,7 +2,7 @@
  * tests/scenario/attempt: brig-worker itself, with native code in the guest's place. Zygote and worker of a test.
  *
  * It is linked from the objects of brig-worker. The linker puts what is here around two calls of runtime/worker.c: the one
- * that takes the job's arguments, and the one that begins with guest code, when jail, lock and filter are all in force.
+ * that takes the job's arguments, and the one that calls the guest, when jail, lock and filter are all in force.
  * If the first argument names an attempt (tests/unit/attempts_table.h), that is made instead; else the guest runs.
  */
 
@@ -15,13 +15,12 @@
 
 int __real_wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *e);
 int __wrap_wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *e);
-wasmtime_error_t *__real_wasmtime_instance_pre_instantiate(const wasmtime_instance_pre_t *pre,
-    wasmtime_context_t *context, wasmtime_instance_t *instance, wasm_trap_t **trap);
-wasmtime_error_t *__wrap_wasmtime_instance_pre_instantiate(const wasmtime_instance_pre_t *pre,
-    wasmtime_context_t *context, wasmtime_instance_t *instance, wasm_trap_t **trap);
+wasmtime_error_t *__real_wasmtime_func_call(wasmtime_context_t *context, const wasmtime_func_t *func,
+    const wasmtime_val_t *args, size_t nargs, wasmtime_val_t *results, size_t nresults, wasm_trap_t **trap);
+wasmtime_error_t *__wrap_wasmtime_func_call(wasmtime_context_t *context, const wasmtime_func_t *func,
+    const wasmtime_val_t *args, size_t nargs, wasmtime_val_t *results, size_t nresults, wasm_trap_t **trap);
 
 static const struct attempt *chosen;
-static bool is_instantiated; /* a worker that was parked is, before it has a job */
 
 /* Its aims are outside the worker; none of it is there. The zygote stands for every other process. */
 static const struct attempt_world world = {
@@ -52,17 +51,14 @@ __wrap_wasi_begin(struct wasi *w, const struct wasi_config *config, struct err *
 				chosen = a;
 		at += length;
 	}
-	if (chosen != NULL && is_instantiated)
-		_exit(chosen->try(&world));
 	return __real_wasi_begin(w, config, e);
 }
 
 wasmtime_error_t *
-__wrap_wasmtime_instance_pre_instantiate(const wasmtime_instance_pre_t *pre, wasmtime_context_t *context,
-    wasmtime_instance_t *instance, wasm_trap_t **trap)
+__wrap_wasmtime_func_call(wasmtime_context_t *context, const wasmtime_func_t *func, const wasmtime_val_t *args,
+    size_t nargs, wasmtime_val_t *results, size_t nresults, wasm_trap_t **trap)
 {
 	if (chosen != NULL)
 		_exit(chosen->try(&world));
-	is_instantiated = true;
-	return __real_wasmtime_instance_pre_instantiate(pre, context, instance, trap);
+	return __real_wasmtime_func_call(context, func, args, nargs, results, nresults, trap);
 }

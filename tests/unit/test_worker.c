@@ -48,6 +48,9 @@ static struct {
 	struct proto_job job;
 	const char *input;
 	bool park;               /* have the worker park first, and give it the job then */
+	bool load;               /* have it be one of a zygote that has the module */
+	bool instantiate;        /* and the instance, made under `ahead` */
+	struct proto_park ahead;
 	bool alarm;              /* and send it PROTO_WALL_SIGNAL once it has printed something */
 	struct proto_park limits;
 } give;
@@ -143,10 +146,12 @@ work(int artifact, int socket, volatile struct proto_shared *shared)
 	struct worker *w = template[give.job.engine & 1];
 	struct err e;
 
+	if (give.load && worker_load(w, dup(artifact), &e) != 0)
+		return 70;
+	if (give.instantiate)
+		worker_instantiate(w, &give.ahead);
 	if (!give.park)
 		return worker_run(w, socket, shared, NULL, NULL);
-	if (worker_load(w, dup(artifact), &e) != 0)
-		return 70;
 	return worker_park(w, socket, shared, &give.limits, NULL, NULL);
 }
 
@@ -198,7 +203,7 @@ run_artifact(int artifact)
 	memcpy(message + sizeof(give.job), give.input != NULL ? give.input : "", give.job.stdin_bytes);
 	if (!give.park || await_parked(sv[0], &m))
 		assert_int_equal(imsg_send(sv[0], PROTO_JOB, RUN, message, sizeof(give.job) + give.job.stdin_bytes, &artifact,
-		    give.park ? 0 : 1, &e), 0);
+		    give.load ? 0 : 1, &e), 0);
 	while (imsg_recv(sv[0], &m, &e) == 0) {
 		take_message(&m);
 		if (give.alarm && got.out_length[0] > 0)
@@ -799,14 +804,41 @@ fuel_used_is_the_same_every_time(void **state)
 
 /* --- parked ---------------------------------------------------------------------------------------------------- */
 
+static bool with_instance; /* all parked workers have one of their zygote's */
+
 static int
-set_up_parked(void **state)
+set_up_loaded(void **state)
 {
 	set_up(state);
-	give.park = true;
+	give.load = true;
+	give.instantiate = with_instance;
 	give.job.flags = PROTO_JOB_LOADED;
 	give.limits = (struct proto_park){.cpu_ms = give.job.cpu_ms, .memory_bytes = give.job.memory_bytes,
 	    .table_elements = give.job.table_elements};
+	give.ahead = give.limits;
+	return 0;
+}
+
+static int
+set_up_parked(void **state)
+{
+	set_up_loaded(state);
+	give.park = true;
+	return 0;
+}
+
+static int
+set_up_instance(void **state)
+{
+	with_instance = true;
+	return set_up_parked(state);
+}
+
+static int
+tear_down_instance(void **state)
+{
+	(void)state;
+	with_instance = false;
 	return 0;
 }
 
@@ -925,8 +957,64 @@ a_parked_worker_has_the_fuel_of_its_job(void **state)
 	assert_int_equal(got.result.fuel_used, 1000);
 }
 
+/* --- instances made in the zygote ------------------------------------------------------------------------------- */
+
+static void
+a_forked_worker_runs_the_instance_of_its_zygote(void **state)
+{
+	struct proto_result first;
+
+	set_up(state);
+	run(&hello);
+	first = got.result;
+	set_up_loaded(state);
+	give.instantiate = true;
+	run(&hello);
+	expect_status(PROTO_STATUS_EXITED);
+	assert_memory_equal(got.out[0], "hello\n", 6);
+	first.start_us = got.result.start_us;
+	first.guest_us = got.result.guest_us;
+	assert_memory_equal(&got.result, &first, sizeof(first));
+}
+
+/* What is smaller than the instance gets its own, and what it says is what it would say without. */
+static void
+narrower_limits_than_those_of_the_zygotes_instance_hold(void **state)
+{
+	static const struct wasm_module grows = PROGRAM(I32_CONST("\x02") MEMORY_GROW CALL("\x01"));
+
+	set_up_loaded(state);
+	give.instantiate = true;
+	give.job.memory_bytes = PAGE - 1;
+	run(&hello);
+	expect_limit(PROTO_LIMIT_memory_bytes);
+	set_up_loaded(state);
+	give.instantiate = true;
+	give.job.memory_bytes = 2 * PAGE;
+	give.ahead.memory_bytes = 3 * PAGE;
+	run(&grows);
+	expect_status(PROTO_STATUS_EXITED);
+	assert_int_equal(got.result.exit_code, UINT32_MAX);
+	give.job.memory_bytes = give.ahead.memory_bytes;
+	run(&grows);
+	assert_int_equal(got.result.exit_code, 1);
+}
+
+static void
+a_module_that_the_zygote_cannot_instantiate_is_left_to_its_workers(void **state)
+{
+	set_up_loaded(state);
+	give.instantiate = true;
+	give.ahead.memory_bytes = PAGE - 1;
+	run(&hello);
+	expect_status(PROTO_STATUS_EXITED);
+	assert_memory_equal(got.out[0], "hello\n", 6);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
-#define PARKED_TEST(name) cmocka_unit_test_setup(name, set_up_parked)
+#define PARKED_TEST(name)                            \
+	cmocka_unit_test_setup(name, set_up_parked), \
+	{#name ", of an instance that is there", name, set_up_instance, tear_down_instance, NULL}
 
 int
 main(void)
@@ -964,6 +1052,9 @@ main(void)
 	    TEST(a_job_for_another_engine_is_refused),
 	    TEST(fuel_that_is_used_up_is_limit_fuel),
 	    TEST(fuel_used_is_the_same_every_time),
+	    TEST(a_forked_worker_runs_the_instance_of_its_zygote),
+	    TEST(narrower_limits_than_those_of_the_zygotes_instance_hold),
+	    TEST(a_module_that_the_zygote_cannot_instantiate_is_left_to_its_workers),
 	    PARKED_TEST(a_parked_worker_runs_like_another),
 	    PARKED_TEST(a_parked_worker_without_a_job_ends),
 	    PARKED_TEST(a_parked_worker_that_is_told_ends_at_the_wall_limit_with_its_output),

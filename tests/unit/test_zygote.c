@@ -99,10 +99,18 @@ load_nothing(void *arg, int artifact, struct err *e)
 	return 0;
 }
 
+static void
+instantiate_nothing(void *arg, const struct proto_park *limits)
+{
+	(void)arg;
+	(void)limits;
+}
+
 static int
 start_zygote(void **state)
 {
-	const struct zygote_ops ops = {.ruleset = -1, .worker = obey, .load = load_nothing};
+	const struct zygote_ops ops = {
+	    .ruleset = -1, .worker = obey, .load = load_nothing, .instantiate = instantiate_nothing};
 	struct err e;
 	uint32_t layers = 0;
 	int sv[2];
