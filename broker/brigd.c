@@ -453,6 +453,14 @@ watch_signals(struct brigd *d, struct err *e)
 
 /* --- putting it together ---------------------------------------------------------------------------------------- */
 
+static unsigned
+weight_of(void *arg, uid_t owner)
+{
+	const struct broker *b = arg;
+
+	return (unsigned)shares_of(b->shares, b->config, owner).weight;
+}
+
 /* Connects the parts. Each takes its socket, whether that works or not. */
 static int
 connect_parts(struct brigd *d, struct err *e)
@@ -477,6 +485,8 @@ connect_parts(struct brigd *d, struct err *e)
 	    .parked_max = (unsigned)c->parked_max,
 	    .parked_total = (unsigned)c->parked_total,
 	    .spare_bytes = (uint64_t)c->parked_spare_bytes,
+	    .weight = weight_of,
+	    .weight_arg = b,
 	};
 
 #define X(name, bit, required, text) pl.layers |= (required) ? PROTO_LAYER_##name : 0;

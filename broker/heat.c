@@ -14,6 +14,7 @@ struct entry {
 	LIST_ENTRY(entry) bucket;
 	TAILQ_ENTRY(entry) order;
 	struct heat_key key;
+	struct holder *holder;
 	double score; /* at `at_ms` */
 	int64_t at_ms;
 	bool barred;
@@ -23,11 +24,12 @@ struct entry {
 struct heat {
 	LIST_HEAD(, entry) buckets[BUCKETS]; /* a digest is as good as random, whoever made the module */
 	TAILQ_HEAD(order, entry) order;      /* noted last first */
+	struct holders owners;
 	size_t count, count_max;
 };
 
 struct heat *
-heat_new(size_t entries_max)
+heat_new(size_t entries_max, holders_weight_fn *weight, void *arg)
 {
 	struct heat *h = calloc(1, sizeof(*h));
 
@@ -35,6 +37,7 @@ heat_new(size_t entries_max)
 		return NULL;
 	h->count_max = entries_max;
 	TAILQ_INIT(&h->order);
+	holders_init(&h->owners, weight, arg);
 	return h;
 }
 
@@ -47,6 +50,7 @@ heat_free(struct heat *h)
 		return;
 	while ((n = TAILQ_FIRST(&h->order)) != NULL) {
 		TAILQ_REMOVE(&h->order, n, order);
+		holders_leave(n->holder);
 		free(n);
 	}
 	free(h);
@@ -84,20 +88,47 @@ heat_of(const struct heat *h, const struct heat_key *key, int64_t now_ms)
 	return n == NULL ? 0 : score_at(n, now_ms);
 }
 
-/* Room for one more: a new entry, or the one that was noted longest ago. */
+/*
+ * Which one to forget: of those whose owners have most for their weight, the one that was noted longest ago. `own` counts
+ * one more than there is.
+ */
 static struct entry *
-entry_new(struct heat *h)
+least_due(struct heat *h, const struct holder *own)
 {
+	const struct holder *most = TAILQ_FIRST(&h->order)->holder, *o;
 	struct entry *n;
 
+	holders_weigh(&h->owners);
+	LIST_FOREACH(o, &h->owners.list, link)
+		if ((o != own || o->count > 1) && holder_compare(o, o->count, most, most->count) > 0)
+			most = o;
+	TAILQ_FOREACH_REVERSE(n, &h->order, order, order)
+		if (holder_compare(n->holder, n->holder->count, most, most->count) >= 0)
+			break;
+	return n;
+}
+
+/* A new entry, or one that is forgotten for it. */
+static struct entry *
+entry_new(struct heat *h, const struct heat_key *key)
+{
+	struct holder *own = holders_enter(&h->owners, key->owner);
+	struct entry *n = NULL;
+
+	if (own == NULL)
+		return NULL;
 	if (h->count < h->count_max && (n = calloc(1, sizeof(*n))) != NULL) {
 		h->count++;
-		return n;
-	}
-	if ((n = TAILQ_LAST(&h->order, order)) == NULL)
+	} else if (h->count > 0) {
+		n = least_due(h, own);
+		LIST_REMOVE(n, bucket);
+		TAILQ_REMOVE(&h->order, n, order);
+		holders_leave(n->holder);
+	} else {
+		holders_leave(own);
 		return NULL;
-	LIST_REMOVE(n, bucket);
-	TAILQ_REMOVE(&h->order, n, order);
+	}
+	*n = (struct entry){.key = *key, .holder = own};
 	return n;
 }
 
@@ -110,11 +141,8 @@ heat_note(struct heat *h, const struct heat_key *key, int64_t now_ms)
 		n->score = score_at(n, now_ms);
 		TAILQ_REMOVE(&h->order, n, order);
 	} else {
-		if ((n = entry_new(h)) == NULL)
+		if ((n = entry_new(h, key)) == NULL)
 			return 0;
-		n->key = *key;
-		n->score = 0;
-		n->barred = n->parking_barred = false;
 		LIST_INSERT_HEAD(&h->buckets[key->module.bytes[0]], n, bucket);
 	}
 	n->score += n->barred ? 0 : 1;

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/digest.h"
+#include "broker/holders.h"
 
 /* One owner's module on one engine: what a template is for. */
 struct heat_key {
@@ -18,8 +19,11 @@ struct heat_key {
 
 struct heat;
 
-/* heat_new - remember at most `entries_max` keys, at least one: those that were noted last. NULL when out of memory. */
-struct heat *heat_new(size_t entries_max);
+/*
+ * heat_new - remember at most `entries_max` keys, at least one: those that were noted last, and of each owner no more than
+ * their weight gives them while others want room. NULL when out of memory.
+ */
+struct heat *heat_new(size_t entries_max, holders_weight_fn *weight, void *arg);
 void heat_free(struct heat *h);
 
 /*

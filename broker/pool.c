@@ -55,6 +55,8 @@ struct zygote {
 	LIST_HEAD(, pool_run) runs;
 
 	/* Of a template. */
+	struct holder *holder; /* whose share it is of, until it is retired */
+	bool cannot_park;      /* this time */
 	LIST_HEAD(, pool_run) parked;
 	struct proto_park park;     /* limits of the next one; all 0: no run has asked for any */
 	struct proto_park park_new; /* of the last run, if that had others */
@@ -70,6 +72,7 @@ struct pool {
 	LIST_HEAD(, zygote) zygotes;
 	struct heat *heat;
 	unsigned templates; /* not retired */
+	struct holders owners; /* of these; tally: workers of theirs that are parked */
 	struct event *sweep;
 	struct event *refill;
 	int64_t looked_ms;  /* when it was last looked at how much memory there is */
@@ -136,8 +139,10 @@ forget(struct zygote *z)
 
 	if (p->current[z->key.engine] == z)
 		p->current[z->key.engine] = NULL;
-	if (is_template(z))
+	if (is_template(z)) {
 		p->templates--;
+		holders_leave(z->holder);
+	}
 	z->retired = true;
 }
 
@@ -610,15 +615,53 @@ wanted(struct zygote *z, int64_t now)
 	return n < p->limits.parked_max ? n : p->limits.parked_max;
 }
 
+/* Counts all, and those of each owner. */
 static unsigned
-count_all_parked(const struct pool *p)
+count_all_parked(struct pool *p)
 {
-	const struct zygote *z;
-	unsigned n = 0;
+	struct holder *h;
+	struct zygote *z;
+	unsigned n, all = 0;
+
+	holders_weigh(&p->owners);
+	LIST_FOREACH(h, &p->owners.list, link)
+		h->tally = 0;
+	LIST_FOREACH(z, &p->zygotes, link) {
+		all += n = count_parked(z);
+		if (is_template(z))
+			z->holder->tally += n;
+	}
+	return all;
+}
+
+/* Where the next worker is to be parked: of the templates that want more, one whose owner has least. NULL: nowhere. */
+static struct zygote *
+next_to_park(struct pool *p, int64_t now)
+{
+	struct zygote *z, *found = NULL;
 
 	LIST_FOREACH(z, &p->zygotes, link)
-		n += count_parked(z);
-	return n;
+		if (!z->cannot_park && count_parked(z) < wanted(z, now) &&
+		    (found == NULL || holder_compare(z->holder, z->holder->tally, found->holder, found->holder->tally) < 0))
+			found = z;
+	return found;
+}
+
+/* Ends one worker that waits, of the owner who has most, if this one has less with one more. Returns whether it did. */
+static bool
+unpark_for(struct pool *p, struct holder *owner)
+{
+	struct zygote *z, *found = NULL;
+
+	LIST_FOREACH(z, &p->zygotes, link)
+		if (is_template(z) && count_parked(z) > 0 &&
+		    (found == NULL || holder_compare(z->holder, z->holder->tally, found->holder, found->holder->tally) > 0))
+			found = z;
+	if (found == NULL || holder_compare(owner, owner->tally + 1, found->holder, found->holder->tally) >= 0)
+		return false;
+	found->holder->tally--; /* now: it may go with the last of its templates */
+	thin_out(found, count_parked(found) - 1);
+	return true;
 }
 
 static void
@@ -631,12 +674,19 @@ on_refill(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	LIST_FOREACH(z, &p->zygotes, link)
+	LIST_FOREACH(z, &p->zygotes, link) {
 		thin_out(z, wanted(z, now) > 0 ? p->limits.parked_max : 0);
+		z->cannot_park = false;
+	}
 	all = count_all_parked(p);
-	LIST_FOREACH(z, &p->zygotes, link)
-		for (unsigned n = count_parked(z); n < wanted(z, now) && all < p->limits.parked_total && park(z) == 0; n++)
-			all++;
+	while ((z = next_to_park(p, now)) != NULL) {
+		if (all >= p->limits.parked_total && !unpark_for(p, z->holder))
+			break;
+		all -= all >= p->limits.parked_total;
+		z->cannot_park = park(z) != 0;
+		z->holder->tally += !z->cannot_park;
+		all += !z->cannot_park;
+	}
 }
 
 void
@@ -715,22 +765,44 @@ template_of(struct pool *p, const struct heat_key *key)
 	return z;
 }
 
-/* The template that is used least, if it is used half as much as what is that hot. */
-static struct zygote *
-coldest(struct pool *p, double heat, int64_t now)
+/* Whether `z` is to give way rather than `other` (NULL: none): its owner has more, or it is used less. */
+static bool
+goes_before(const struct pool *p, const struct zygote *z, const struct zygote *other, int64_t now)
 {
-	struct zygote *z, *found = NULL;
+	int more;
+
+	if (other == NULL)
+		return true;
+	more = holder_compare(z->holder, z->holder->count, other->holder, other->holder->count);
+	return more > 0 || (more == 0 && heat_of(p->heat, &z->key, now) < heat_of(p->heat, &other->key, now));
+}
+
+/*
+ * The template that gives way to another one of `owner`'s, which is that hot: of those who have too much, whatever it is;
+ * else one that is used half as much, unless it is part of a share and hot. `owner` counts the new one already.
+ */
+static struct zygote *
+gives_way(struct pool *p, const struct holder *owner, double heat, int64_t now)
+{
+	struct zygote *z, *excess = NULL, *cold = NULL;
 	double least = heat / 2;
 
+	holders_weigh(&p->owners);
 	LIST_FOREACH(z, &p->zygotes, link) {
-		double of = is_template(z) ? heat_of(p->heat, &z->key, now) : least;
+		double of = heat_of(p->heat, &z->key, now);
+		int less;
 
-		if (of < least) {
+		if (!is_template(z))
+			continue;
+		less = z->holder == owner ? 0 : holder_compare(owner, owner->count, z->holder, z->holder->count);
+		if (less < 0 && goes_before(p, z, excess, now))
+			excess = z;
+		if (of < least && (less <= 0 || of < POOL_HOT)) {
 			least = of;
-			found = z;
+			cold = z;
 		}
 	}
-	return found;
+	return excess != NULL ? excess : cold;
 }
 
 /* Gives a new zygote the module that it is to hold. */
@@ -750,15 +822,19 @@ make_template(struct pool *p, const struct heat_key *key, double heat, int artif
     int64_t now)
 {
 	const struct timeval later = {.tv_sec = SWEEP_S};
-	struct zygote *z, *other = NULL;
+	struct zygote *z = NULL, *other = NULL;
+	struct holder *holder;
 
-	if (heat < POOL_HOT || artifact < 0 || p->limits.templates_max == 0)
+	if (heat < POOL_HOT || artifact < 0 || (holder = holders_enter(&p->owners, key->owner)) == NULL)
 		return;
-	if (p->templates >= p->limits.templates_max && (other = coldest(p, heat, now)) == NULL)
+	if (p->templates < p->limits.templates_max || (other = gives_way(p, holder, heat, now)) != NULL)
+		z = zygote_new(p, key, NULL);
+	if (z == NULL) {
+		holders_leave(holder);
 		return;
-	if ((z = zygote_new(p, key, NULL)) == NULL)
-		return;
+	}
 	z->is_template = true;
+	z->holder = holder;
 	p->templates++;
 	if (other != NULL)
 		retire(other);
@@ -810,7 +886,8 @@ pool_new(struct event_base *base, struct launcher *launcher, const struct pool_l
 	p->ready = ready;
 	p->arg = arg;
 	LIST_INIT(&p->zygotes);
-	p->heat = heat_new((size_t)KEYS_MORE * limits->templates_max + 1);
+	holders_init(&p->owners, limits->weight, limits->weight_arg);
+	p->heat = heat_new((size_t)KEYS_MORE * limits->templates_max + 1, limits->weight, limits->weight_arg);
 	p->sweep = evtimer_new(base, on_sweep, p);
 	p->refill = evtimer_new(base, on_refill, p);
 	p->cleared = evtimer_new(base, on_cleared, p);

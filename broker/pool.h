@@ -11,6 +11,7 @@
 #include "base/proto.h"
 #include "broker/child.h"
 #include "broker/heat.h"
+#include "broker/holders.h"
 
 struct pool;
 struct pool_run;
@@ -24,12 +25,18 @@ struct pool_limits {
 	unsigned parked_max;    /* workers of each of these that wait for a run */
 	unsigned parked_total;  /* of all together */
 	uint64_t spare_bytes;   /* none waits while the machine has less memory to give */
+	holders_weight_fn *weight; /* of an owner, or of POOL_EVERYONE; may be NULL: all have the same */
+	void *weight_arg;
 };
 
 /*
  * Every run is a fork of a zygote. One zygote for each engine holds no module: its workers load theirs. A module that one
  * owner runs often gets a zygote of its own, a template, which has it mapped and linked already; no guest code ever runs
  * in it, and it serves that owner only. A template goes when others are run more often, or when it is not used any more.
+ *
+ * Owners get shares of the templates by their weights, and of what is parked too. Who has more than theirs gives way to who
+ * has less, however often they run their modules; else what is run more often takes the place of what is run less, and
+ * nobody's share is touched while they make use of it.
  */
 #define POOL_HOT  3.0 /* heat (broker/heat.h) from which on a module gets a template */
 #define POOL_COLD 0.2 /* and below which it loses it */

@@ -83,6 +83,26 @@ class Templates(harness.Scenario):
         starts = self.heat_up(params, other)
         self.assertNotIn("template", starts[:HOT])
 
+    def test_one_user_does_not_take_all(self):
+        if not harness.IS_ROOT:
+            self.skipTest("needs root, to be several users")
+        os.seteuid(23456)
+        try:
+            other = self.brigd.client()
+        finally:
+            os.seteuid(0)
+        self.addCleanup(other.close)
+        for params in (self.params("exit", 0), self.params(wasm=guest("hello"))):
+            requests = [self.client.start("run", params) for _ in range(60)]
+            for request in requests:
+                self.assert_exited(self.client.finish(request))
+        params = self.params("exit", 0)
+        requests = [other.start("run", params) for _ in range(2 * HOT)]  # far from as many
+        for request in requests:
+            self.assert_exited(other.finish(request))
+        owners = lambda: sorted(t["uid"] for t in self.client.call("server.metrics")["templates"])
+        harness.wait_until(lambda: owners() == [0, 23456], "each has one")
+
     def test_one_that_dies_costs_its_runs_and_no_others(self):
         before = self.zygotes()
         params = self.params("exit", 0)

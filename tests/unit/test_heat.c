@@ -25,7 +25,7 @@ assert_about(double is, double wanted)
 static void
 counts_runs_and_forgets_half_in_a_while(void **state)
 {
-	struct heat *h = heat_new(4);
+	struct heat *h = heat_new(4, NULL, NULL);
 	struct heat_key k = key(1);
 
 	(void)state;
@@ -41,7 +41,7 @@ counts_runs_and_forgets_half_in_a_while(void **state)
 static void
 keeps_owners_modules_and_engines_apart(void **state)
 {
-	struct heat *h = heat_new(4);
+	struct heat *h = heat_new(4, NULL, NULL);
 	struct heat_key one = key(1), other_module = key(2), other_owner = key(1), other_engine = key(1);
 
 	(void)state;
@@ -57,7 +57,7 @@ keeps_owners_modules_and_engines_apart(void **state)
 static void
 forgets_what_was_noted_longest_ago(void **state)
 {
-	struct heat *h = heat_new(2);
+	struct heat *h = heat_new(2, NULL, NULL);
 	struct heat_key a = key(1), b = key(2), c = key(3);
 
 	(void)state;
@@ -74,7 +74,7 @@ forgets_what_was_noted_longest_ago(void **state)
 static void
 what_is_barred_stays_cold_until_it_is_forgotten(void **state)
 {
-	struct heat *h = heat_new(1);
+	struct heat *h = heat_new(1, NULL, NULL);
 	struct heat_key a = key(1), b = key(2);
 
 	(void)state;
@@ -91,7 +91,7 @@ what_is_barred_stays_cold_until_it_is_forgotten(void **state)
 static void
 what_may_not_park_is_as_hot_as_it_was_and_may_when_it_was_forgotten(void **state)
 {
-	struct heat *h = heat_new(1);
+	struct heat *h = heat_new(1, NULL, NULL);
 	struct heat_key a = key(1), b = key(2);
 
 	(void)state;
@@ -109,6 +109,50 @@ what_may_not_park_is_as_hot_as_it_was_and_may_when_it_was_forgotten(void **state
 	heat_free(h);
 }
 
+static unsigned
+weight(void *arg, uid_t owner)
+{
+	(void)arg;
+	return owner == 1000 ? 1 : 3;
+}
+
+/* One who runs a new module each time pushes out what the other runs only past the share that weights give. */
+static void
+who_runs_many_modules_keeps_to_their_share(void **state)
+{
+	struct heat *h = heat_new(8, weight, NULL);
+	struct heat_key k = {.owner = 2000};
+	unsigned kept = 0;
+
+	(void)state;
+	for (uint8_t n = 0; n < 6; n++) {
+		k.module.bytes[1] = n;
+		heat_note(h, &k, 0);
+	}
+	for (uint8_t n = 0; n < 100; n++) {
+		struct heat_key other = key(n);
+
+		heat_note(h, &other, 0);
+	}
+	for (uint8_t n = 0; n < 6; n++) {
+		k.module.bytes[1] = n;
+		kept += heat_of(h, &k, 0) > 0;
+	}
+	assert_int_equal(kept, 6);
+	for (uint8_t n = 0; n < 100; n++) {
+		k.module.bytes[1] = n;
+		heat_note(h, &k, 0);
+	}
+	kept = 0;
+	for (uint8_t n = 0; n < 100; n++) {
+		struct heat_key other = key(n);
+
+		kept += heat_of(h, &other, 0) > 0;
+	}
+	assert_int_equal(kept, 2);
+	heat_free(h);
+}
+
 int
 main(void)
 {
@@ -118,6 +162,7 @@ main(void)
 	    cmocka_unit_test(forgets_what_was_noted_longest_ago),
 	    cmocka_unit_test(what_is_barred_stays_cold_until_it_is_forgotten),
 	    cmocka_unit_test(what_may_not_park_is_as_hot_as_it_was_and_may_when_it_was_forgotten),
+	    cmocka_unit_test(who_runs_many_modules_keeps_to_their_share),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/monotonic.h"
 #include "broker/pool.h"
 
 #define REQUIRED (PROTO_LAYER_seccomp | PROTO_LAYER_pid_ns)
@@ -75,13 +76,22 @@ on_ended(void *arg, const struct proto_exited *exited, const struct err *why)
 }
 
 static uint64_t spare_bytes;
+static unsigned templates_max = 1, parked_total = 2, runs_max = RUNS_MAX;
+static unsigned weights[] = {1, 1, 1}; /* of owners by their number */
+
+static unsigned
+weight_of(void *arg, uid_t owner)
+{
+	(void)arg;
+	return weights[owner];
+}
 
 static int
 set_up_with(void **state, unsigned ready_ms)
 {
 	const struct pool_limits limits = {
-	    .runs_max = RUNS_MAX, .minutes_max = 60, .ready_ms = ready_ms, .layers = REQUIRED, .templates_max = 1,
-	    .parked_max = 2, .parked_total = 2, .spare_bytes = spare_bytes};
+	    .runs_max = runs_max, .minutes_max = 60, .ready_ms = ready_ms, .layers = REQUIRED, .templates_max = templates_max,
+	    .parked_max = 2, .parked_total = parked_total, .spare_bytes = spare_bytes, .weight = weight_of};
 	static struct fixture f;
 	int a[2];
 
@@ -121,6 +131,10 @@ tear_down(void **state)
 	close(f->job);
 	event_base_free(f->base);
 	spare_bytes = 0;
+	templates_max = 1;
+	parked_total = 2;
+	runs_max = RUNS_MAX;
+	weights[2] = 1;
 	return 0;
 }
 
@@ -262,9 +276,9 @@ zygote_that_is_never_ready_is_killed(void **state)
 	struct fixture *f = *state;
 	struct zygote_end z = zygote_starts(f);
 
-	turn(f);
-	event_base_loop(f->base, EVLOOP_ONCE); /* until its time is over */
-	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	while (imsg_recv(f->launcher_end, &f->m, NULL) == ERR_AGAIN)
+		event_base_loop(f->base, EVLOOP_NONBLOCK); /* until its time is over */
+	assert_true(f->m.hdr.type == PROTO_KILL && f->m.hdr.run == z.token);
 	zygote_dies(f, &z, true);
 	assert_int_equal(f->refused, 1);
 	assert_non_null(strstr(f->why.msg, "not ready"));
@@ -611,7 +625,8 @@ template_starts(struct fixture *f, struct zygote_end *plain)
 
 	*plain = zygote_starts(f);
 	zygote_is_ready(f, plain, REQUIRED);
-	pick(f, 1, 3);
+	while (pool_templates(f->pool) == 0)
+		pick(f, 1, 1);
 	z = zygote_starts(f);
 	zygote_is_ready(f, &z, REQUIRED);
 	expect(f, z.sock, PROTO_LOAD, 0);
@@ -915,6 +930,185 @@ nobody_waits_while_memory_is_short(void **state)
 	close(z.sock);
 }
 
+/* --- shares ------------------------------------------------------------------------------------------------------- */
+
+static int
+set_up_shares(void **state)
+{
+	templates_max = parked_total = 4;
+	runs_max = 1000;
+	return set_up(state);
+}
+
+/* So many runs of one of an owner's modules. */
+static void
+pick_module(struct fixture *f, uid_t owner, uint8_t module, int runs)
+{
+	const struct heat_key key = {.engine = PROTO_ENGINE_PLAIN, .owner = owner, .module.bytes = {module}};
+	struct pool_place place;
+
+	for (int i = 0; i < runs; i++)
+		assert_int_equal(pool_pick(f->pool, &key, f->job, &usual, NULL, &place, NULL), 0);
+}
+
+struct holding {
+	unsigned templates[3], parked[3]; /* by owner */
+};
+
+static void
+count_template(void *arg, const struct pool_template *t)
+{
+	struct holding *h = arg;
+
+	h->templates[t->key.owner]++;
+	h->parked[t->key.owner] += t->parked;
+}
+
+static struct holding
+holding(const struct fixture *f)
+{
+	struct holding h = {{0}, {0}};
+
+	pool_each_template(f->pool, count_template, &h);
+	return h;
+}
+
+/* The same, for which a template starts and loads it. */
+static struct zygote_end
+module_gets_template(struct fixture *f, uid_t owner, uint8_t module, int runs)
+{
+	struct zygote_end z;
+
+	unsigned before = holding(f).templates[owner];
+
+	pick_module(f, owner, module, runs);
+	for (int more = 0; holding(f).templates[owner] == before; more++) {
+		assert_in_range(more, 0, 1000);
+		pick_module(f, owner, module, 1);
+	}
+	z = zygote_starts(f);
+	zygote_is_ready(f, &z, REQUIRED);
+	expect(f, z.sock, PROTO_LOAD, 0);
+	imsg_close_fds(&f->m);
+	imsg_send(z.sock, PROTO_LOADED, 0, NULL, 0, NULL, 0, NULL);
+	turn(f);
+	return z;
+}
+
+/* The first owner's modules are run much more often, and there are enough of them for all templates. */
+static void
+owners_have_templates_by_their_weights(void **state)
+{
+	static const struct {
+		unsigned weight, templates;
+	} cases[] = {{1, 2}, {3, 3}, {1000, 4}};
+
+	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		struct fixture *f = *state;
+		struct zygote_end plain = zygote_starts(f), first[4], second[4];
+
+		weights[2] = cases[c].weight;
+		zygote_is_ready(f, &plain, REQUIRED);
+		for (uint8_t n = 0; n < 4; n++)
+			first[n] = module_gets_template(f, 1, n, 100);
+		for (uint8_t n = 0; n < cases[c].templates; n++) {
+			second[n] = module_gets_template(f, 2, n, 5);
+			assert_int_equal(holding(f).templates[2], n + 1);
+			assert_int_equal(holding(f).templates[1], 3 - n);
+			assert_int_equal(imsg_recv(f->launcher_end, &f->m, NULL), 0);
+			assert_int_equal(f->m.hdr.type, PROTO_KILL);
+		}
+		for (uint8_t n = 0; n < 4; n++)
+			pick_module(f, 1, n, 50); /* they are not taken back */
+		expect_nothing(f, f->launcher_end);
+		pick_module(f, 2, 9, 1000); /* which takes the place of one of their own */
+		assert_int_equal(holding(f).templates[1], 4 - cases[c].templates);
+		for (int n = 0; n < 4; n++)
+			close(first[n].sock);
+		for (unsigned n = 0; n < cases[c].templates; n++)
+			close(second[n].sock);
+		close(plain.sock);
+		tear_down(state);
+		set_up_shares(state);
+	}
+}
+
+/* A share is no claim to what its owner makes little use of. */
+static void
+what_is_run_less_gives_way_whosever_it_is(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain = zygote_starts(f), z[4];
+	int64_t now;
+
+	zygote_is_ready(f, &plain, REQUIRED);
+	for (int n = 0; n < 4; n++)
+		z[n] = module_gets_template(f, 1 + (uid_t)n / 2, (uint8_t)n, n < 2 ? 0 : 100);
+	for (now = monotonic_ms(); monotonic_ms() == now;)
+		; /* what was run three times now is not so hot any more */
+	pick_module(f, 2, 9, 100);
+	assert_true(holding(f).templates[1] == 1 && holding(f).templates[2] == 3);
+	for (int n = 0; n < 4; n++)
+		close(z[n].sock);
+	close(plain.sock);
+}
+
+/* Takes what workers were asked for, and lets them wait. */
+static void
+workers_park(struct fixture *f, const struct zygote_end *z, int socks[], size_t *count)
+{
+	while (imsg_recv(z->sock, &f->m, NULL) == 0) {
+		if (f->m.hdr.type == PROTO_RUN_KILL) {
+			run_exits_with(f, z, f->m.hdr.run, SIGKILL);
+			continue;
+		}
+		assert_int_equal(f->m.hdr.type, PROTO_PARK);
+		socks[*count] = imsg_take_fd(&f->m, 0);
+		worker_parks(f, socks[(*count)++]);
+	}
+}
+
+static void
+owners_have_parked_workers_by_their_weights(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain = zygote_starts(f), first[2], second[2];
+	int socks[32];
+	size_t count = 0;
+
+	weights[2] = 3;
+	zygote_is_ready(f, &plain, REQUIRED);
+	for (uint8_t n = 0; n < 2; n++) {
+		first[n] = module_gets_template(f, 1, n, 5);
+		pick_module(f, 1, n, 5);
+	}
+	pool_refill(f->pool);
+	turn(f);
+	for (int n = 0; n < 2; n++)
+		workers_park(f, &first[n], socks, &count);
+	assert_int_equal(holding(f).parked[1], 4); /* nobody else wants any */
+	for (uint8_t n = 0; n < 2; n++) {
+		second[n] = module_gets_template(f, 2, n, 5);
+		pick_module(f, 2, n, 5);
+	}
+	for (int i = 0; i < 3; i++) {
+		pool_refill(f->pool);
+		turn(f);
+		for (int n = 0; n < 2; n++) {
+			workers_park(f, &first[n], socks, &count);
+			workers_park(f, &second[n], socks, &count);
+		}
+	}
+	assert_true(holding(f).parked[1] == 1 && holding(f).parked[2] == 3);
+	while (count > 0)
+		close(socks[--count]);
+	for (int n = 0; n < 2; n++) {
+		close(first[n].sock);
+		close(second[n].sock);
+	}
+	close(plain.sock);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
@@ -950,6 +1144,9 @@ main(void)
 	    T(only_templates_of_a_module_that_changed_are_renewed),
 	    T(parked_worker_that_dies_is_no_runs_failure),
 	    T(zygote_that_claims_impossible_usage_of_a_parked_worker_is_killed),
+	    cmocka_unit_test_setup_teardown(owners_have_templates_by_their_weights, set_up_shares, tear_down),
+	    cmocka_unit_test_setup_teardown(what_is_run_less_gives_way_whosever_it_is, set_up_shares, tear_down),
+	    cmocka_unit_test_setup_teardown(owners_have_parked_workers_by_their_weights, set_up_shares, tear_down),
 	    cmocka_unit_test_setup_teardown(nobody_waits_while_memory_is_short, set_up_short, tear_down),
 	};
 
