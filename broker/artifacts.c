@@ -86,6 +86,7 @@ struct artifacts {
 	size_t cached_bytes, cached_count, failed_count;
 	size_t queued;        /* entries */
 	unsigned compiling, compiling_ahead;
+	bool held_back;       /* one compiler, and none ahead */
 	double us_per_byte;   /* of late */
 	struct artifacts_counts counts;
 	struct event *kick; /* starts compilers from the event loop, so that no answer comes inside a question */
@@ -343,9 +344,9 @@ take_turn(struct artifacts *a)
 	struct artifact_wait *w = NULL, *other;
 	struct entry *n;
 
-	if (a->compiling < a->limits.compilers)
+	if (a->compiling < (a->held_back ? 1 : a->limits.compilers))
 		w = turns_take_ready(&a->queue, may_compile);
-	if (w == NULL && a->compiling == 0 && a->compiling_ahead == 0)
+	if (w == NULL && !a->held_back && a->compiling == 0 && a->compiling_ahead == 0)
 		w = turns_take(&a->ahead);
 	if (w == NULL)
 		return NULL;
@@ -794,6 +795,13 @@ artifact_cancel(struct artifact_wait *w)
 		n->abandoned = true;
 		child_kill(n->compiler);
 	}
+}
+
+void
+artifacts_hold_back(struct artifacts *a, bool on)
+{
+	a->held_back = on;
+	event_active(a->kick, 0, 0);
 }
 
 void

@@ -93,6 +93,12 @@ void artifacts_free(struct artifacts *a);
 void artifact_get(struct artifacts *a, const struct artifact_asker *asker, const struct digest *digest, uint32_t engine,
     int module, size_t size, artifact_fn *fn, void *arg, struct artifact_wait **wait);
 
+/*
+ * artifacts_hold_back - begin no more than one compilation at a time, and nothing ahead, until told otherwise: the machine is
+ * short of something. What has begun goes on.
+ */
+void artifacts_hold_back(struct artifacts *a, bool on);
+
 /* artifact_progress - how far it is, while the wait lasts. */
 void artifact_progress(const struct artifact_wait *w, struct artifact_progress *out);
 

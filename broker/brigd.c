@@ -357,7 +357,7 @@ on_room(void *arg)
 	runs_reload(b->runs);
 }
 
-/* Looks whether the machine is short of something, and starts no more than one run at a time while it is. */
+/* Looks whether the machine is short of something, and starts no more than one run and one compiler at a time while it is. */
 static void
 mind_pressure(struct broker *b)
 {
@@ -370,9 +370,11 @@ mind_pressure(struct broker *b)
 
 	pressure_look(b->pressure);
 	b->under_pressure = pressure_is_high(b->pressure, thresholds);
-	if (was != b->under_pressure)
+	if (was != b->under_pressure) {
+		artifacts_hold_back(b->artifacts, b->under_pressure);
 		broker_log("pressure %s cpu=%.2f memory=%.2f queued=%u", was ? "is-over" : "holds-runs-back",
 		    pressure_percent(b->pressure, PRESSURE_cpu), pressure_percent(b->pressure, PRESSURE_memory), runs_queued(b->runs));
+	}
 	if (was && !b->under_pressure)
 		runs_reload(b->runs);
 }

@@ -7,6 +7,7 @@ import signal
 import tempfile
 
 import harness
+import wasm
 
 OTHER = 23456  # another user, when the test is root
 FOREVER = 3600000
@@ -427,6 +428,17 @@ class Pressure(Admission):
 
     def test_short_of_processors_new_runs_wait(self):
         self.holds(self.cpu, 89.99, 90)
+
+    def test_nothing_is_compiled_ahead_and_what_a_run_waits_for_is(self):
+        self.press(self.memory, 99)
+        compiling = lambda: self.client.call("server.health")["compiling"]
+        self.client.call("module.put", self.module(wasm.module(extra=wasm.custom("n", b"ahead"))))
+        harness.wait_until(lambda: compiling() == 1, "it waits to be compiled")
+        for n in range(3):
+            self.assert_exited(self.run_guest(wasm=wasm.module(extra=wasm.custom("n", b"%d" % n))))
+            self.assertEqual(compiling(), 1)
+        self.press(self.memory, 0)
+        harness.wait_until(lambda: compiling() == 0, "it is compiled")
 
     def test_one_runs_in_any_case(self):
         self.press(self.memory, 99)

@@ -639,6 +639,37 @@ one_owner_does_not_get_all_compilers(void **state)
 }
 
 static void
+held_back_there_is_one_compiler_and_none_ahead(void **state)
+{
+	struct fixture *f = *state;
+	static struct answer first, second, ahead;
+	int compiler;
+
+	new_limits(f, 2, 60000);
+	artifacts_hold_back(f->artifacts, true);
+	ask(f, 0, 3000, true, &ahead);
+	expect_nothing(f, f->launcher_end);
+	ask(f, 1, 1000, false, &first);
+	compiler_starts(f);
+	ask(f, 2, 2000, false, &second);
+	expect_nothing(f, f->launcher_end);
+	compile(f, "machine code", true);
+	store_keeps_it(f);
+	compiler_starts(f);
+	compile(f, "machine code", true);
+	store_keeps_it(f);
+	assert_true(first.count == 1 && second.count == 1 && ahead.count == 0);
+	expect_nothing(f, f->launcher_end);
+	artifacts_hold_back(f->artifacts, false);
+	turn(f);
+	compiler_starts(f);
+	compiler = f->compiler;
+	ask(f, 3, 1000, false, &first);
+	compiler_starts(f);
+	close(compiler);
+}
+
+static void
 of_all_who_ask_for_a_module_the_first_turn_counts(void **state)
 {
 	struct fixture *f = *state;
@@ -799,6 +830,7 @@ main(void)
 	    T(dropped_artifact_is_looked_for_anew),
 	    T(one_descriptor_serves_all_who_hold_it),
 	    T(one_owner_does_not_get_all_compilers),
+	    T(held_back_there_is_one_compiler_and_none_ahead),
 	    T(of_all_who_ask_for_a_module_the_first_turn_counts),
 	    T(what_is_asked_for_ahead_comes_last_and_yields),
 	    T(who_comes_for_what_waits_ahead_takes_its_turn),
