@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -11,12 +14,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/monotonic.h"
 #include "runtime/imports.h"
 #include "runtime/job.h"
+#include "runtime/pages.h"
 #include "runtime/result.h"
 #include "runtime/trap.h"
 #include "runtime/warm.h"
@@ -54,6 +60,8 @@ struct worker {
 	void (*serve)(void *arg);
 	void *serve_arg;
 	bool is_copy; /* this process is a worker, forked there */
+	bool is_rehearsal; /* it is none, but goes the same way to see which pages that takes */
+	struct pages *pages; /* that copies take; NULL: it is not known */
 
 	/* One run. */
 	int socket;
@@ -247,16 +255,31 @@ start_timers(struct worker *w, struct err *e)
 
 /* --- the template ---------------------------------------------------------------------------------------------- */
 
+/*
+ * Whether even large things are taken from the heap, so that what a zygote makes for its workers is in one place: where
+ * pages can be brought together, and with fewer mappings to fork.
+ */
+static void
+keep_together(bool together)
+{
+#ifdef M_MMAP_THRESHOLD
+	mallopt(M_MMAP_THRESHOLD, together ? 16 << 20 : 128 << 10); /* the latter is the C library's own */
+#else
+	(void)together;
+#endif
+}
+
 int
 worker_new(enum proto_engine kind, engine_settings *settings, struct worker **out, struct err *e)
 {
 	/* On the engine's signal stack: the guest's own may be used up. */
 	struct sigaction alarm_action = {.sa_sigaction = on_alarm, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 	struct sigaction end_action = {.sa_handler = on_end_signal, .sa_flags = SA_ONSTACK};
-	struct worker *w = calloc(1, sizeof(*w));
+	struct worker *w;
 	int rc;
 
-	if (w == NULL)
+	keep_together(true);
+	if ((w = calloc(1, sizeof(*w))) == NULL)
 		return err_set(e, ERR_NOMEM, "a worker: %zu bytes", sizeof(*w));
 	w->kind = kind;
 	w->job.artifact = -1;
@@ -274,6 +297,7 @@ worker_new(enum proto_engine kind, engine_settings *settings, struct worker **ou
 		rc = err_sys(e, ERR_IO, "handling signals");
 		goto fail;
 	}
+	keep_together(false);
 	*out = w;
 	return 0;
 fail:
@@ -434,6 +458,8 @@ take_source(void *arg, struct wasi_config *config, struct err *e)
 	return set_fuel(w, e);
 }
 
+static void exit_here(void *worker);
+
 static struct wasi_config
 host_config(struct worker *w)
 {
@@ -445,6 +471,8 @@ host_config(struct worker *w)
 	    .socket = w->socket,
 	    .run = w->job.run,
 	    .shared = w->shared,
+	    .exited = exit_here,
+	    .exited_arg = w,
 	};
 }
 
@@ -506,6 +534,8 @@ prepare(struct worker *w, worker_lock *lock, void *arg)
 		goto failed;
 	if (w->linked == NULL && ((rc = load(w)) != 0 || (rc = link_module(w)) != 0))
 		return rc;
+	if (w->pages != NULL)
+		pages_bring(w->pages);
 	if (lock != NULL && (rc = lock(arg, &e)) != 0)
 		goto failed;
 	w->shared->phase = PROTO_PHASE_LOCKED;
@@ -760,6 +790,21 @@ run_guest(struct worker *w)
 	w->in_guest = 0;
 }
 
+/* The guest has called proc_exit: its stack is left as it is, and so is this process. */
+static void
+exit_here(void *arg)
+{
+	struct worker *w = arg;
+
+	w->in_guest = 0;
+	if (w->is_rehearsal) {
+		pages_note(w->pages);
+		_exit(EXIT_SUCCESS);
+	}
+	wasi_report(w->wasi, &w->result.numbers);
+	_exit(finish(w));
+}
+
 /* Runs the guest, if all is `prepared` for it, and says how it ended. One that waits for its job goes on with it. */
 static int
 run_and_finish(struct worker *w, bool prepared)
@@ -794,7 +839,95 @@ worker_run(struct worker *w, int socket, volatile struct proto_shared *shared, w
 
 /* --- started ahead: language packs ------------------------------------------------------------------------------ */
 
-#define WARM_HOST_CALLS 10000000u
+#define WARM_HOST_CALLS      10000000u
+#define REHEARSAL_MS         2000
+#define REHEARSAL_OUTPUT     65536u
+#define REHEARSAL_OPEN_FILES 64
+
+/* The job of a rehearsal: no source, and nothing granted but what the pack had for its start. */
+static void
+order_rehearsal(struct worker *w)
+{
+	static const struct __attribute__((packed)) {
+		struct proto_mount root;
+		char path[1];
+		struct proto_source source;
+	} blob = {{.path_length = 1}, {'/'}, {0}};
+
+	w->job.order = (struct proto_job){
+	    .flags = PROTO_JOB_PACK,
+	    .engine = w->kind,
+	    .clock = PROTO_CLOCK_REAL,
+	    .random = PROTO_RANDOM_REAL,
+	    .fuel = w->job.order.fuel,
+	    .memory_bytes = INT64_MAX,
+	    .output_bytes = REHEARSAL_OUTPUT,
+	    .host_calls = WARM_HOST_CALLS,
+	    .fs_nodes = 1,
+	    .open_files = REHEARSAL_OPEN_FILES,
+	    .mountc = 1,
+	    .mounts_bytes = sizeof(blob.root) + sizeof(blob.path),
+	    .source_bytes = sizeof(blob.source),
+	};
+	w->job.blob = (const uint8_t *)&blob;
+	w->job.blob_length = sizeof(blob);
+}
+
+/* Becomes the rehearsal, which is not to outlive its zygote, nor to go on for ever: the timer's signal ends it. */
+static void
+begin_rehearsal(struct worker *w)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || signal(SIGALRM, SIG_DFL) == SIG_ERR ||
+	    start_timer(CLOCK_MONOTONIC, after_ms(monotonic_ns(), REHEARSAL_MS), PROTO_LIMIT_wall_ms, NULL) != 0)
+		_exit(EXIT_FAILURE);
+	w->is_rehearsal = true;
+	order_rehearsal(w);
+}
+
+/* What copies will touch, but for what they touch before they are parked. */
+static struct pages *
+watch_pages(struct worker *w)
+{
+	struct pages_area areas[] = {
+	    {wasmtime_memory_data(w->context, &w->memory), wasmtime_memory_data_size(w->context, &w->memory), true},
+	    {w, 0, true}, /* the heap from here on */
+	    {NULL, 0, false},
+	};
+	struct pages *p = NULL;
+	char *heap_end = sbrk(0);
+	void *end;
+
+	if (heap_end > (char *)w)
+		areas[1].length = (size_t)(heap_end - (char *)w);
+	wasmtime_module_image_range(w->module, &areas[2].start, &end);
+	areas[2].length = (size_t)((char *)end - (char *)areas[2].start);
+	return pages_watch(areas, sizeof(areas) / sizeof(areas[0]), &p, NULL) == 0 ? p : NULL;
+}
+
+/*
+ * Has a fork go on in the guest with a job that is nobody's, to its end, and learns from it what copies will touch. They
+ * work without that too. Returns true in the fork.
+ */
+static bool
+rehearse(struct worker *w)
+{
+	int status = -1;
+	pid_t pid;
+
+	if ((w->pages = watch_pages(w)) == NULL)
+		return false;
+	if ((pid = fork()) == 0) {
+		begin_rehearsal(w);
+		return true;
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (status != 0 || pages_learn(w->pages, NULL) != 0) {
+		pages_free(w->pages);
+		w->pages = NULL;
+	}
+	return false;
+}
 
 /*
  * The guest asks for its job. In the zygote this serves from here on. In each worker, a fork made below `serve`, it goes on
@@ -806,7 +939,8 @@ take_in_copy(void *arg, struct wasi_config *config, struct err *e)
 	struct worker *w = arg;
 	jmp_buf here;
 
-	if (setjmp(here) == 0) {
+	keep_together(false);
+	if (!rehearse(w) && setjmp(here) == 0) {
 		w->waiting = &here;
 		w->serve(w->serve_arg);
 	}
@@ -848,9 +982,10 @@ worker_warm(struct worker *w, int artifact, const struct proto_warm *warm, const
 {
 	static struct proto_shared unshared; /* phase and call, of nobody's interest */
 	struct wasi_config config;
-	int rc = worker_load(w, artifact, e);
+	int rc;
 
-	if (rc != 0)
+	keep_together(true);
+	if ((rc = worker_load(w, artifact, e)) != 0)
 		return rc;
 	w->serve = serve;
 	w->serve_arg = arg;
@@ -862,11 +997,14 @@ worker_warm(struct worker *w, int artifact, const struct proto_warm *warm, const
 	config = host_config(w);
 	config.take = take_in_copy;
 	config.take_arg = w;
+	config.exited = NULL; /* a zygote goes on */
 	if ((rc = set_fuel(w, e)) != 0 || (rc = wasi_begin(w->wasi, &config, e)) != 0)
 		return rc;
 	run_guest(w);
 	if (!w->is_copy)
 		return err_set(e, ERR_INVAL, "the language pack ended before it asked for its job");
+	if (w->is_rehearsal) /* it did not get to its exit */
+		_exit(EXIT_FAILURE);
 	wasi_report(w->wasi, &w->result.numbers);
 	_exit(wasi_ended(w->wasi, NULL) == WASI_END_BROKEN ? EXIT_FAILURE : finish(w));
 }
@@ -906,6 +1044,8 @@ make_ready(struct worker *w, const struct proto_park *park, worker_lock *lock, v
 	int rc;
 
 	limit_instance(w, park->memory_bytes, park->table_elements);
+	if (w->pages != NULL)
+		pages_bring(w->pages);
 	if ((rc = start_timer(CLOCK_PROCESS_CPUTIME_ID, after_ms(cpu_ns(), park->cpu_ms), PROTO_LIMIT_cpu_ms, e)) != 0 ||
 	    (lock != NULL && (rc = lock(arg, e)) != 0))
 		return rc;

@@ -120,6 +120,7 @@ static const struct condition wall_only = {
 static const struct condition abort_only = {"SIGABRT", 1, {EQUAL(2, SIGABRT)}};
 static const struct condition own_priority = {"its own", 2, {EQUAL(0, PRIO_PROCESS), EQUAL(1, 0)}};
 static const struct condition own_process = {"itself", 1, {EQUAL(0, 0)}};
+static const struct condition of_itself = {"of itself", 1, {EQUAL(0, RUSAGE_SELF)}};
 static const struct condition set_filter = {"a filter on top", 2, {EQUAL(0, 1), EQUAL(1, 0)}};
 static const struct condition prctl_mdwe = {"PR_SET_MDWE", 1, {EQUAL(0, PR_SET_MDWE)}};
 static const struct condition prctl_pdeathsig = {"PR_SET_PDEATHSIG", 1, {EQUAL(0, PR_SET_PDEATHSIG)}};
@@ -228,6 +229,7 @@ static const struct row rows[] = {
     ROW(setrlimit, Z, any, "resource limits"),
     ROW(getrlimit, Z, any, "resource limits"),
     ROW(ugetrlimit, Z, any, "resource limits"),
+    ROW(getrusage, Z, of_itself, "which pages a copy of a language pack touches: faults are counted"),
     ROW(landlock_restrict_self, Z, any, "a Landlock domain of its own"),
     ROW(prctl, Z, prctl_pdeathsig, "a worker dies with its zygote"),
     ROW(prctl, Z | C, prctl_vma, "names of memory areas, which allocators give"),

@@ -56,6 +56,8 @@ struct wasi {
 	uint64_t learn_began;     /* what the run's clock said at first */
 	uint64_t refusals_omitted; /* refusals of which there was no room to say what they are about */
 	volatile struct proto_shared *shared;
+	void (*exited)(void *arg); /* as in struct wasi_config */
+	void *exited_arg;
 
 	/* The guest's memory: of the run, and as it is during this call. */
 	bool attached;

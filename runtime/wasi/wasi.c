@@ -280,6 +280,8 @@ trampoline(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, siz
 	if (w->shared != NULL && w->end == WASI_END_NOT) /* else it is the call that ended the run */
 		w->shared->call = 0;
 	set_busy(w, 0);
+	if (w->end == WASI_END_EXIT && w->exited != NULL)
+		w->exited(w->exited_arg);
 	if (w->end != WASI_END_NOT)
 		return wasmtime_trap_new_code(WASMTIME_TRAP_CODE_INTERRUPT);
 	values[0].i32 = (int32_t)error;
@@ -525,6 +527,8 @@ begin(struct wasi *w, const struct wasi_config *config, const struct proto_job *
 	w->calls_left = job->host_calls;
 	w->changes_bytes = job->changes_bytes;
 	w->shared = config->shared;
+	w->exited = config->exited;
+	w->exited_arg = config->exited_arg;
 	w->port = (struct wasi_port){config->socket, config->run, &w->stop};
 	wasi_random_begin(&w->random, (enum proto_random)job->random, job->seed);
 	wasi_input_begin(&w->in, parts->input, (size_t)parts->input_length, (job->flags & PROTO_JOB_STREAM_INPUT) != 0);

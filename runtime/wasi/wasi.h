@@ -48,6 +48,13 @@ struct wasi_config {
 	int (*take)(void *arg, struct wasi_config *config, struct err *e);
 	void *take_arg;
 	bool is_other; /* set by it: not the job that the guest was started for, whose output is not its */
+
+	/*
+	 * Called when the guest calls proc_exit; may be NULL, and need not return. Where nobody wants to see the guest's stack
+	 * unwound, this is where a run ends.
+	 */
+	void (*exited)(void *arg);
+	void *exited_arg;
 };
 
 /* Why a run ended, as far as the WASI host decided it. */

@@ -230,7 +230,7 @@ class Snapshots(Packs):
 
     @classmethod
     def add_packs(cls):
-        for how in ("test", "noise", "twice", "never", "loop"):
+        for how in ("test", "noise", "twice", "never", "loop", "endless"):
             cls.make_pack(how, args=("name", how))
         cls.make_pack("cold", warm=False)
 
@@ -305,6 +305,15 @@ class Snapshots(Packs):
 
     def test_what_a_pack_says_while_it_starts_is_nobodys(self):
         self.assertEqual(self.heat_up(pack="noise")["stderr"], "")
+
+    def test_a_pack_whose_rehearsal_does_not_end_is_kept_without(self):
+        self.assertIn("it", self.heat_up(pack="endless")["stdout"].splitlines())
+
+    def test_what_a_rehearsal_does_is_seen_by_no_run(self):
+        """It has been through the guest with an empty source, which printed, by the time there is a copy."""
+        result = self.heat_up()
+        self.assertEqual(result["stdout"], "arg main\nit\nstarted as name\n")
+        self.assertEqual(result["usage"]["stdout_bytes"], len(result["stdout"]))
 
     def test_packs_that_never_ask(self):
         for _ in range(20):

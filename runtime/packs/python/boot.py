@@ -39,6 +39,7 @@ def report(error, source):
 
 def run(source):
     """Runs the source as __main__. Returns the exit code."""
+    source = source or b"print(end='')"  # by an empty one brig learns what a run takes: it goes the way of others
     main = types.ModuleType("__main__")
     main.__builtins__ = builtins
     sys.modules["__main__"] = main
@@ -70,7 +71,7 @@ def finish(code):
 
 def begin():
     args, env, source = take_job()
-    random.seed()
+    random.seed(int.from_bytes(os.urandom(32)))  # without a number it asks for 2.5 KB, and mixes all that
     for name in list(os.environ):
         del os.environ[name]
     for name, _, value in (text.partition("=") for text in env):
