@@ -5,6 +5,7 @@
 #include <event2/listener.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <sched.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -463,6 +464,16 @@ weight_of(void *arg, uid_t owner)
 	return (unsigned)shares_of(b->shares, b->config, owner).weight;
 }
 
+/* How many this process may use. */
+static unsigned
+processors(void)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? (unsigned)n : 1;
+}
+
 /* Connects the parts. Each takes its socket, whether that works or not. */
 static int
 connect_parts(struct brigd *d, struct err *e)
@@ -486,6 +497,8 @@ connect_parts(struct brigd *d, struct err *e)
 	    .templates_max = (unsigned)c->templates_max,
 	    .parked_max = (unsigned)c->parked_max,
 	    .parked_total = (unsigned)c->parked_total,
+	    .processors = processors(),
+	    .short_ms = 50,
 	    .spare_bytes = (uint64_t)c->parked_spare_bytes,
 	    .weight = weight_of,
 	    .weight_arg = b,

@@ -27,7 +27,8 @@ struct pool_run {
 	LIST_ENTRY(pool_run) link; /* in its zygote's `runs`, or `parked` until there is a run for it */
 	struct zygote *zygote;
 	uint64_t run;        /* as its zygote calls it */
-	int64_t started_ms;
+	int64_t started_ms; /* its process */
+	int64_t begun_ms;   /* its run */
 	pool_ended_fn *ended;
 	void *arg;
 
@@ -664,6 +665,26 @@ unpark_for(struct pool *p, struct holder *owner)
 	return true;
 }
 
+/* Whether short runs have all processors: what is forked ahead of others then is not there any sooner, and costs more. */
+static bool
+is_busy(const struct pool *p, int64_t now)
+{
+	const struct pool_run *r;
+	const struct zygote *z;
+	unsigned n = 0;
+
+	LIST_FOREACH(z, &p->zygotes, link) {
+		LIST_FOREACH(r, &z->runs, link) { /* the last one is the first */
+			if (now - r->begun_ms > p->limits.short_ms)
+				break;
+			n++;
+		}
+		if (n >= p->limits.processors)
+			return true;
+	}
+	return false;
+}
+
 static void
 on_refill(evutil_socket_t fd, short what, void *arg)
 {
@@ -678,6 +699,8 @@ on_refill(evutil_socket_t fd, short what, void *arg)
 		thin_out(z, wanted(z, now) > 0 ? p->limits.parked_max : 0);
 		z->cannot_park = false;
 	}
+	if (is_busy(p, now))
+		return;
 	all = count_all_parked(p);
 	while ((z = next_to_park(p, now)) != NULL) {
 		if (all >= p->limits.parked_total && !unpark_for(p, z->holder))
@@ -978,7 +1001,8 @@ pool_start(const struct pool_place *place, uint64_t run, const struct proto_run 
 	}
 	rc = child_send(z->child, PROTO_RUN, run, limits, sizeof(*limits), &job, 1, e);
 	if (rc == 0) {
-		*r = (struct pool_run){.zygote = z, .run = run, .started_ms = started_ms, .ended = ended, .arg = arg};
+		*r = (struct pool_run){.zygote = z, .run = run, .started_ms = started_ms, .begun_ms = started_ms, .ended = ended,
+		    .arg = arg};
 		LIST_INSERT_HEAD(&z->runs, r, link);
 		z->forks++;
 		z->hits++;
@@ -1009,6 +1033,7 @@ pool_take(const struct pool_place *place, uint64_t wall_ms, struct channel **job
 	z->hits++;
 	*job = r->job;
 	r->job = NULL;
+	r->begun_ms = monotonic_ms();
 	r->ended = ended;
 	r->arg = arg;
 	if (!event_pending(z->pool->refill, EV_TIMEOUT, NULL))

@@ -24,6 +24,8 @@ struct pool_limits {
 	unsigned templates_max; /* zygotes for one module each */
 	unsigned parked_max;    /* workers of each of these that wait for a run */
 	unsigned parked_total;  /* of all together */
+	unsigned processors;    /* none is added while as many runs, or more, are younger than short_ms */
+	int64_t short_ms;
 	uint64_t spare_bytes;   /* none waits while the machine has less memory to give */
 	holders_weight_fn *weight; /* of an owner, or of POOL_EVERYONE; may be NULL: all have the same */
 	void *weight_arg;

@@ -91,7 +91,8 @@ set_up_with(void **state, unsigned ready_ms)
 {
 	const struct pool_limits limits = {
 	    .runs_max = runs_max, .minutes_max = 60, .ready_ms = ready_ms, .layers = REQUIRED, .templates_max = templates_max,
-	    .parked_max = 2, .parked_total = parked_total, .spare_bytes = spare_bytes, .weight = weight_of};
+	    .parked_max = 2, .parked_total = parked_total, .processors = 2, .short_ms = INT64_MAX, .spare_bytes = spare_bytes,
+	    .weight = weight_of};
 	static struct fixture f;
 	int a[2];
 
@@ -720,6 +721,38 @@ parked_workers_are_as_many_as_runs_of_late_and_no_more_than_allowed(void **state
 	close(z.sock);
 }
 
+/* What is forked ahead then would not be there sooner. */
+static void
+nothing_is_parked_while_runs_have_all_processors(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain, z = template_starts(f, &plain);
+	static struct ended ended[2];
+	uint64_t number, next;
+	int sock = worker_is_forked(f, &z, &usual, &number);
+	struct channel *job = NULL;
+	struct pool_place place;
+
+	worker_parks(f, sock);
+	assert_non_null(start(f, 1, &ended[0]));
+	expect(f, plain.sock, PROTO_RUN, 1);
+	imsg_close_fds(&f->m);
+	place = place_for(f, &usual);
+	assert_non_null(pool_take(&place, 77, &job, on_ended, &ended[1], NULL)); /* the second run of two processors */
+	expect(f, z.sock, PROTO_TAKE, number);
+	pool_refill(f->pool);
+	turn(f);
+	expect_nothing(f, z.sock);
+	run_exits(f, &plain, 1);
+	pool_refill(f->pool);
+	turn(f);
+	close(worker_is_forked(f, &z, &usual, &next));
+	channel_free(job);
+	close(sock);
+	close(plain.sock);
+	close(z.sock);
+}
+
 /* Once is no habit. */
 static void
 limits_that_runs_have_now_are_those_of_the_next_parked_worker(void **state)
@@ -1137,6 +1170,7 @@ main(void)
 	    T(run_that_ended_before_its_zygote_died_has_ended_well),
 	    T(parked_worker_takes_one_run_with_its_limits),
 	    T(parked_workers_are_as_many_as_runs_of_late_and_no_more_than_allowed),
+	    T(nothing_is_parked_while_runs_have_all_processors),
 	    T(limits_that_runs_have_now_are_those_of_the_next_parked_worker),
 	    T(module_that_cannot_park_is_not_asked_to_again),
 	    T(parked_worker_that_says_what_it_may_not_is_killed),
