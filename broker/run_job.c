@@ -474,6 +474,7 @@ worker_ended(void *arg, const struct proto_exited *exited, const struct err *why
 	event_free(run->backstop);
 	run->backstop = NULL;
 	run_running(run, false);
+	fair_return(&run->runs->queue, &run->place, run->t_ended);
 	if (is_untouched(run, exited, why)) {
 		run->is_forked = true;
 		run->had_no_room = exited == NULL;
@@ -848,13 +849,15 @@ runs_schedule(struct runs *r)
 	struct run *run;
 
 	while (!r->broker->stopping && !pool_is_clearing(r->broker->pool) && r->running < places(r) &&
-	    (run = fair_take(&r->queue, may_run)) != NULL) {
+	    (run = fair_take(&r->queue, may_run, monotonic_us())) != NULL) {
 		struct err e = {0};
 
 		run->expired = run_ms_left(run) == 0;
 		if (run->expired) {
+			fair_return(&r->queue, &run->place, run->place.taken);
 			run_record_outcome(run);
 		} else if (run_launch(run, &e) != 0) {
+			fair_return(&r->queue, &run->place, run->place.taken);
 			run->failed = true;
 			run->error = RPC_internal_error;
 			run->failure = e;

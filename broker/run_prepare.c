@@ -296,7 +296,7 @@ run_enqueue(struct run *run)
 	struct runs *r = run->runs;
 
 	run->state = QUEUED;
-	fair_add(&r->queue, &run->place, &run->share->fair, run->request.priority, run);
+	fair_add(&r->queue, &run->place, &run->share->fair, run->request.priority, run, monotonic_us());
 	(void)run_watch_deadline(run); /* out of memory: it is looked at when its turn comes */
 	runs_schedule(r);
 }
@@ -338,7 +338,7 @@ run_advance(struct run *run)
 		return;
 	case QUEUED:
 		if (run->cancelled || run->expired) {
-			fair_remove(&r->queue, &run->place);
+			fair_remove(&r->queue, &run->place, monotonic_us());
 			run_record_outcome(run);
 		}
 		return;

@@ -11,7 +11,7 @@
 
 /* Members of an owner's share: name, smallest, largest, text. Those but `weight` are settings of the same name. */
 #define SHARES_MEMBERS(X)                                                                                          \
-	X(weight, 1, 1000, "of what is started, and kept ready, while others want it too, in proportion to theirs") \
+	X(weight, 1, 1000, "of places, and of what is kept ready, while others want some too, in proportion to theirs") \
 	X(running_per_owner, 1, 4096, "runs at the same time")                                                     \
 	X(queued_per_owner, 0, 1000000, "runs that wait for their turn")                                           \
 	X(held_bytes_per_owner, 1048576, 1099511627776, "modules and input of runs that have not ended")

@@ -77,26 +77,39 @@ class Admission(harness.Scenario):
 class Shares(Admission):
     @classmethod
     def prepare(cls):
-        path = cls.write("shares.json", {"owners": {str(OTHER): {"weight": 3}}})
+        path = cls.write("shares.json", {"owners": {str(OTHER): {"weight": 1000}}})
         cls.options = ("--running-max", "1", "--shares", path, "--group", "root") if harness.IS_ROOT else \
             ("--running-max", "1", "--shares", path)
 
+    def spin(self, count, client, ms, **more):
+        """Runs that each hold a place for so long."""
+        limits = {"wall_ms": ms, "cpu_ms": FOREVER}
+        return [client.start("run", self.params("loop", limits=limits, **more)) for _ in range(count)]
+
     def order(self, requests):
         """Owners in the order in which their runs ran; requests: client -> (name, ids)."""
-        ran = [(self.sequence(client.finish(i)), name) for client, (name, ids) in requests.items() for i in ids]
+        ran = [(client.finish(i)["audit"]["sequence"], name) for client, (name, ids) in requests.items() for i in ids]
         return "".join(name for _, name in sorted(ran))
 
     def test_users_get_shares_by_their_weights(self):
         other = self.client_of(OTHER)
         blocker = self.take_place()
-        requests = {self.client: ("a", self.queue(8)), other: ("b", self.queue(24, other))}
-        self.wait_queued(32)
+        requests = {self.client: ("a", self.spin(3, self.client, 50)), other: ("b", self.spin(9, other, 50))}
+        self.wait_queued(12)
         weights = {o["uid"]: o["weight"] for o in self.metrics()["owners"]}
         self.cancel(blocker)
         order = self.order(requests)
-        for turns in range(1, 33):
-            self.assertAlmostEqual(order[:turns].count("b"), turns * 3 / 4, delta=2, msg=order)
-        self.assertEqual((weights[0], weights.get(OTHER, 3)), (1, 3))
+        self.assertLess(order.rindex("b"), order.index("a", order.index("a") + 1), order)  # one of a's is worth 1000 of b's
+        self.assertEqual((weights[0], weights.get(OTHER)), (1, 1000))
+
+    def test_who_holds_places_longer_gets_fewer_starts(self):
+        third = self.client_of(OTHER + 1)  # of the same weight as the test's own
+        blocker = self.take_place()
+        requests = {self.client: ("a", self.spin(3, self.client, 1000)), third: ("b", self.queue(20, third))}
+        self.wait_queued(23)
+        self.cancel(blocker)
+        order = self.order(requests)
+        self.assertGreater(order[:order.rindex("a")].count("b"), 5, order)  # 2 or 3, if they took turns
 
     def test_priorities_order_the_runs_of_one_user(self):
         blocker = self.take_place()
@@ -114,12 +127,12 @@ class Shares(Admission):
     def test_priorities_do_not_get_past_other_users(self):
         other = self.client_of(OTHER)
         blocker = self.take_place()
-        requests = {self.client: ("a", self.queue(8, priority=9)), other: ("b", self.queue(24, other, priority=0))}
-        self.wait_queued(32)
+        requests = {self.client: ("a", self.spin(3, self.client, 50, priority=9)),
+                    other: ("b", self.spin(9, other, 50, priority=0))}
+        self.wait_queued(12)
         self.cancel(blocker)
         order = self.order(requests)
-        for turns in range(1, 33):
-            self.assertAlmostEqual(order[:turns].count("b"), turns * 3 / 4, delta=2, msg=order)
+        self.assertLess(order.rindex("b"), order.index("a", order.index("a") + 1), order)
 
     def test_priorities_and_deadlines_out_of_range_are_refused(self):
         for name, values in (("priority", (-1, 10, 1.5, "5", None)), ("deadline_ms", (0, -1, 86400001, 1.5, "5", None))):

@@ -13,14 +13,14 @@
 #include "tests/unit/roll.h"
 
 #define OWNERS 6
-#define ITEMS  4096
+#define ITEMS  8192
 #define CASES  300
 
 /* Items carry their own place, so that what is taken tells whose it is. */
 struct thing {
 	struct fair_item place;
 	unsigned owner, priority, number;
-	bool waits;
+	bool waits, holds;
 };
 
 struct fixture {
@@ -28,6 +28,7 @@ struct fixture {
 	struct fair_owner owners[OWNERS];
 	struct thing things[ITEMS];
 	unsigned added, taken[OWNERS];
+	uint64_t now;
 };
 
 static struct fixture *
@@ -46,16 +47,17 @@ add(struct fixture *f, unsigned owner, unsigned priority)
 {
 	struct thing *t = &f->things[f->added % ITEMS];
 
-	assert_false(t->waits);
+	while (t->waits || t->holds)
+		t = &f->things[++f->added % ITEMS];
 	*t = (struct thing){.owner = owner, .priority = priority, .number = f->added++, .waits = true};
-	fair_add(&f->fair, &t->place, &f->owners[owner], priority, t);
+	fair_add(&f->fair, &t->place, &f->owners[owner], priority, t, f->now);
 	return t;
 }
 
 static struct thing *
 take(struct fixture *f, bool (*ready)(const void *item))
 {
-	struct thing *t = fair_take(&f->fair, ready);
+	struct thing *t = fair_take(&f->fair, ready, f->now);
 
 	if (t != NULL) {
 		assert_true(t->waits);
@@ -191,8 +193,8 @@ removing_costs_nothing(void **state)
 	first = add(f, 0, 5);
 	add(f, 1, 5);
 	last = add(f, 0, 9);
-	fair_remove(&f->fair, &first->place);
-	fair_remove(&f->fair, &last->place);
+	fair_remove(&f->fair, &first->place, 0);
+	fair_remove(&f->fair, &last->place, 0);
 	assert_int_equal(f->fair.count, 1);
 	assert_true(fair_is_settled(&f->fair, &f->owners[0]));
 	assert_false(fair_is_settled(&f->fair, &f->owners[1]));
@@ -329,6 +331,119 @@ each_owner_is_served_by_priority_then_age(void **state)
 	}
 }
 
+/* --- by how long places are held ---------------------------------------------------------------------------------- */
+
+#define PLACES 8
+
+struct places {
+	struct thing *thing[PLACES];
+	uint64_t since[PLACES], until[PLACES];
+	uint64_t held[OWNERS]; /* by owner */
+};
+
+/* Fills the places; an owner's runs take up to twice `usual`, 0 for an owner without any. */
+static void
+fill(struct fixture *f, struct places *p, const unsigned usual[OWNERS])
+{
+	for (unsigned i = 0; i < OWNERS; i++)
+		while (usual[i] > 0 && f->owners[i].count < 3)
+			add(f, i, roll(FAIR_PRIORITIES));
+	for (int i = 0; i < PLACES; i++)
+		if (p->thing[i] == NULL && (p->thing[i] = take(f, NULL)) != NULL) {
+			p->thing[i]->holds = true;
+			p->since[i] = f->now;
+			p->until[i] = f->now + 1 + roll(2 * usual[p->thing[i]->owner]);
+		}
+}
+
+/* Goes on to the end of the first that ends. */
+static void
+next_end(struct fixture *f, struct places *p)
+{
+	int first = -1;
+
+	for (int i = 0; i < PLACES; i++)
+		if (p->thing[i] != NULL && (first < 0 || p->until[i] < p->until[first]))
+			first = i;
+	f->now = p->until[first];
+	p->held[p->thing[first]->owner] += f->now - p->since[first];
+	fair_return(&f->fair, &p->thing[first]->place, f->now);
+	p->thing[first]->holds = false;
+	p->thing[first] = NULL;
+}
+
+static void
+who_holds_places_longer_gets_fewer_starts(void **state)
+{
+	static const unsigned usual[OWNERS] = {2000, 20000, 500000}; /* microseconds */
+
+	(void)state;
+	roll_start(5);
+	for (int c = 0; c < 10; c++) {
+		unsigned weights[OWNERS] = {1 + roll(4), 1 + roll(4), 1 + roll(4)}, sum = 0;
+		struct fixture *f;
+		struct places p = {0};
+		uint64_t held = 0;
+
+		f = begin(weights, OWNERS);
+		while (f->taken[2] < 400) {
+			fill(f, &p, usual);
+			next_end(f, &p);
+		}
+		for (unsigned i = 0; i < 3; i++) {
+			sum += weights[i];
+			held += p.held[i];
+		}
+		for (unsigned i = 0; i < 3; i++) {
+			double is = (double)p.held[i] / (double)held, wanted = (double)weights[i] / sum;
+
+			if (is < wanted * 0.9 || is > wanted * 1.1)
+				fail_msg("seed %ju case %d: owner %u of weight %u of %u held %.4f of the time", (uintmax_t)roll_seed, c, i,
+				    weights[i], sum, is);
+		}
+		free(f);
+	}
+}
+
+/* Long ones, of one who was there alone: others who come get their share from then on, and no more. */
+static void
+what_was_held_while_nobody_else_waited_costs_nothing(void **state)
+{
+	static const unsigned alone[OWNERS] = {100000}, both[OWNERS] = {100000, 100000};
+	struct fixture *f = begin(NULL, 0);
+	struct places p = {0};
+
+	(void)state;
+	roll_start(6);
+	for (int n = 0; n < 10000; n++) {
+		fill(f, &p, alone);
+		next_end(f, &p);
+	}
+	memset(p.held, 0, sizeof(p.held));
+	memset(f->taken, 0, sizeof(f->taken));
+	for (int n = 0; n < 100; n++) {
+		fill(f, &p, both);
+		next_end(f, &p);
+	}
+	assert_in_range(f->taken[0], 50 - 2 * PLACES, 50 + 2 * PLACES);
+	free(f);
+}
+
+/* Who starts many at once, and has no past, is charged for each start before the first has ended. */
+static void
+starts_are_not_free(void **state)
+{
+	struct fixture *f = begin(NULL, 0);
+
+	(void)state;
+	for (int n = 0; n < 40; n++)
+		add(f, (unsigned)n % 2, 5);
+	for (int n = 0; n < 20; n++)
+		take(f, NULL);
+	assert_true(f->taken[0] == 10 && f->taken[1] == 10);
+	free(f);
+}
+
 int
 main(void)
 {
@@ -344,6 +459,9 @@ main(void)
 	    cmocka_unit_test(nobody_starves),
 	    cmocka_unit_test(priorities_do_not_cross_owners),
 	    cmocka_unit_test(each_owner_is_served_by_priority_then_age),
+	    cmocka_unit_test(who_holds_places_longer_gets_fewer_starts),
+	    cmocka_unit_test(what_was_held_while_nobody_else_waited_costs_nothing),
+	    cmocka_unit_test(starts_are_not_free),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
