@@ -125,8 +125,8 @@ static const struct service_message messages[] = {
 static const struct service service = {messages, sizeof(messages) / sizeof(messages[0]), on_idle};
 
 /*
- * The first record that is made asks the system for the host's name and for random bytes. The logger makes one when it
- * marks a torn record, under its filter, which allows neither: so it makes one now, for nothing.
+ * The first record that is made asks the system for the host's name. The logger makes one when it marks a torn record, under
+ * its filter, which does not allow that: so it makes one now, for nothing.
  */
 static int
 make_one_record(struct err *e)

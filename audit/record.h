@@ -13,9 +13,8 @@
 
 /*
  * Every function here makes one JSON object, compact, for PROTO_LOG_APPEND: an OCSF event but for its metadata, which
- * the logger adds (audit/log.h). Not thread-safe: parts that stay the same are made once. All structures borrow. Texts
- * are taken as they come: bytes that are not UTF-8 become '?', and what is longer than RECORD_STRING_MAX is cut. A text
- * that may be NULL or "" is then left out.
+ * the logger adds (audit/log.h). Not thread-safe. All structures borrow. Texts are taken as they come: bytes that are not
+ * UTF-8 become '?', and what is longer than RECORD_STRING_MAX is cut. A text that may be NULL or "" is then left out.
  *
  * Each returns 0 with *text (NUL-terminated, *length without it, freed by the caller), never more than
  * RECORD_TEXT_MAX bytes: of denials that would exceed it the first are kept, the calls of the others counted; usage and
@@ -48,7 +47,7 @@ struct record_run {
 	const char *signer;          /* kid; NULL or "" when unsigned */
 	const char *signature;       /* "none", "embedded", "detached", "both" */
 	const struct digest *policy; /* of the effective policy's canonical text */
-	const json_t *limits;        /* object of the effective limits, which `policy` identifies; NULL to leave it out */
+	const char *limits;          /* the effective ones, as JSON text of an object; NULL to leave it out */
 	const struct digest *input;  /* over arguments, environment, stdin; NULL to leave it out */
 	const struct record_pack *pack; /* NULL for a module */
 	const char *mode;            /* "learn"; NULL or "" for a run whose policy is enforced */
@@ -72,7 +71,7 @@ struct record_outcome {
 	const char *trap;      /* kind of the trap; NULL for none */
 	const char *reason;    /* a sentence; NULL or "" for none */
 	struct record_stream out, err;
-	const json_t *usage;   /* object as in results; NULL to leave it out */
+	const char *usage;     /* as in results, as JSON text of an object; NULL to leave it out */
 	const json_t *denials; /* array as in results; NULL to leave it out */
 	const char *learned;   /* digest of the policy that it learned; NULL for none */
 	uint64_t denials_omitted; /* calls that were refused, and are in none of them */

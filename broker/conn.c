@@ -38,15 +38,20 @@ struct rpc_batch {
 	size_t open;              /* calls not yet ended, plus one while the batch is being dispatched */
 };
 
+/* What is sent: an object; or, when `head` is not empty, that and the object's members in an answer's result. */
+struct message {
+	struct json_text head;
+	json_t *rest;
+};
+
 /* An answer while the thread makes it into text. */
 struct long_answer {
 	struct offload_job job;   /* first */
 	LIST_ENTRY(long_answer) link;
 	struct conn *conn;        /* NULL once it is gone */
 	struct rpc_batch *batch;  /* the answer's, which waits for it; or NULL */
-	json_t *message;
+	struct message message;
 	size_t size;              /* about */
-	char *text;
 };
 
 struct conn {
@@ -297,29 +302,32 @@ send_queued(struct conn *c, bool was_empty)
 	}
 }
 
+/* Makes all of a message into text, its head. */
+static void
+make_text(struct message *m)
+{
+	if (m->head.length > 0) {
+		json_text_embed(&m->head, m->rest);
+		jsonrpc_close_result(&m->head);
+	} else {
+		json_text_value(&m->head, NULL, m->rest);
+	}
+	json_decref(m->rest);
+	m->rest = NULL;
+}
+
 /* Queues one message's text as a line. */
 static void
-send_text(struct conn *c, const char *text)
+send_text(struct conn *c, const struct json_text *t)
 {
 	bool was_empty = evbuffer_get_length(c->out) == 0;
 
 	if (c->dead || c->lost)
 		return;
-	if (text == NULL || evbuffer_add(c->out, text, strlen(text)) != 0 || evbuffer_add(c->out, "\n", 1) != 0)
+	if (t->failed || evbuffer_add(c->out, t->text, t->length) != 0 || evbuffer_add(c->out, "\n", 1) != 0)
 		lose(c);
 	else
 		send_queued(c, was_empty);
-}
-
-/* The same for a message (taken). */
-static void
-send_message(struct conn *c, json_t *message)
-{
-	char *text = message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
-
-	json_decref(message);
-	send_text(c, text);
-	free(text);
 }
 
 static void
@@ -341,46 +349,53 @@ batch_leave(struct conn *c, struct rpc_batch *batch)
 
 /* Adds the text of an answer to its batch. Answers that wait for the others count like those that wait to be read. */
 static void
-batch_add_text(struct conn *c, struct rpc_batch *batch, const char *text)
+batch_add(struct conn *c, struct rpc_batch *batch, const struct json_text *t)
 {
 	struct evbuffer *out = batch->answers;
 
 	if (c == NULL || c->dead || c->lost)
 		return;
-	if (text == NULL || evbuffer_add(out, evbuffer_get_length(out) == 0 ? "[" : ",", 1) != 0 ||
-	    evbuffer_add(out, text, strlen(text)) != 0 || is_too_much(c, evbuffer_get_length(out)))
+	if (t->failed || evbuffer_add(out, evbuffer_get_length(out) == 0 ? "[" : ",", 1) != 0 ||
+	    evbuffer_add(out, t->text, t->length) != 0 || is_too_much(c, evbuffer_get_length(out)))
 		lose(c);
 }
 
-/* The same for an answer (taken). */
+/* Sends a message that is text, alone or into its batch. */
 static void
-batch_add(struct conn *c, struct rpc_batch *batch, json_t *message)
+send_or_add(struct conn *c, struct rpc_batch *batch, const struct json_text *t)
 {
-	char *text = message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
-
-	json_decref(message);
-	batch_add_text(c, batch, text);
-	free(text);
+	if (batch != NULL)
+		batch_add(c, batch, t);
+	else if (c != NULL)
+		send_text(c, t);
 }
 
-/* Sends an answer (taken), alone or into its batch. */
+/* The same for any message (taken). */
+static void
+send_message(struct conn *c, struct rpc_batch *batch, struct message m)
+{
+	make_text(&m);
+	send_or_add(c, batch, &m.head);
+	json_text_free(&m.head);
+}
+
 static void
 answer(struct conn *c, struct rpc_batch *batch, json_t *message)
 {
-	if (batch != NULL)
-		batch_add(c, batch, message);
-	else if (c != NULL)
-		send_message(c, message);
-	else
-		json_decref(message);
+	send_message(c, batch, (struct message){.rest = message});
+}
+
+static void
+message_free(struct message *m)
+{
+	json_text_free(&m->head);
+	json_decref(m->rest);
 }
 
 static void
 dump(struct offload_job *job)
 {
-	struct long_answer *a = (struct long_answer *)job;
-
-	a->text = json_dumps(a->message, JSON_COMPACT);
+	make_text(&((struct long_answer *)job)->message);
 }
 
 static void
@@ -393,14 +408,10 @@ dumped(struct offload_job *job)
 		LIST_REMOVE(a, link);
 		c->long_bytes -= a->size;
 	}
-	json_decref(a->message);
-	if (a->batch != NULL) {
-		batch_add_text(c, a->batch, a->text);
+	send_or_add(c, a->batch, &a->message.head);
+	if (a->batch != NULL)
 		batch_leave(c, a->batch);
-	} else if (c != NULL) {
-		send_text(c, a->text);
-	}
-	free(a->text);
+	json_text_free(&a->message.head);
 	free(a);
 	if (c != NULL)
 		close_if_done(c);
@@ -426,9 +437,9 @@ text_in(const json_t *json, int depth)
  * changes that any more. Returns whether it did; the batch is to be left when it has.
  */
 static bool
-answer_later(struct conn *c, struct rpc_batch *batch, json_t *message)
+answer_later(struct conn *c, struct rpc_batch *batch, struct message message)
 {
-	size_t size = c != NULL && c->owner->offload != NULL ? text_in(message, 3) : 0;
+	size_t size = c != NULL && c->owner->offload != NULL ? message.head.length + text_in(message.rest, 3) : 0;
 	struct long_answer *a;
 
 	if (size < LONG_ANSWER || c->dead || c->lost || (a = calloc(1, sizeof(*a))) == NULL)
@@ -444,7 +455,7 @@ answer_later(struct conn *c, struct rpc_batch *batch, json_t *message)
 }
 
 static void
-call_end(struct rpc_call *call, json_t *message)
+call_end(struct rpc_call *call, struct message message)
 {
 	struct conn *c = call->conn;
 
@@ -454,10 +465,10 @@ call_end(struct rpc_call *call, json_t *message)
 			call->next->link = call->link;
 	}
 	if (call->id == NULL || !answer_later(c, call->batch, message)) {
-		if (call->id != NULL)
-			answer(c, call->batch, message);
+		if (call->id == NULL || (c == NULL && call->batch == NULL))
+			message_free(&message);
 		else
-			json_decref(message);
+			send_message(c, call->batch, message);
 		if (call->batch != NULL)
 			batch_leave(c, call->batch);
 	}
@@ -473,13 +484,26 @@ call_end(struct rpc_call *call, json_t *message)
 void
 call_result(struct rpc_call *call, json_t *result)
 {
-	call_end(call, jsonrpc_result(call->id, result));
+	call_end(call, (struct message){.rest = jsonrpc_result(call->id, result)});
+}
+
+void
+call_result_text(struct rpc_call *call, const struct json_text *members, json_t *rest)
+{
+	struct message m = {.rest = rest};
+
+	if (call->id != NULL) {
+		jsonrpc_open_result(&m.head, call->id);
+		json_text_members(&m.head, members->text, members->length);
+		m.head.failed |= members->failed;
+	}
+	call_end(call, m);
 }
 
 void
 call_fail(struct rpc_call *call, struct rpc_failure *f)
 {
-	call_end(call, jsonrpc_error(call->id, f));
+	call_end(call, (struct message){.rest = jsonrpc_error(call->id, f)});
 	rpc_failure_clear(f);
 }
 
@@ -490,7 +514,7 @@ call_notify(struct rpc_call *call, const char *method, json_t *params)
 		json_decref(params);
 		return;
 	}
-	send_message(call->conn, jsonrpc_notification(method, params));
+	answer(call->conn, NULL, jsonrpc_notification(method, params));
 }
 
 size_t

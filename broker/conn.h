@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/json_text.h"
 #include "broker/closer.h"
 #include "broker/intake.h"
 #include "broker/jsonrpc.h"
@@ -92,6 +93,12 @@ size_t conn_unfinished(const struct conn_owner *owner);
 
 /* call_result, call_fail - answer and end the call. `result` is taken. `f` is borrowed and cleared. */
 void call_result(struct rpc_call *call, json_t *result);
+
+/*
+ * call_result_text - call_result with an object, of the members in `members` (borrowed, of their outermost object nothing
+ * but them) and of those of `rest` (an object, taken; or NULL).
+ */
+void call_result_text(struct rpc_call *call, const struct json_text *members, json_t *rest);
 void call_fail(struct rpc_call *call, struct rpc_failure *f);
 
 /* call_notify - send a notification to the client of a call that goes on. `params` is taken. */

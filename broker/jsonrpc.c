@@ -199,6 +199,27 @@ jsonrpc_result(json_t *id, json_t *result)
 	return json_pack("{s:s, s:o, s:O}", "jsonrpc", "2.0", "result", result, "id", id != NULL ? id : json_null());
 }
 
+void
+jsonrpc_open_result(struct json_text *t, json_t *id)
+{
+	json_text_open(t, NULL, '{');
+	json_text_string(t, "jsonrpc", "2.0", 3);
+	if (json_is_integer(id))
+		json_text_integer(t, "id", json_integer_value(id));
+	else if (id != NULL)
+		json_text_value(t, "id", id);
+	else
+		json_text_raw(t, "id", "null", 4);
+	json_text_open(t, "result", '{');
+}
+
+void
+jsonrpc_close_result(struct json_text *t)
+{
+	json_text_close(t, '}');
+	json_text_close(t, '}');
+}
+
 json_t *
 jsonrpc_error(json_t *id, const struct rpc_failure *f)
 {

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/json_text.h"
 #include "broker/rpc_errors.h"
 
 #define JSONRPC_BATCH_MAX  1000   /* requests in one batch */
@@ -57,6 +58,10 @@ int jsonrpc_request(const json_t *message, struct jsonrpc_request *out, struct r
 json_t *jsonrpc_result(json_t *id, json_t *result /* taken */);
 json_t *jsonrpc_error(json_t *id, const struct rpc_failure *f);
 json_t *jsonrpc_notification(const char *method, json_t *params /* taken */);
+
+/* jsonrpc_open_result, jsonrpc_close_result - begin an answer whose result is an object; its members come in between. */
+void jsonrpc_open_result(struct json_text *t, json_t *id);
+void jsonrpc_close_result(struct json_text *t);
 
 /* rpc_error_number, rpc_error_name - from the table. */
 int rpc_error_number(enum rpc_error error);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "audit/record.h"
+#include "base/json_text.h"
 #include "base/proto.h"
 #include "broker/broker.h"
 
@@ -57,22 +58,15 @@ run_of(const struct run_identity *id, struct record_pack *pack)
 	};
 }
 
-/* The effective limits; most runs have those of the last. NULL without memory. */
-static const json_t *
-limits_json(const struct run_identity *id)
+/* The effective limits. */
+static void
+limits_text(const struct run_identity *id, struct json_text *t)
 {
-	static struct digest last;
-	static json_t *limits;
-
-	if (limits != NULL && digest_equal(&last, id->policy_digest))
-		return limits;
-	json_decref(limits);
-	limits = json_object();
+	json_text_open(t, NULL, '{');
 	for (enum policy_limit i = 0; i < POLICY_LIMIT_COUNT; i++)
 		if (id->policy->limits[i] != POLICY_UNSET)
-			json_object_set_new(limits, policy_limit_info[i].name, json_integer((json_int_t)id->policy->limits[i]));
-	last = *id->policy_digest;
-	return limits;
+			json_text_count(t, policy_limit_info[i].name, id->policy->limits[i]);
+	json_text_close(t, '}');
 }
 
 int
@@ -80,11 +74,19 @@ records_intent(struct broker *b, const struct run_identity *id, service_answer_f
 {
 	struct record_pack pack;
 	struct record_run r = run_of(id, &pack);
+	struct json_text limits = {0};
 	char *text = NULL;
 	size_t length = 0;
+	int rc;
 
-	r.limits = limits_json(id);
-	return append(b, record_of_intent(&r, &text, &length, e), &text, &length, answer, arg, e);
+	limits_text(id, &limits);
+	r.limits = limits.text;
+	if (limits.failed)
+		rc = err_set(e, ERR_NOMEM, "out of memory for an audit record");
+	else
+		rc = append(b, record_of_intent(&r, &text, &length, e), &text, &length, answer, arg, e);
+	json_text_free(&limits);
+	return rc;
 }
 
 static struct record_stream
@@ -101,7 +103,6 @@ int
 records_outcome(struct broker *b, const struct run_identity *id, const struct run_facts *f, service_answer_fn *answer,
     void *arg, struct err *e)
 {
-	json_t *usage = run_usage_json(f);
 	struct record_pack pack;
 	struct record_outcome r = {
 	    .run = run_of(id, &pack),
@@ -114,17 +115,15 @@ records_outcome(struct broker *b, const struct run_identity *id, const struct ru
 	    .reason = f->reason,
 	    .out = stream_of(&f->out, f->claimed.stdout_bytes),
 	    .err = stream_of(&f->err, f->claimed.stderr_bytes),
-	    .usage = usage,
+	    .usage = f->usage,
 	    .denials = f->denials,
 	    .learned = json_string_value(json_object_get(f->learned, "digest")),
 	    .denials_omitted = f->claimed.denials_omitted,
 	};
 	char *text = NULL;
 	size_t length = 0;
-	int rc = append(b, record_of_outcome(&r, &text, &length, e), &text, &length, answer, arg, e);
 
-	json_decref(usage);
-	return rc;
+	return append(b, record_of_outcome(&r, &text, &length, e), &text, &length, answer, arg, e);
 }
 
 void

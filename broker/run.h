@@ -115,7 +115,7 @@ struct run {
 	bool failed;
 	int64_t received_ms;         /* wall clock */
 	uint64_t t_received, t_queued, t_started, t_ended; /* CLOCK_MONOTONIC, microseconds */
-	json_t *result;
+	struct run_result result;
 	size_t result_bytes;         /* about what it costs to keep */
 	size_t held_bytes;           /* of its request, while it is active */
 };

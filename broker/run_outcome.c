@@ -154,15 +154,19 @@ outcome_answered(void *arg, struct imsg *m, const struct err *why)
 {
 	struct run *run = arg;
 	struct broker *b = run->runs->broker;
+	struct json_text *told = &run->result.told;
 	struct proto_log_done done;
 	char hash[DIGEST_TEXT_SIZE];
 
 	if (m != NULL && m->hdr.type == PROTO_LOG_DONE && m->hdr.length == sizeof(done)) {
 		memcpy(&done, m->payload, sizeof(done));
 		b->log_failed = false;
-		if (!run->failed)
-			json_object_set_new(run->result, "audit", json_pack("{s:I, s:s}", "sequence",
-			    (json_int_t)done.sequence, "hash", digest_text(&done.hash, hash)));
+		if (!run->failed) {
+			json_text_open(told, "audit", '{');
+			json_text_count(told, "sequence", done.sequence);
+			json_text_string(told, "hash", digest_text(&done.hash, hash), DIGEST_TEXT_SIZE - 1);
+			json_text_close(told, '}');
+		}
 	} else {
 		b->log_failed = true;
 		run->failed = true;
@@ -244,6 +248,7 @@ run_record_outcome(struct run *run)
 	struct run_identity id;
 	struct err e = {0};
 	json_t *learned;
+	char *usage;
 	int rc;
 
 	run->state = RECORDING;
@@ -281,17 +286,17 @@ run_record_outcome(struct run *run)
 	f.pack_digest = digest_text(&run->pack_digest, pack);
 	f.source_digest = digest_text(&run->source.module, source);
 	f.source_signer = run->source.kid;
-	f.usage = run_usage_json(&f);
+	f.usage = usage = run_usage_text(&f);
 	f.learned = learned = learned_json(run, &f);
 	run->failed = could_not_run;
-	if (!could_not_run && (run->result = run_result_json(&f)) == NULL) {
+	if (!could_not_run && run_result_make(&f, &run->result) != 0) {
 		run->failed = true;
 		run->error = RPC_internal_error;
 		err_set(&run->failure, ERR_NOMEM, "out of memory for the result");
 	}
 	id = run_identity_of(run);
 	rc = records_outcome(r->broker, &id, &f, outcome_answered, run, &e);
-	json_decref(f.usage);
+	free(usage);
 	json_decref(learned);
 	if (rc != 0) {
 		run->failed = true;
@@ -312,11 +317,11 @@ run_answer_all(struct run *run)
 		struct rpc_failure f = {0};
 
 		if (!run->failed) {
-			call_result(call, json_incref(run->result));
+			call_result_text(call, &run->result.told, json_incref(run->result.rest));
 			continue;
 		}
 		rpc_fail(&f, run->error, "%s", run->failure.msg);
-		f.data = json_incref(run->result);
+		f.data = run_result_json(&run->result);
 		call_fail(call, &f);
 	}
 }

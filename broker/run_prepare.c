@@ -85,7 +85,7 @@ run_deny(struct run *run, int code, const struct policy_denial *denial, const st
 	if (code != ERR_SIGNATURE && code != ERR_DENIED && code != ERR_LIMIT)
 		error = RPC_internal_error;
 	else
-		run->result = json_pack("{s:o}", "denial", denial_json(denial, NULL, 1));
+		run->result.rest = json_pack("{s:o}", "denial", denial_json(denial, NULL, 1));
 	run_end_early(run, error, why);
 }
 

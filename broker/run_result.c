@@ -249,15 +249,57 @@ json_bytes(const uint8_t *data, size_t length, bool *base64)
 	return json_base64(data, length);
 }
 
+#define SHORT 4096 /* bytes of a string that is made into text at once */
+
+/* Adds a member (taken; NULL without memory): as text, or for later when that can take long. */
+static void
+add(struct run_result *r, const char *key, json_t *value)
+{
+	if (json_is_array(value) && json_array_size(value) == 0) {
+		json_text_raw(&r->told, key, "[]", 2);
+	} else if (json_is_string(value) && json_string_length(value) <= SHORT) {
+		json_text_value(&r->told, key, value);
+	} else {
+		if (r->rest == NULL)
+			r->rest = json_object();
+		r->told.failed |= json_object_set(r->rest, key, value) != 0;
+	}
+	json_decref(value);
+}
+
+/* The same for a list that is borrowed, if there is one. */
+static void
+add_list(struct run_result *r, const char *key, const json_t *list)
+{
+	if (list != NULL)
+		add(r, key, json_incref((json_t *)(uintptr_t)list));
+}
+
+static void
+add_text(struct json_text *t, const char *key, const char *s)
+{
+	json_text_string(t, key, s, strlen(s));
+}
+
+/* A signer's key, which clients see as null where there is none. */
+static void
+add_signer(struct json_text *t, const char *kid)
+{
+	if (kid[0] != '\0')
+		add_text(t, "signer", kid);
+	else
+		json_text_raw(t, "signer", "null", 4);
+}
+
 /* Both streams in one encoding: text if both are, else base64. */
-static int
-add_streams(json_t *result, const struct run_facts *f)
+static void
+add_streams(struct run_result *r, const struct run_facts *f)
 {
 	bool base64[2] = {false, false};
 	json_t *out, *err;
 
 	if (f->streamed)
-		return 0;
+		return;
 	out = json_bytes(f->out.data, f->out.length, &base64[0]);
 	err = json_bytes(f->err.data, f->err.length, &base64[1]);
 	if (base64[0] && !base64[1]) {
@@ -267,120 +309,179 @@ add_streams(json_t *result, const struct run_facts *f)
 		json_decref(out);
 		out = json_base64(f->out.data, f->out.length);
 	}
-	return json_object_set_new(result, "stdout", out) | json_object_set_new(result, "stderr", err) |
-	    json_object_set_new(result, "encoding", json_string(base64[0] || base64[1] ? "base64" : "utf-8"));
+	add(r, "stdout", out);
+	add(r, "stderr", err);
+	add_text(&r->told, "encoding", base64[0] || base64[1] ? "base64" : "utf-8");
 }
 
-static json_t *
-number(uint64_t n)
+static void
+add_host_calls(struct json_text *t, const uint64_t counts[PROTO_WASI_CALLS])
 {
-	return json_integer((json_int_t)(n > INT64_MAX ? INT64_MAX : n));
-}
-
-static json_t *
-host_calls_json(const uint64_t counts[PROTO_WASI_CALLS])
-{
-	json_t *calls = json_object();
-
+	json_text_open(t, "host_calls", '{');
 	for (uint32_t i = 0; i < PROTO_WASI_CALLS; i++)
 		if (counts[i] > 0)
-			json_object_set_new(calls, run_call_name(i + 1), number(counts[i]));
-	return calls;
+			json_text_count(t, run_call_name(i + 1), counts[i]);
+	json_text_close(t, '}');
 }
 
-json_t *
-run_usage_json(const struct run_facts *f)
+char *
+run_usage_text(const struct run_facts *f)
 {
 	const struct proto_result *c = &f->claimed;
+	struct json_text t = {0};
 
-	if (f->usage != NULL)
-		return json_incref(f->usage);
-	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
-	    "wall_us", number(f->wall_us),
-	    "user_us", number(f->observed.user_us),
-	    "system_us", number(f->observed.system_us),
-	    "queue_us", number(f->queue_us),
-	    "compile", f->compiled ? "miss" : f->artifact_bytes > 0 ? "hit" : "none",
-	    "compile_us", number(f->compile_us),
-	    "artifact_bytes", number(f->artifact_bytes),
-	    "start_us", number(c->start_us),
-	    "fuel", number(c->fuel_used),
-	    "peak_memory_bytes", number(c->peak_memory_bytes),
-	    "stdout_bytes", number(c->stdout_bytes > f->out.sent ? c->stdout_bytes : f->out.sent),
-	    "stderr_bytes", number(c->stderr_bytes > f->err.sent ? c->stderr_bytes : f->err.sent),
-	    "fs_bytes", number(c->fs_bytes),
-	    "fs_nodes", number(c->fs_nodes),
-	    "host_calls", host_calls_json(c->host_calls),
-	    "start", start_names[f->start]);
+	json_text_open(&t, NULL, '{');
+	json_text_count(&t, "wall_us", f->wall_us);
+	json_text_count(&t, "user_us", f->observed.user_us);
+	json_text_count(&t, "system_us", f->observed.system_us);
+	json_text_count(&t, "queue_us", f->queue_us);
+	add_text(&t, "compile", f->compiled ? "miss" : f->artifact_bytes > 0 ? "hit" : "none");
+	json_text_count(&t, "compile_us", f->compile_us);
+	json_text_count(&t, "artifact_bytes", f->artifact_bytes);
+	json_text_count(&t, "start_us", c->start_us);
+	json_text_count(&t, "fuel", c->fuel_used);
+	json_text_count(&t, "peak_memory_bytes", c->peak_memory_bytes);
+	json_text_count(&t, "stdout_bytes", c->stdout_bytes > f->out.sent ? c->stdout_bytes : f->out.sent);
+	json_text_count(&t, "stderr_bytes", c->stderr_bytes > f->err.sent ? c->stderr_bytes : f->err.sent);
+	json_text_count(&t, "fs_bytes", c->fs_bytes);
+	json_text_count(&t, "fs_nodes", c->fs_nodes);
+	add_host_calls(&t, c->host_calls);
+	add_text(&t, "start", start_names[f->start]);
+	json_text_close(&t, '}');
+	if (t.failed)
+		json_text_free(&t);
+	return t.text;
 }
 
-static json_t *
-trap_json(const struct run_facts *f)
+static void
+add_trap(struct run_result *r, const struct run_facts *f)
 {
 	for (size_t i = 0; i < COUNT_OF(trap_names); i++)
-		if (trap_names[i].value == f->claimed.trap)
-			return json_pack("{s:s, s:s, s:s%, s:O}", "kind", trap_names[i].name, "meaning", trap_names[i].text,
-			    "message", f->trap_text, f->trap_text_length, "frames", f->frames);
-	return NULL;
+		if (trap_names[i].value == f->claimed.trap) {
+			add(r, "trap", json_pack("{s:s, s:s, s:s%, s:O}", "kind", trap_names[i].name, "meaning", trap_names[i].text,
+			    "message", f->trap_text, f->trap_text_length, "frames", f->frames));
+			return;
+		}
+	r->told.failed = true;
 }
 
-static int
-add_pack(json_t *result, const struct run_facts *f)
+static void
+add_pack(struct json_text *t, const struct run_facts *f)
 {
-	return json_object_set_new(result, "pack", json_pack("{s:s, s:s}", "name", f->pack, "digest", f->pack_digest)) |
-	    json_object_set_new(result, "source", json_pack("{s:s, s:s?}", "digest", f->source_digest, "signer",
-	    f->source_signer[0] != '\0' ? f->source_signer : NULL));
+	json_text_open(t, "pack", '{');
+	add_text(t, "name", f->pack);
+	add_text(t, "digest", f->pack_digest);
+	json_text_close(t, '}');
+	json_text_open(t, "source", '{');
+	add_text(t, "digest", f->source_digest);
+	add_signer(t, f->source_signer);
+	json_text_close(t, '}');
+}
+
+/* What every result has. */
+static void
+add_common(struct run_result *r, const struct run_facts *f)
+{
+	struct json_text *t = &r->told;
+
+	add_text(t, "run_id", f->run_id);
+	add_text(t, "status", run_status_name(f->status));
+	json_text_open(t, "truncated", '{');
+	json_text_bool(t, "stdout", f->out.truncated);
+	json_text_bool(t, "stderr", f->err.truncated);
+	json_text_close(t, '}');
+	json_text_raw(t, "usage", f->usage, strlen(f->usage));
+	add_list(r, "denials", f->denials);
+	json_text_open(t, "module", '{');
+	add_text(t, "digest", f->module_digest);
+	add_signer(t, f->signer);
+	add_text(t, "signature", f->signature_kind);
+	json_text_close(t, '}');
+	json_text_open(t, "policy", '{');
+	add_text(t, "digest", f->policy_digest);
+	json_text_close(t, '}');
+	add_streams(r, f);
+	if (f->pack != NULL)
+		add_pack(t, f);
+}
+
+/* What its status calls for. */
+static void
+add_end(struct run_result *r, const struct run_facts *f)
+{
+	const char *call = run_call_name(f->observed.call);
+	struct json_text *t = &r->told;
+
+	if (f->status == RUN_exited) {
+		json_text_count(t, "exit_code", f->exit_code);
+		return;
+	}
+	if (f->status == RUN_trapped)
+		add_trap(r, f);
+	if (f->status == RUN_limit)
+		add_text(t, "limit", run_limit_name(f->limit));
+	if (f->status == RUN_limit && f->limit_value != POLICY_UNSET)
+		json_text_count(t, "limit_value", f->limit_value);
+	if (f->status == RUN_failed)
+		add_text(t, "failure", run_failure_name(f->failure));
+	if (call != NULL)
+		add_text(t, "during", call);
+	add_text(t, "phase", run_phase_name(f->phase));
+}
+
+int
+run_result_make(const struct run_facts *f, struct run_result *out)
+{
+	struct run_result r = {0};
+
+	if (f->usage == NULL)
+		return ERR_NOMEM;
+	add_common(&r, f);
+	add_end(&r, f);
+	add_list(&r, "warnings", f->warnings);
+	add_list(&r, "changes", f->changes);
+	add_list(&r, "learned", f->learned);
+	if (f->changes_omitted > 0)
+		json_text_count(&r.told, "changes_omitted", f->changes_omitted);
+	if (f->incomplete)
+		json_text_bool(&r.told, "incomplete", true);
+	if (f->reason[0] != '\0')
+		add_text(&r.told, "reason", f->reason);
+	if (f->claimed.denials_omitted > 0)
+		json_text_count(&r.told, "denials_omitted", f->claimed.denials_omitted);
+	if (r.told.failed) {
+		run_result_free(&r);
+		return ERR_NOMEM;
+	}
+	*out = r;
+	return 0;
 }
 
 json_t *
-run_result_json(const struct run_facts *f)
+run_result_json(const struct run_result *r)
 {
-	json_t *result = json_pack("{s:s, s:s, s:{s:b, s:b}, s:o, s:O, s:{s:s, s:s?, s:s}, s:{s:s}}",
-	    "run_id", f->run_id,
-	    "status", run_status_name(f->status),
-	    "truncated", "stdout", f->out.truncated, "stderr", f->err.truncated,
-	    "usage", run_usage_json(f),
-	    "denials", f->denials,
-	    "module", "digest", f->module_digest, "signer", f->signer[0] != '\0' ? f->signer : NULL, "signature", f->signature_kind,
-	    "policy", "digest", f->policy_digest);
-	const char *call = run_call_name(f->observed.call);
-	int bad = result == NULL;
+	struct json_text t = {0};
+	json_t *json = NULL;
 
-	if (!bad)
-		bad |= add_streams(result, f);
-	if (!bad && f->pack != NULL)
-		bad |= add_pack(result, f);
-	if (!bad && f->status == RUN_exited)
-		bad |= json_object_set_new(result, "exit_code", json_integer(f->exit_code));
-	if (!bad && f->status == RUN_trapped)
-		bad |= json_object_set_new(result, "trap", trap_json(f));
-	if (!bad && f->status == RUN_limit)
-		bad |= json_object_set_new(result, "limit", json_string(run_limit_name(f->limit)));
-	if (!bad && f->status == RUN_limit && f->limit_value != POLICY_UNSET)
-		bad |= json_object_set_new(result, "limit_value", number(f->limit_value));
-	if (!bad && f->status == RUN_failed)
-		bad |= json_object_set_new(result, "failure", json_string(run_failure_name(f->failure)));
-	if (!bad && f->warnings != NULL)
-		bad |= json_object_set(result, "warnings", (json_t *)(uintptr_t)f->warnings);
-	if (!bad && f->changes != NULL)
-		bad |= json_object_set(result, "changes", (json_t *)(uintptr_t)f->changes);
-	if (!bad && f->changes_omitted > 0)
-		bad |= json_object_set_new(result, "changes_omitted", number(f->changes_omitted));
-	if (!bad && f->learned != NULL)
-		bad |= json_object_set(result, "learned", (json_t *)(uintptr_t)f->learned);
-	if (!bad && f->incomplete)
-		bad |= json_object_set_new(result, "incomplete", json_true());
-	if (!bad && f->reason[0] != '\0')
-		bad |= json_object_set_new(result, "reason", json_string(f->reason));
-	if (!bad && call != NULL && f->status != RUN_exited)
-		bad |= json_object_set_new(result, "during", json_string(call));
-	if (!bad && f->status != RUN_exited)
-		bad |= json_object_set_new(result, "phase", json_string(run_phase_name(f->phase)));
-	if (!bad && f->claimed.denials_omitted > 0)
-		bad |= json_object_set_new(result, "denials_omitted", number(f->claimed.denials_omitted));
-	if (bad) {
-		json_decref(result);
-		return NULL;
+	if (r->told.length == 0)
+		return json_incref(r->rest);
+	json_text_open(&t, NULL, '{');
+	json_text_members(&t, r->told.text, r->told.length);
+	json_text_close(&t, '}');
+	if (!t.failed && !r->told.failed)
+		json = json_loadb(t.text, t.length, 0, NULL);
+	json_text_free(&t);
+	if (json != NULL && r->rest != NULL && json_object_update(json, r->rest) != 0) {
+		json_decref(json);
+		json = NULL;
 	}
-	return result;
+	return json;
+}
+
+void
+run_result_free(struct run_result *r)
+{
+	json_text_free(&r->told);
+	json_decref(r->rest);
+	r->rest = NULL;
 }

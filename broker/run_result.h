@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "base/err.h"
+#include "base/json_text.h"
 #include "base/proto.h"
 #include "policy/policy.h"
 
@@ -74,7 +75,7 @@ struct run_facts {
 	const json_t *changes;    /* array; NULL when the worker did not tell */
 	uint64_t changes_omitted;
 	const json_t *learned;    /* as run_learned_json made it; NULL when it is not in learn mode */
-	json_t *usage;            /* run_usage_json of these facts, once made */
+	const char *usage;        /* run_usage_text of these facts */
 	uint64_t queue_us, compile_us, wall_us, artifact_bytes;
 	bool compiled;            /* its module had to be compiled */
 	enum run_start start;
@@ -87,14 +88,25 @@ struct run_facts {
 	const char *source_signer; /* kid; "" for unsigned */
 };
 
-/* run_result_json - the result of `run`, as docs/protocol.md describes it. NULL when out of memory. */
-json_t *run_result_json(const struct run_facts *f);
-
 /*
- * run_usage_json - its `usage` alone. A new reference to f->usage, when that was made before: so that the result and the
- * audit log share it. NULL when out of memory.
+ * The result of `run`, as docs/protocol.md describes it, in two parts: members that are text already, and the others, which
+ * can be long. Each can be added to.
  */
-json_t *run_usage_json(const struct run_facts *f);
+struct run_result {
+	struct json_text told;
+	json_t *rest;          /* object; NULL: there are none */
+};
+
+/* run_result_make - make it, of facts with `usage`. Returns 0 or ERR_NOMEM, with *out as run_result_free leaves it. */
+int run_result_make(const struct run_facts *f, struct run_result *out);
+
+/* run_result_json - both parts as one new object; NULL when there is nothing in either, or when out of memory. */
+json_t *run_result_json(const struct run_result *r);
+
+void run_result_free(struct run_result *r);
+
+/* run_usage_text - `usage` alone, as the result and the audit log have it; freed by the caller. NULL when out of memory. */
+char *run_usage_text(const struct run_facts *f);
 
 /*
  * run_status_name, run_start_name, run_limit_name, run_trap_name, run_failure_name, run_phase_name, run_call_name - names

@@ -257,7 +257,7 @@ run_free(struct run *run)
 	}
 	LIST_REMOVE(run, bucket);
 	run_request_clear(&run->request);
-	json_decref(run->result);
+	run_result_free(&run->result);
 	free(run->no_clock);
 	free(run->no_random);
 	free(run->calls);
@@ -654,7 +654,7 @@ runs_get(struct runs *r, struct rpc_call *call, const json_t *params)
 	}
 	answer = json_pack("{s:s, s:s}", "run_id", run->id, "state", state_names[run->state]);
 	if (run->state == ENDED && !run->failed)
-		json_object_set(answer, "result", run->result);
+		json_object_set_new(answer, "result", run_result_json(&run->result));
 	else if (run->state == ENDED)
 		json_object_set_new(answer, "error", json_pack("{s:i, s:s, s:s}", "code", rpc_error_number(run->error), "name",
 		    rpc_error_name(run->error), "message", run->failure.msg));

@@ -184,7 +184,7 @@ stream_of(struct run *run, int i, const struct digest *digest)
 
 /* Whatever it said, the log takes the record of it. */
 static void
-must_be_recorded(const struct run_facts *f, const struct digest *d, const json_t *usage)
+must_be_recorded(const struct run_facts *f, const struct digest *d)
 {
 	const struct record_outcome r = {
 	    .run = {.run_id = f->run_id, .module = d, .signature = "none", .policy = d, .input = d},
@@ -194,7 +194,7 @@ must_be_recorded(const struct run_facts *f, const struct digest *d, const json_t
 	    .reason = f->reason,
 	    .out = {.bytes = f->claimed.stdout_bytes, .digest = d},
 	    .err = {.bytes = f->claimed.stderr_bytes, .digest = d},
-	    .usage = usage,
+	    .usage = f->usage,
 	    .denials = f->denials,
 	    .denials_omitted = f->claimed.denials_omitted,
 	};
@@ -252,8 +252,9 @@ must_be_told(struct run *run)
 	    .err = stream_of(run, 1, &d),
 	    .module_digest = "", .signer = "", .signature_kind = "none", .policy_digest = "",
 	};
-	json_t *usage = run_usage_json(&f), *json;
-	char *text;
+	char *usage = run_usage_text(&f), *text;
+	struct run_result result;
+	json_t *json;
 
 	f.changes = run_changes_json(&run->changes, &f.changes_omitted);
 	MUST(run->changes.bytes <= OUTPUT_BYTES && json_array_size(f.changes) <= PROTO_CHANGES_MAX);
@@ -261,16 +262,19 @@ must_be_told(struct run *run)
 	    run->claimed.status == PROTO_STATUS_EXITED ? RUN_exited :
 	    run->claimed.status == PROTO_STATUS_TRAPPED ? RUN_trapped :
 	    run->claimed.status == PROTO_STATUS_LIMIT ? RUN_limit : RUN_failed;
-	json = run_result_json(&f);
-	MUST(usage != NULL && json != NULL);
+	f.usage = usage;
+	MUST(usage != NULL && run_result_make(&f, &result) == 0);
+	json = run_result_json(&result);
+	MUST(json != NULL);
+	run_result_free(&result);
 	text = json_dumps(json, JSON_COMPACT);
 	MUST(text != NULL && strchr(text, '\n') == NULL);
-	must_be_recorded(&f, &d, usage);
+	must_be_recorded(&f, &d);
 	if (run->policy->mode == POLICY_MODE_LEARN)
 		must_be_learned(run);
 	free(text);
 	json_decref(json);
-	json_decref(usage);
+	free(usage);
 }
 
 int

@@ -88,7 +88,22 @@ text_of(size_t length)
 	return json;
 }
 
-/* "echo": its params. "later": when the test says so. "big": a string of params[0] bytes. "fail": an error. */
+/* An answer that is text in part, the other part a string of `length` bytes, if any. */
+static void
+answer_in_parts(struct rpc_call *call, size_t length)
+{
+	struct json_text members = {0};
+
+	json_text_integer(&members, "a", 1);
+	json_text_string(&members, "b", "c", 1);
+	call_result_text(call, &members, length > 0 ? json_pack("{s:o}", "text", text_of(length)) : NULL);
+	json_text_free(&members);
+}
+
+/*
+ * "echo": its params. "later": when the test says so. "big": a string of params[0] bytes. "parts": the same, beside a text.
+ * "fail": an error.
+ */
 static void
 on_request(void *arg, struct rpc_call *call, const struct jsonrpc_request *request)
 {
@@ -104,6 +119,8 @@ on_request(void *arg, struct rpc_call *call, const struct jsonrpc_request *reque
 		f->open[f->nopen++] = call;
 	} else if (strcmp(request->method, "big") == 0) {
 		call_result(call, text_of((size_t)json_integer_value(json_array_get(request->params, 0))));
+	} else if (strcmp(request->method, "parts") == 0) {
+		answer_in_parts(call, (size_t)json_integer_value(json_array_get(request->params, 0)));
 	} else if (strcmp(request->method, "echo") == 0) {
 		call_result(call, request->params != NULL ? json_incref(request->params) : json_null());
 	} else {
@@ -324,6 +341,25 @@ answers_a_request(void **state)
 
 	say(f, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":[1,{\"a\":null}]}\n");
 	expect(f, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":[1,{\"a\":null}]}");
+}
+
+#define PARTS(id, length) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"parts\",\"params\":[" length "]}"
+#define WHOLE(id, rest)   "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"result\":{\"a\":1,\"b\":\"c\"" rest "}}"
+
+static void
+answers_with_what_is_text_already(void **state)
+{
+	struct fixture *f = *state;
+
+	say(f, PARTS("7", "0") "\n" PARTS("\"x\\\"y\"", "3") "\n" PARTS("-1.5", "1") "\n" PARTS("null", "0") "\n");
+	expect(f, WHOLE("7", ""));
+	expect(f, WHOLE("\"x\\\"y\"", ",\"text\":\"xxx\""));
+	expect(f, WHOLE("-1.5", ",\"text\":\"x\""));
+	expect(f, WHOLE("null", ""));
+	say(f, "[" PARTS("1", "2") "," CALL("echo", "2") "," PARTS("3", "0") "]\n");
+	expect(f, "[" WHOLE("1", ",\"text\":\"xx\"") "," NULL_RESULT("2") "," WHOLE("3", "") "]");
+	say(f, "{\"jsonrpc\":\"2.0\",\"method\":\"parts\",\"params\":[5]}\n");
+	expect_nothing(f);
 }
 
 static void
@@ -1017,6 +1053,22 @@ long_answers_come_whole(void **state)
 }
 
 static void
+long_answers_may_be_text_in_part(void **state)
+{
+	struct fixture *f = *state;
+	json_t *got = NULL;
+
+	sem_post(&f->go);
+	say(f, PARTS("1", "1000000") "\n");
+	while (got == NULL)
+		got = next_line(f);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(got, "result"), "a")), 1);
+	assert_int_equal(json_string_length(json_object_get(json_object_get(got, "result"), "text")), 1000000);
+	json_decref(got);
+	assert_int_equal(conn_unfinished(&f->owner), 0);
+}
+
+static void
 batch_waits_for_its_long_answer(void **state)
 {
 	struct fixture *f = *state;
@@ -1067,6 +1119,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(answers_a_request),
+	    T(answers_with_what_is_text_already),
 	    T(answers_a_line_that_comes_byte_by_byte),
 	    T(answers_lines_that_come_together_in_order),
 	    T(refuses_a_line_that_is_too_long_and_closes),
@@ -1104,6 +1157,7 @@ main(void)
     THREAD(half_closed_client_gets_the_answer_to_a_long_line),
 	    THREAD(long_line_that_is_not_json_is_answered_by_the_thread),
 	    THREAD(long_answers_come_whole),
+	    THREAD(long_answers_may_be_text_in_part),
 	    THREAD(batch_waits_for_its_long_answer),
 	    THREAD(client_may_go_while_its_answer_is_made),
 	    THREAD(long_answers_count_as_backlog),

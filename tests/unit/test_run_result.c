@@ -301,11 +301,18 @@ static json_t *
 result_of(struct run_facts f)
 {
 	json_t *denials = json_array(), *frames = json_array(), *result;
+	char *usage = run_usage_text(&f);
+	struct run_result both = {0};
 
 	f.denials = denials;
 	f.frames = frames;
-	result = run_result_json(&f);
+	f.usage = usage;
+	assert_int_equal(run_result_make(&f, &both), 0);
+	result = run_result_json(&both);
 	assert_non_null(result);
+	assert_false(json_object_size(both.rest) > 0 && f.status == RUN_exited && f.out.length < 1000);
+	run_result_free(&both);
+	free(usage);
 	json_decref(denials);
 	json_decref(frames);
 	return result;
