@@ -776,6 +776,14 @@ artifact_get(struct artifacts *a, const struct artifact_asker *asker, const stru
 	*wait = w;
 }
 
+bool
+artifact_needs_module(struct artifacts *a, const struct digest *digest, uint32_t engine)
+{
+	const struct entry *n = entry_find(a, digest, engine);
+
+	return n == NULL || n->state == GIVEN_UP;
+}
+
 void
 artifact_cancel(struct artifact_wait *w)
 {

@@ -99,6 +99,9 @@ void artifact_get(struct artifacts *a, const struct artifact_asker *asker, const
  */
 void artifacts_hold_back(struct artifacts *a, bool on);
 
+/* artifact_needs_module - whether artifact_get would use the module now; if not, -1 and 0 can be given for it. */
+bool artifact_needs_module(struct artifacts *a, const struct digest *digest, uint32_t engine);
+
 /* artifact_progress - how far it is, while the wait lasts. */
 void artifact_progress(const struct artifact_wait *w, struct artifact_progress *out);
 

@@ -32,6 +32,8 @@
 
 #define FAILED_MS   2000         /* how long clients may take to read that their runs failed because brigd stops */
 #define LARGE_BYTES (256 * 1024) /* allocations from here on go back to the kernel when they are freed */
+#define OPEN_MODULES 256         /* that are kept open at most */
+#define ARTIFACTS_OPEN_MAX 65536 /* the same, however many descriptors there may be */
 
 /* brigd as a whole; there is one. */
 struct brigd {
@@ -474,6 +476,17 @@ processors(void)
 	return n > 0 ? (unsigned)n : 1;
 }
 
+/* How many artifacts may be kept open: half of all descriptors, without those of modules. */
+static size_t
+artifact_entries(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 < 2 * OPEN_MODULES)
+		return OPEN_MODULES;
+	return limit.rlim_cur / 2 < ARTIFACTS_OPEN_MAX ? (size_t)limit.rlim_cur / 2 - OPEN_MODULES : ARTIFACTS_OPEN_MAX;
+}
+
 /* Connects the parts. Each takes its socket, whether that works or not. */
 static int
 connect_parts(struct brigd *d, struct err *e)
@@ -483,7 +496,7 @@ connect_parts(struct brigd *d, struct err *e)
 	unsigned patience_s = (unsigned)c->service_s;
 	struct artifacts_limits al = {
 	    .cache_bytes = (size_t)c->artifact_cache_bytes,
-	    .cache_entries = 256,
+	    .cache_entries = artifact_entries(),
 	    .compilers = (unsigned)c->compilers,
 	    .compile_ms = (uint64_t)c->compile_ms,
 	    .compile_memory_bytes = (uint64_t)c->compile_memory_bytes,
@@ -521,7 +534,7 @@ connect_parts(struct brigd *d, struct err *e)
 	b->artifacts = artifacts_new(b->base, b->store, b->launcher, &al);
 	if ((d->offload = offload_new(b->base, e)) == NULL || (d->closer = closer_new(e)) == NULL)
 		return e->code;
-	b->modules = modules_new(b->store, d->offload, (size_t)c->module_cache_bytes, 256, (size_t)c->module_bytes);
+	b->modules = modules_new(b->store, d->offload, (size_t)c->module_cache_bytes, OPEN_MODULES, (size_t)c->module_bytes);
 	if (b->artifacts == NULL || b->modules == NULL)
 		return err_set(e, ERR_NOMEM, "the broker's parts");
 	b->ahead = ahead_new(b->base, b->modules, b->artifacts, &b->keyring);

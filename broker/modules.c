@@ -2,6 +2,7 @@
 
 #include "broker/modules.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -12,7 +13,9 @@
 #include "base/proto.h"
 
 struct entry {
-	TAILQ_ENTRY(entry) order; /* by last use, oldest first */
+	LIST_ENTRY(entry) bucket;
+	TAILQ_ENTRY(entry) order;
+	TAILQ_ENTRY(entry) open_order;
 	struct module module;
 	char *signature;          /* owned; module.signature borrows it */
 };
@@ -31,12 +34,15 @@ struct modules_wait {
 	struct err why;
 };
 
+#define BUCKETS 4096
+
 struct modules {
 	struct service_client *store;
 	struct offload *offload;
 	size_t cache_bytes, cache_entries, module_bytes;
-	TAILQ_HEAD(entries, entry) cache;
-	size_t bytes, count;
+	LIST_HEAD(, entry) table[BUCKETS];
+	TAILQ_HEAD(entries, entry) known, open; /* all, and those with bytes; by last use, oldest first */
+	size_t bytes, open_count, count;
 };
 
 struct modules *
@@ -52,19 +58,47 @@ modules_new(struct service_client *store, struct offload *offload, size_t cache_
 	m->cache_bytes = cache_bytes;
 	m->cache_entries = cache_entries;
 	m->module_bytes = module_bytes;
-	TAILQ_INIT(&m->cache);
+	TAILQ_INIT(&m->known);
+	TAILQ_INIT(&m->open);
 	return m;
+}
+
+/* Lets go of its bytes. */
+static void
+entry_close(struct modules *m, struct entry *n)
+{
+	if (n->module.fd < 0)
+		return;
+	TAILQ_REMOVE(&m->open, n, open_order);
+	m->bytes -= n->module.size;
+	m->open_count--;
+	close(n->module.fd);
+	free(n->signature);
+	n->module.fd = -1;
+	n->module.signature = n->signature = NULL;
+	n->module.signature_length = 0;
 }
 
 static void
 entry_free(struct modules *m, struct entry *n)
 {
-	TAILQ_REMOVE(&m->cache, n, order);
-	m->bytes -= n->module.size;
+	entry_close(m, n);
+	LIST_REMOVE(n, bucket);
+	TAILQ_REMOVE(&m->known, n, order);
 	m->count--;
-	close(n->module.fd);
-	free(n->signature);
 	free(n);
+}
+
+/* It is used now. */
+static void
+entry_use(struct modules *m, struct entry *n)
+{
+	TAILQ_REMOVE(&m->known, n, order);
+	TAILQ_INSERT_TAIL(&m->known, n, order);
+	if (n->module.fd < 0)
+		return;
+	TAILQ_REMOVE(&m->open, n, open_order);
+	TAILQ_INSERT_TAIL(&m->open, n, open_order);
 }
 
 void
@@ -72,9 +106,15 @@ modules_free(struct modules *m)
 {
 	if (m == NULL)
 		return;
-	while (!TAILQ_EMPTY(&m->cache))
-		entry_free(m, TAILQ_FIRST(&m->cache));
+	while (!TAILQ_EMPTY(&m->known))
+		entry_free(m, TAILQ_FIRST(&m->known));
 	free(m);
+}
+
+static size_t
+bucket_of(const struct digest *d)
+{
+	return (d->bytes[0] | (size_t)d->bytes[1] << 8) % BUCKETS;
 }
 
 static struct entry *
@@ -82,9 +122,8 @@ entry_find(struct modules *m, uid_t owner, const struct digest *digest)
 {
 	struct entry *n;
 
-	/* Newest first: what runs often is found at once. */
-	TAILQ_FOREACH_REVERSE(n, &m->cache, entries, order)
-		if (n->module.owner == owner && memcmp(&n->module.digest, digest, sizeof(*digest)) == 0)
+	LIST_FOREACH(n, &m->table[bucket_of(digest)], bucket)
+		if (n->module.owner == owner && digest_equal(&n->module.digest, digest))
 			return n;
 	return NULL;
 }
@@ -182,9 +221,22 @@ static void
 cache_add(struct modules *m, struct entry *n)
 {
 	modules_forget(m, n->module.owner, &n->module.digest);
-	TAILQ_INSERT_TAIL(&m->cache, n, order);
+	LIST_INSERT_HEAD(&m->table[bucket_of(&n->module.digest)], n, bucket);
+	TAILQ_INSERT_TAIL(&m->known, n, order);
+	TAILQ_INSERT_TAIL(&m->open, n, open_order);
 	m->bytes += n->module.size;
+	m->open_count++;
 	m->count++;
+}
+
+/* Keeps within the limits; what was used last stays. */
+static void
+cache_trim(struct modules *m)
+{
+	while (m->open_count > 1 && (m->open_count > m->cache_entries || m->bytes > m->cache_bytes))
+		entry_close(m, TAILQ_FIRST(&m->open));
+	while (m->count > MODULES_KNOWN_MAX)
+		entry_free(m, TAILQ_FIRST(&m->known));
 }
 
 /* Answers and ends: with what was found, if it is good. */
@@ -200,8 +252,7 @@ module_read(struct offload_job *job)
 	if (w->fn != NULL && judge_module(w, &error, &e) == 0) {
 		cache_add(m, n);
 		w->fn(w->arg, &n->module, error, &e);
-		while (m->count > 1 && (m->count > m->cache_entries || m->bytes > m->cache_bytes))
-			entry_free(m, TAILQ_FIRST(&m->cache));
+		cache_trim(m);
 	} else {
 		if (w->fn != NULL)
 			w->fn(w->arg, NULL, error, &e);
@@ -241,9 +292,9 @@ out:
 	free(w);
 }
 
-void
-modules_get(struct modules *m, uid_t owner, const struct digest *digest, const struct keyring *const *ring, modules_fn *fn,
-    void *arg, struct modules_wait **wait)
+static void
+find(struct modules *m, uid_t owner, const struct digest *digest, bool with_bytes, const struct keyring *const *ring,
+    modules_fn *fn, void *arg, struct modules_wait **wait)
 {
 	struct proto_store get = {.kind = PROTO_STORE_MODULE, .digest = *digest, .owner = owner};
 	struct entry *n = entry_find(m, owner, digest);
@@ -253,10 +304,9 @@ modules_get(struct modules *m, uid_t owner, const struct digest *digest, const s
 
 	if (wait != NULL)
 		*wait = NULL;
-	if (n != NULL) {
+	if (n != NULL && (n->module.fd >= 0 || !with_bytes)) {
 		rc = signature_recheck(&n->module.verdict, *ring, time(NULL), &e);
-		TAILQ_REMOVE(&m->cache, n, order);
-		TAILQ_INSERT_TAIL(&m->cache, n, order);
+		entry_use(m, n);
 		fn(arg, rc == 0 ? &n->module : NULL, modules_error(rc), &e);
 		return;
 	}
@@ -273,6 +323,20 @@ modules_get(struct modules *m, uid_t owner, const struct digest *digest, const s
 	}
 	free(w);
 	fn(arg, NULL, RPC_store_unavailable, &e);
+}
+
+void
+modules_get(struct modules *m, uid_t owner, const struct digest *digest, const struct keyring *const *ring, modules_fn *fn,
+    void *arg, struct modules_wait **wait)
+{
+	find(m, owner, digest, true, ring, fn, arg, wait);
+}
+
+void
+modules_judge(struct modules *m, uid_t owner, const struct digest *digest, const struct keyring *const *ring,
+    modules_fn *fn, void *arg, struct modules_wait **wait)
+{
+	find(m, owner, digest, false, ring, fn, arg, wait);
 }
 
 void

@@ -11,6 +11,7 @@
 
 #include "broker/broker.h"
 #include "broker/fair.h"
+#include "broker/modules.h"
 #include "broker/pace.h"
 #include "broker/records.h"
 #include "broker/run_changes.h"
@@ -180,6 +181,10 @@ void run_end_early(struct run *run, enum rpc_error error, const struct err *why)
 
 /* run_get_artifact - look for the artifact of the run's module, whose bytes are in `module` (borrowed), and advance with it. */
 void run_get_artifact(struct run *run, int module, size_t size);
+
+/* run_get_module - look for the bytes of its stored module, then for its artifact. run_module_got - they are there, or not. */
+void run_get_module(struct run *run);
+void run_module_got(void *arg, const struct module *m, enum rpc_error error, const struct err *why);
 
 /* run_pack - the language pack that the run is for; NULL when it is for none, or for one that is gone since. */
 const struct pack *run_pack(const struct run *run);

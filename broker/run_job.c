@@ -364,33 +364,10 @@ has_stayed(const struct run *run, const struct proto_exited *x)
 	    (WTERMSIG(x->wait_status) == SIGKILL || WTERMSIG(x->wait_status) == PROTO_END_SIGNAL);
 }
 
-/* The module's bytes once more, to be compiled again. */
-static void
-module_again(void *arg, const struct module *m, enum rpc_error error, const struct err *why)
-{
-	struct run *run = arg;
-
-	run->module_wait = NULL;
-	if (m != NULL) {
-		run_get_artifact(run, m->fd, m->size);
-		return;
-	}
-	run->failed = true;
-	run->error = error;
-	run->failure = *why;
-	if (run->module_dropped) { /* it came with the request, and nobody promised to keep it */
-		run->error = RPC_internal_error;
-		err_set(&run->failure, ERR_IO, "its compiled code does not fit this machine, and was removed: run it again to have "
-		    "it compiled anew");
-	}
-	run_advance(run);
-}
-
 /* A stale artifact is no fault of the module: compile again, once, and run. Nothing of the guest has run yet. */
 static void
 run_again(struct run *run)
 {
-	struct broker *b = run->runs->broker;
 	const struct module_source *m = &run->request.module;
 	const struct pack *pack = run_pack(run);
 	struct err gone = {0};
@@ -411,11 +388,11 @@ run_again(struct run *run)
 	if (pack != NULL)
 		run_get_artifact(run, pack->fd, pack->size);
 	else if (run->pack[0] != '\0')
-		module_again(run, NULL, RPC_pack_not_found, &gone);
+		run_module_got(run, NULL, RPC_pack_not_found, &gone);
 	else if (m->fd >= 0)
 		run_get_artifact(run, m->fd, m->size);
 	else
-		modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_again, run, &run->module_wait);
+		run_get_module(run);
 }
 
 /* What it was compiled to does not fit this machine: nothing that was made of it is used any more. */

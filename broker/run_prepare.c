@@ -368,7 +368,37 @@ run_get_artifact(struct run *run, int module, size_t size)
 	    &run->artifact_wait);
 }
 
-/* Puts the intent on record and looks for the artifact, at the same time. `module` is borrowed. */
+/* The module's bytes once more, to be compiled again. */
+void
+run_module_got(void *arg, const struct module *m, enum rpc_error error, const struct err *why)
+{
+	struct run *run = arg;
+
+	run->module_wait = NULL;
+	if (m != NULL) {
+		run_get_artifact(run, m->fd, m->size);
+		return;
+	}
+	run->failed = true;
+	run->error = error;
+	run->failure = *why;
+	if (run->module_dropped) { /* it came with the request, and nobody promised to keep it */
+		run->error = RPC_internal_error;
+		err_set(&run->failure, ERR_IO, "its compiled code does not fit this machine, and was removed: run it again to have "
+		    "it compiled anew");
+	}
+	run_advance(run);
+}
+
+void
+run_get_module(struct run *run)
+{
+	struct broker *b = run->runs->broker;
+
+	modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, run_module_got, run, &run->module_wait);
+}
+
+/* Puts the intent on record and looks for the artifact, at the same time. `module` is borrowed; -1 when it is not at hand. */
 static void
 run_prepare(struct run *run, int module, size_t size)
 {
@@ -382,7 +412,10 @@ run_prepare(struct run *run, int module, size_t size)
 		run_end_early(run, RPC_audit_unavailable, &e);
 		return;
 	}
-	run_get_artifact(run, module, size);
+	if (module < 0 && artifact_needs_module(r->broker->artifacts, &run->module, run_engine_of(run)))
+		run_get_module(run);
+	else
+		run_get_artifact(run, module, size);
 }
 
 static void
@@ -456,7 +489,7 @@ run_verify(struct run *run)
 	}
 	if (m->fd < 0) {
 		run->module = m->digest;
-		modules_get(b->modules, run->peer.uid, &run->module, &b->keyring, module_found, run, &run->module_wait);
+		modules_judge(b->modules, run->peer.uid, &run->module, &b->keyring, module_found, run, &run->module_wait);
 		return;
 	}
 	run->module = m->facts->module; /* one that is refused is named on record too */

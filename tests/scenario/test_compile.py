@@ -168,6 +168,44 @@ class Asked(Compiling):
         self.wait_given_up()
 
 
+class Known(Compiling):
+    """What was verified and compiled is run without its bytes, of which there is room for one module here."""
+
+    options = ("--module-cache-bytes", "1048576")
+
+    def setUp(self):
+        super().setUp()
+        self.modules = [self.put(self.new_one() + wasm.custom("large", bytes(700000))) for _ in range(3)]
+        for digest in self.modules:
+            self.run_stored(digest)
+
+    def run_stored(self, digest, **limits):
+        return self.client.call("run", {"module": {"digest": digest}, "policy": dict(OPTIONAL, limits=limits)})
+
+    def test_the_store_is_not_asked_again(self):
+        store = [pid for pid, name in self.brigd.children().items() if name == "brig-store"][0]
+        os.kill(store, signal.SIGSTOP)
+        try:
+            for digest in 2 * self.modules:
+                result = self.run_stored(digest)
+                self.assertEqual((result["status"], result["module"]["digest"]), ("exited", digest))
+        finally:
+            os.kill(store, signal.SIGCONT)
+
+    def test_bytes_that_are_needed_after_all_come_from_the_store(self):
+        for digest in self.modules:
+            result = self.run_stored(digest, fuel=1000000)  # which takes another artifact
+            self.assertEqual((result["status"], result["usage"]["start"]), ("exited", "cold"))
+            self.assert_exited(self.run_stored(digest))
+
+    def test_what_is_removed_is_not_known_any_more(self):
+        self.client.call("module.remove", {"digest": self.modules[0]})
+        with self.assertRaises(harness.RpcError) as caught:
+            self.run_stored(self.modules[0])
+        self.assertEqual(caught.exception.name, "module_not_found")
+        self.assert_exited(self.run_stored(self.modules[1]))
+
+
 class Killed(Compiling):
     def test_a_brigd_that_is_killed_leaves_nothing_half_compiled(self):
         brigd = harness.Brigd(self.new_directory("killed%d" % next(self.numbers)), policy=OPTIONAL)
