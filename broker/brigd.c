@@ -96,6 +96,7 @@ start_recorded(void *arg, struct imsg *m, const struct err *why)
 			broker_log("ready-fd-failed fd=%d", (int)c->ready_fd);
 		close((int)c->ready_fd);
 	}
+	packs_ahead_begin(d->broker.packs_ahead);
 }
 
 /* Serves when everything that a run needs is there. */
@@ -334,6 +335,7 @@ reload(struct brigd *d)
 		return;
 	}
 	ahead_recheck(d->broker.ahead);
+	packs_ahead_begin(d->broker.packs_ahead);
 	broker_log("reloaded keyring_version=%llu keys=%zu", (unsigned long long)keyring_version(d->broker.keyring),
 	    keyring_count(d->broker.keyring));
 	records_service(&d->broker, "reload", "", NULL, NULL, NULL);
@@ -539,7 +541,8 @@ connect_parts(struct brigd *d, struct err *e)
 		return err_set(e, ERR_NOMEM, "the broker's parts");
 	b->ahead = ahead_new(b->base, b->modules, b->artifacts, &b->keyring);
 	b->pool = pool_new(b->base, b->launcher, &pl, on_pool_ready, d);
-	if (b->ahead == NULL || b->pool == NULL)
+	b->packs_ahead = packs_ahead_new(b);
+	if (b->ahead == NULL || b->packs_ahead == NULL || b->pool == NULL)
 		return err_set(e, ERR_NOMEM, "the broker's parts");
 	pool_on_room(b->pool, on_room, b);
 	d->conn_owner = (struct conn_owner){
@@ -581,6 +584,7 @@ disconnect_parts(struct brigd *d)
 	if (d->drain != NULL)
 		event_free(d->drain);
 	conn_close_all(&d->conn_owner);
+	packs_ahead_free(b->packs_ahead);
 	ahead_free(b->ahead);
 	offload_free(d->offload);
 	child_launcher_free(b->launcher);

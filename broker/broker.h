@@ -19,6 +19,7 @@
 #include "broker/metrics.h"
 #include "broker/modules.h"
 #include "broker/packs.h"
+#include "broker/packs_ahead.h"
 #include "broker/pool.h"
 #include "broker/pressure.h"
 #include "broker/runs.h"
@@ -55,6 +56,7 @@ struct broker {
 	struct grants *grants;         /* by owner */
 	struct shares *shares;
 	struct packs *packs;
+	struct packs_ahead *packs_ahead;
 	struct broker_counts counts;
 	struct metrics *metrics;
 	struct pressure *pressure;

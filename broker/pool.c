@@ -970,6 +970,28 @@ pick_template(struct pool *p, const struct heat_key *key, int artifact, const st
 	return z != NULL && z->is_loaded ? z : NULL;
 }
 
+bool
+pool_lacks(struct pool *p, const struct heat_key *key)
+{
+	double heat = heat_note(p->heat, key, monotonic_ms());
+	const struct zygote *z = template_of(p, key);
+
+	return heat > 0 && (z == NULL ? p->templates < p->limits.templates_max : is_worn(z));
+}
+
+void
+pool_keep(struct pool *p, const struct heat_key *key, int artifact, const struct pool_warm *warm)
+{
+	struct zygote *z = template_of(p, key);
+
+	if (z != NULL && !is_worn(z))
+		return;
+	if (z != NULL)
+		retire(z);
+	if (p->templates < p->limits.templates_max)
+		make_template(p, key, POOL_HOT, artifact, warm, monotonic_ms());
+}
+
 int
 pool_pick(struct pool *p, const struct heat_key *key, int artifact, const struct proto_park *park,
     const struct pool_warm *warm, struct pool_place *place, struct err *e)

@@ -94,6 +94,15 @@ int pool_pick(struct pool *p, const struct heat_key *key, int artifact, const st
     const struct pool_warm *warm, struct pool_place *place, struct err *e);
 
 /*
+ * pool_lacks - count a run of a language pack that there was not, so that its template, if there is one, is kept when it is asked
+ * again every POOL_KEEP_MS; and tell whether there should be one: there is none that can go on, none was given up, there is room.
+ * pool_keep - then make it.
+ */
+#define POOL_KEEP_MS 10000
+bool pool_lacks(struct pool *p, const struct heat_key *key);
+void pool_keep(struct pool *p, const struct heat_key *key, int artifact, const struct pool_warm *warm);
+
+/*
  * pool_start - fork a worker for `run`, whose job comes over the socket `job` (borrowed: the worker's end). Returns a
  * handle, good until `ended` was called; or NULL with an error, and `ended` is not called: ERR_EOF when that zygote has
  * died, and another place is to be picked.

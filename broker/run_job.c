@@ -18,8 +18,6 @@
 #define DIR_COST        (2 * 1024 * 1024)         /* of a directory of the host, without what it holds */
 #define FD_COST         128                       /* of a descriptor, while the table grows */
 #define FIXED_OVERHEAD  (64 * 1024 * 1024)        /* RLIMIT_DATA beyond what the guest may have */
-#define PACK_MEMORY     (512 * 1024 * 1024)       /* that a language pack may have to start, ahead of all runs */
-#define PACK_TABLE      1000000                   /* elements of each table, likewise */
 #define PACK_DESCRIPTORS 2                        /* that a language pack has besides what policy grants */
 #define CLOSED_MS       1000                      /* a worker that has closed its socket is then told to end */
 
@@ -650,23 +648,6 @@ warm_pack_of(const struct run *run)
 	return pack != NULL && pack->warm ? pack : NULL;
 }
 
-/* How a pack is started ahead of all runs. */
-static struct pool_warm
-warm_of(const struct pack *pack)
-{
-	return (struct pool_warm){
-	    .start = {
-	        .memory_bytes = PACK_MEMORY,
-	        .table_elements = PACK_TABLE,
-	        .args_bytes = pack->args_length,
-	        .env_bytes = pack->env_length,
-	        .argc = pack->argc,
-	        .envc = pack->envc,
-	    },
-	    .blob = pack->start,
-	};
-}
-
 /*
  * Where the run starts: a template's artifact must have shown that it suits this machine. A parked worker can take a job
  * of one message, for a module of which nothing runs before there is a job.
@@ -687,9 +668,8 @@ pick_place(struct run *run, const struct outgoing *out, struct pool_place *place
 	bool may_wait = out->nfds == 1 && (pack != NULL || !run->verdict.has_start) && !run->is_forked;
 
 	if (pack != NULL) {
-		key.owner = POOL_EVERYONE;
-		key.module = pack->digest;
-		warm = warm_of(pack);
+		key = packs_ahead_key(pack, key.engine);
+		warm = packs_ahead_warm(pack);
 	}
 	return pool_pick(run->runs->broker->pool, &key, run->artifact->proven ? run->artifact->fd : -1,
 	    may_wait ? &park : NULL, pack != NULL ? &warm : NULL, place, e);

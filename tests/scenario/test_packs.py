@@ -7,6 +7,7 @@ import shutil
 
 import harness
 from harness import b64, brig, digest, guest, must
+from wasm import custom
 
 SOURCE = os.path.join(harness.ROOT, "runtime", "packs", "python")
 FILES = [{"mount": "/w", "kind": "inline", "rights": ["read", "write", "create", "delete"]}]
@@ -90,7 +91,9 @@ class Packs(harness.Scenario):
 
 
 class Runs(Packs):
-    """What a run through a pack gets, and what becomes of it."""
+    """What a run through a pack gets, and what becomes of it: each starts the pack anew."""
+
+    more_options = ("--templates-max", "0")
 
     @classmethod
     def add_packs(cls):
@@ -230,7 +233,7 @@ class Snapshots(Packs):
 
     @classmethod
     def add_packs(cls):
-        for how in ("test", "noise", "twice", "never", "loop", "endless"):
+        for how in ("test", "noise", "twice", "never", "endless"):
             cls.make_pack(how, args=("name", how))
         cls.make_pack("cold", warm=False)
 
@@ -332,6 +335,37 @@ class Snapshots(Packs):
         self.keys.edit("revoke-module", self.pack("changes")["digest"])
         self.reload()
         self.assert_rpc_error("revoked", "run", self.source("", pack="changes"))
+
+
+class Ahead(Packs):
+    """Packs are compiled and started before anybody has run one."""
+
+    @classmethod
+    def add_packs(cls):
+        cls.make_pack("test")
+        cls.make_pack("cold", warm=False, args=("cold",), wasm=guest("pack") + custom("other", b"module"))
+
+    def kept(self):
+        """Which packs have a template."""
+        modules = [t["module"] for t in self.client.call("server.metrics")["templates"]]
+        return {p["name"] for p in self.client.call("pack.list")["packs"] if p["digest"] in modules}
+
+    def test_packs_are_there_before_their_first_run_and_only_those_that_may(self):
+        harness.wait_until(lambda: self.kept() == {"test"}, "the pack is kept started")
+        self.assertEqual(self.client.call("server.health")["runs"], 0)
+        harness.wait_until(lambda: self.client.call("server.metrics")["compile"]["done"] == 2, "both are compiled")
+        self.keys.edit("revoke-module", self.pack("test")["digest"])
+        self.reload()
+        self.make_pack("new", args=("new",))
+        self.reload()
+        harness.wait_until(lambda: self.kept() == {"new"}, "the new one is")
+        result = harness.wait_until(lambda: self.snapshot("new"), "it has started")
+        self.assertIn("started as new", result["stdout"])
+
+    def snapshot(self, pack):
+        result = self.run_source("", pack=pack)
+        self.assert_exited(result)
+        return result if result["usage"]["start"] == "snapshot" else None
 
 
 class Python(Packs):

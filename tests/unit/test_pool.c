@@ -83,7 +83,7 @@ static unsigned
 weight_of(void *arg, uid_t owner)
 {
 	(void)arg;
-	return weights[owner];
+	return owner < sizeof(weights) / sizeof(weights[0]) ? weights[owner] : 1; /* POOL_EVERYONE */
 }
 
 static int
@@ -551,6 +551,54 @@ run_that_ended_before_its_zygote_died_has_ended_well(void **state)
 	assert_true(ended.count == 1 && ended.has_exited && ended.exited.user_us == 5);
 }
 
+/* A language pack's, with nothing to start it with. */
+static const struct heat_key pack_key = {.engine = PROTO_ENGINE_PLAIN, .owner = POOL_EVERYONE, .module.bytes = {9}};
+
+static void
+keep(struct fixture *f)
+{
+	const struct pool_warm warm = {.blob = f->job};
+
+	pool_keep(f->pool, &pack_key, f->job, &warm);
+}
+
+static void
+pack_has_a_template_without_runs(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain = zygote_starts(f), z;
+
+	zygote_is_ready(f, &plain, REQUIRED);
+	assert_true(pool_lacks(f->pool, &pack_key));
+	keep(f);
+	z = zygote_starts(f);
+	expect(f, z.sock, PROTO_WARM, 0);
+	imsg_close_fds(&f->m);
+	assert_false(pool_lacks(f->pool, &pack_key));
+	keep(f); /* has nothing to do */
+	assert_int_equal(pool_templates(f->pool), 1);
+	expect_nothing(f, f->launcher_end);
+	close(plain.sock);
+	close(z.sock);
+}
+
+static void
+pack_whose_template_did_not_load_is_not_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain = zygote_starts(f), z;
+
+	zygote_is_ready(f, &plain, REQUIRED);
+	assert_true(pool_lacks(f->pool, &pack_key));
+	keep(f);
+	z = zygote_starts(f);
+	zygote_is_ready(f, &z, REQUIRED);
+	zygote_dies(f, &z, false);
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	assert_false(pool_lacks(f->pool, &pack_key));
+	close(plain.sock);
+}
+
 /* So many runs of an owner's module, picked and not started. */
 static void
 pick(struct fixture *f, uid_t owner, int runs)
@@ -560,6 +608,23 @@ pick(struct fixture *f, uid_t owner, int runs)
 
 	for (int i = 0; i < runs; i++)
 		assert_int_equal(pool_pick(f->pool, &key, f->job, NULL, NULL, &place, NULL), 0);
+}
+
+static void
+pack_without_runs_takes_no_ones_place(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain = zygote_starts(f), z;
+
+	zygote_is_ready(f, &plain, REQUIRED);
+	pick(f, 1, 5);
+	z = zygote_starts(f); /* the only one that there may be */
+	assert_false(pool_lacks(f->pool, &pack_key));
+	keep(f);
+	expect_nothing(f, f->launcher_end);
+	assert_int_equal(pool_templates(f->pool), 1);
+	close(plain.sock);
+	close(z.sock);
 }
 
 static void
@@ -1151,6 +1216,9 @@ main(void)
 	    T(is_ready_when_its_first_zygote_is),
 	    T(template_that_gave_way_before_it_had_loaded_may_come_back),
 	    T(template_that_does_not_load_is_not_tried_again),
+	    T(pack_has_a_template_without_runs),
+	    T(pack_whose_template_did_not_load_is_not_kept),
+	    T(pack_without_runs_takes_no_ones_place),
 	    T(missing_layer_means_nothing_runs),
 	    T(jail_that_cannot_be_made_is_told),
 	    cmocka_unit_test_setup_teardown(zygote_that_is_never_ready_is_killed, set_up_impatient, tear_down),
