@@ -510,6 +510,7 @@ connect_parts(struct brigd *d, struct err *e)
 	    .minutes_max = (uint64_t)c->zygote_minutes,
 	    .ready_ms = (unsigned)c->zygote_ms,
 	    .templates_max = (unsigned)c->templates_max,
+	    .templates_bytes = (uint64_t)c->templates_bytes,
 	    .parked_max = (unsigned)c->parked_max,
 	    .parked_total = (unsigned)c->parked_total,
 	    .processors = processors(),

@@ -64,6 +64,7 @@
 	X(zygote_ms, 30000, 100, 600000, 'm', "a zygote that takes longer to start, or to end a run, is killed with its runs") \
 	X(service_s, 120, 1, 86400, 's', "a launcher, store or logger that leaves a question open longer is lost: brigd stops") \
 	X(templates_max, 16, 0, 1000, 'n', "modules that are kept ready in a zygote of their own, those run most; 0: none") \
+	X(templates_bytes, 536870912, 0, 1125899906842624, 'b', "memory that their zygotes may have of their own, all together") \
 	X(parked_max, 8, 0, 64, 'n', "workers that wait for a run, jailed and instantiated, of each of these; 0: none")     \
 	X(parked_total, 64, 1, 1000, 'n', "the same of all modules together: each takes 0.3 MB of memory, and up")          \
 	X(parked_spare_bytes, 134217728, 0, 1125899906842624, 'b', "none waits while the machine has less memory left than this") \

@@ -10,9 +10,11 @@
 #include <sys/wait.h>
 
 #include "base/monotonic.h"
+#include "base/process.h"
 
 #define ENGINES   2
 #define SWEEP_S   5   /* how often templates are looked at that may be used no more */
+#define TIGHT_MS  5000 /* no template is made for so long after one had to go for want of memory */
 #define KEYS_MORE 16  /* modules whose heat is known, for each template that there can be */
 #define REFILL_MS 5    /* a worker that was taken is replaced then, if not when its run has been answered before */
 #define LOOK_MS   1000 /* how often it is looked at how much memory there is */
@@ -56,6 +58,7 @@ struct zygote {
 	LIST_HEAD(, pool_run) runs;
 
 	/* Of a template. */
+	uint64_t own_bytes;    /* memory of its own, when last looked */
 	struct holder *holder; /* whose share it is of, until it is retired */
 	bool cannot_park;      /* this time */
 	LIST_HEAD(, pool_run) parked;
@@ -73,6 +76,7 @@ struct pool {
 	LIST_HEAD(, zygote) zygotes;
 	struct heat *heat;
 	unsigned templates; /* not retired */
+	int64_t tight_ms;      /* when one had to go for want of memory; 0: never */
 	struct holders owners; /* of these; tally: workers of theirs that are parked */
 	struct event *sweep;
 	struct event *refill;
@@ -392,6 +396,7 @@ zygote_message(void *arg, struct imsg *m, struct err *e)
 		if (m->hdr.length != 0 || !z->is_template || z->is_loaded)
 			break;
 		z->is_loaded = true;
+		event_active(z->pool->sweep, EV_TIMEOUT, 0);
 		pool_refill(z->pool);
 		return 0;
 	case PROTO_FAILED:
@@ -755,6 +760,47 @@ give_up(struct zygote *z)
 	zygote_condemn(z, &e);
 }
 
+/* Whether `z` is to give way rather than `other` (NULL: none): its owner has more, or it is used less. */
+static bool
+goes_before(const struct pool *p, const struct zygote *z, const struct zygote *other, int64_t now)
+{
+	int more;
+
+	if (other == NULL)
+		return true;
+	more = holder_compare(z->holder, z->holder->count, other->holder, other->holder->count);
+	return more > 0 || (more == 0 && heat_of(p->heat, &z->key, now) < heat_of(p->heat, &other->key, now));
+}
+
+/* Looks how much memory templates have, and lets some go when that is too much: those that goes_before names. */
+static void
+keep_within(struct pool *p, int64_t now)
+{
+	uint64_t all = 0;
+	struct zygote *z;
+
+	LIST_FOREACH(z, &p->zygotes, link) {
+		struct process_memory memory;
+
+		if (!is_template(z))
+			continue;
+		if (z->is_loaded && process_memory(child_pid(z->child), &memory) == 0)
+			z->own_bytes = memory.own_bytes;
+		all += z->own_bytes;
+	}
+	holders_weigh(&p->owners);
+	while (all > p->limits.templates_bytes) {
+		struct zygote *last = NULL;
+
+		LIST_FOREACH(z, &p->zygotes, link)
+			if (is_template(z) && z->own_bytes > 0 && goes_before(p, z, last, now))
+				last = z;
+		all -= last->own_bytes;
+		p->tight_ms = now;
+		retire(last);
+	}
+}
+
 static void
 on_sweep(evutil_socket_t fd, short what, void *arg)
 {
@@ -773,6 +819,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 		else
 			thin_out(z, wanted(z, now));
 	}
+	keep_within(p, now);
 	if (p->templates > 0)
 		event_add(p->sweep, &again);
 }
@@ -786,18 +833,6 @@ template_of(struct pool *p, const struct heat_key *key)
 		if (is_template(z) && heat_same(&z->key, key))
 			break;
 	return z;
-}
-
-/* Whether `z` is to give way rather than `other` (NULL: none): its owner has more, or it is used less. */
-static bool
-goes_before(const struct pool *p, const struct zygote *z, const struct zygote *other, int64_t now)
-{
-	int more;
-
-	if (other == NULL)
-		return true;
-	more = holder_compare(z->holder, z->holder->count, other->holder, other->holder->count);
-	return more > 0 || (more == 0 && heat_of(p->heat, &z->key, now) < heat_of(p->heat, &other->key, now));
 }
 
 /*
@@ -848,6 +883,8 @@ make_template(struct pool *p, const struct heat_key *key, double heat, int artif
 	struct zygote *z = NULL, *other = NULL;
 	struct holder *holder;
 
+	if (p->tight_ms != 0 && now - p->tight_ms < TIGHT_MS)
+		return;
 	if (heat < POOL_HOT || artifact < 0 || (holder = holders_enter(&p->owners, key->owner)) == NULL)
 		return;
 	if (p->templates < p->limits.templates_max || (other = gives_way(p, holder, heat, now)) != NULL)

@@ -22,6 +22,7 @@ struct pool_limits {
 	unsigned ready_ms;      /* a zygote that is not ready by then is killed */
 	uint32_t layers;        /* enum proto_layer: those that a worker must be under, or nothing starts */
 	unsigned templates_max; /* zygotes for one module each */
+	uint64_t templates_bytes; /* memory of their own that these may have, all together */
 	unsigned parked_max;    /* workers of each of these that wait for a run */
 	unsigned parked_total;  /* of all together */
 	unsigned processors;    /* none is added while as many runs, or more, are younger than short_ms */

@@ -8,26 +8,18 @@
 #include <unistd.h>
 
 #include "base/monotonic.h"
+#include "base/process.h"
 #include "base/proto.h"
 #include "broker/broker.h"
 #include "broker/run_request.h"
 
 /* Resident memory of a process, as /proc tells anyone; null when it does not. */
 static json_t *
-rss_json(const char *process)
+rss_json(pid_t pid)
 {
-	char path[64];
-	unsigned long long pages;
-	json_t *json = NULL;
-	FILE *f;
+	struct process_memory memory;
 
-	snprintf(path, sizeof(path), "/proc/%s/statm", process);
-	if ((f = fopen(path, "re")) == NULL)
-		return json_null();
-	if (fscanf(f, "%*u %llu", &pages) == 1)
-		json = json_integer((json_int_t)pages * sysconf(_SC_PAGESIZE));
-	fclose(f);
-	return json != NULL ? json : json_null();
+	return process_memory(pid, &memory) == 0 ? json_integer((json_int_t)memory.resident_bytes) : json_null();
 }
 
 /* --- templates ---------------------------------------------------------------------------------------------------- */
@@ -41,17 +33,16 @@ static void
 add_template(void *arg, const struct pool_template *t)
 {
 	const struct template_list *list = arg;
-	char module[DIGEST_TEXT_SIZE], pid[16];
+	char module[DIGEST_TEXT_SIZE];
 
 	if (list->owner != NULL && *list->owner != t->key.owner)
 		return;
-	snprintf(pid, sizeof(pid), "%d", (int)t->pid);
 	json_array_append_new(list->array, json_pack("{s:s, s:s, s:I, s:f, s:i, s:i, s:I, s:I, s:I, s:o}",
 	    "module", digest_text(&t->key.module, module),
 	    "engine", t->key.engine == PROTO_ENGINE_FUEL ? "fuel" : "plain",
 	    "uid", (json_int_t)t->key.owner, "heat", t->heat, "running", (int)t->running,
 	    "parked", (int)t->parked, "hits", (json_int_t)t->hits, "forks", (json_int_t)t->forks,
-	    "age_s", (json_int_t)(t->age_ms / 1000), "memory_bytes", t->pid > 0 ? rss_json(pid) : json_null()));
+	    "age_s", (json_int_t)(t->age_ms / 1000), "memory_bytes", rss_json(t->pid)));
 }
 
 static json_t *
@@ -116,7 +107,7 @@ owners_json(const struct broker *b)
 
 /* Settings that bound how much runs, and waits. */
 #define LIMITS(X) X(running_max) X(running_per_owner) X(queued_max) X(queued_per_owner) X(held_bytes) X(templates_max) \
-	X(parked_max) X(parked_total)
+	X(templates_bytes) X(parked_max) X(parked_total)
 
 static json_t *
 limits_json(const struct config *c)
@@ -166,7 +157,7 @@ pressure_json(const struct broker *b)
 static json_t *
 broker_json(const struct broker *b)
 {
-	return json_pack("{s:o, s:I, s:i, s:i, s:I, s:I}", "rss_bytes", rss_json("self"),
+	return json_pack("{s:o, s:I, s:i, s:i, s:I, s:I}", "rss_bytes", rss_json(getpid()),
 	    "held_bytes", (json_int_t)runs_held_bytes(b->runs), "connections", (int)b->connections,
 	    "zygotes", (int)pool_zygotes(b->pool), "crashes", (json_int_t)b->counts.crashes,
 	    "filtered", (json_int_t)b->counts.filtered);

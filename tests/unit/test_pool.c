@@ -77,6 +77,7 @@ on_ended(void *arg, const struct proto_exited *exited, const struct err *why)
 
 static uint64_t spare_bytes;
 static unsigned templates_max = 1, parked_total = 2, runs_max = RUNS_MAX;
+static uint64_t templates_bytes = UINT64_MAX;
 static unsigned weights[] = {1, 1, 1}; /* of owners by their number */
 
 static unsigned
@@ -91,6 +92,7 @@ set_up_with(void **state, unsigned ready_ms)
 {
 	const struct pool_limits limits = {
 	    .runs_max = runs_max, .minutes_max = 60, .ready_ms = ready_ms, .layers = REQUIRED, .templates_max = templates_max,
+	    .templates_bytes = templates_bytes,
 	    .parked_max = 2, .parked_total = parked_total, .processors = 2, .short_ms = INT64_MAX, .spare_bytes = spare_bytes,
 	    .weight = weight_of};
 	static struct fixture f;
@@ -133,6 +135,7 @@ tear_down(void **state)
 	event_base_free(f->base);
 	spare_bytes = 0;
 	templates_max = 1;
+	templates_bytes = UINT64_MAX;
 	parked_total = 2;
 	runs_max = RUNS_MAX;
 	weights[2] = 1;
@@ -164,7 +167,7 @@ expect_nothing(struct fixture *f, int sock)
 static struct zygote_end
 zygote_starts(struct fixture *f)
 {
-	const struct proto_spawned spawned = {.pid = 7};
+	const struct proto_spawned spawned = {.pid = getpid()};
 	struct zygote_end z;
 
 	assert_int_equal(imsg_recv(f->launcher_end, &f->m, NULL), 0);
@@ -818,6 +821,36 @@ nothing_is_parked_while_runs_have_all_processors(void **state)
 	close(z.sock);
 }
 
+static int
+set_up_with_no_memory(void **state)
+{
+	templates_bytes = 1;
+	return set_up(state);
+}
+
+/* The test's own memory stands for the zygote's. */
+static void
+templates_that_take_more_memory_than_they_may_go(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain = zygote_starts(f), z;
+
+	zygote_is_ready(f, &plain, REQUIRED);
+	while (pool_templates(f->pool) == 0)
+		pick(f, 1, 1);
+	z = zygote_starts(f);
+	zygote_is_ready(f, &z, REQUIRED);
+	assert_int_equal(pool_templates(f->pool), 1); /* what it takes is known once it has loaded */
+	imsg_send(z.sock, PROTO_LOADED, 0, NULL, 0, NULL, 0, NULL);
+	turn(f);
+	assert_int_equal(pool_templates(f->pool), 0);
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	pick(f, 1, 9);
+	assert_int_equal(pool_templates(f->pool), 0); /* not at once again */
+	close(plain.sock);
+	close(z.sock);
+}
+
 /* Once is no habit. */
 static void
 limits_that_runs_have_now_are_those_of_the_next_parked_worker(void **state)
@@ -1239,6 +1272,7 @@ main(void)
 	    T(parked_worker_takes_one_run_with_its_limits),
 	    T(parked_workers_are_as_many_as_runs_of_late_and_no_more_than_allowed),
 	    T(nothing_is_parked_while_runs_have_all_processors),
+	    cmocka_unit_test_setup_teardown(templates_that_take_more_memory_than_they_may_go, set_up_with_no_memory, tear_down),
 	    T(limits_that_runs_have_now_are_those_of_the_next_parked_worker),
 	    T(module_that_cannot_park_is_not_asked_to_again),
 	    T(parked_worker_that_says_what_it_may_not_is_killed),
