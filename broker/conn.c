@@ -52,6 +52,7 @@ struct long_answer {
 	struct rpc_batch *batch;  /* the answer's, which waits for it; or NULL */
 	struct message message;
 	size_t size;              /* about */
+	bool made;                /* it is text; else the thread ended before */
 };
 
 struct conn {
@@ -395,7 +396,10 @@ message_free(struct message *m)
 static void
 dump(struct offload_job *job)
 {
-	make_text(&((struct long_answer *)job)->message);
+	struct long_answer *a = (struct long_answer *)job;
+
+	make_text(&a->message);
+	a->made = true;
 }
 
 static void
@@ -408,10 +412,11 @@ dumped(struct offload_job *job)
 		LIST_REMOVE(a, link);
 		c->long_bytes -= a->size;
 	}
+	a->message.head.failed |= !a->made;
 	send_or_add(c, a->batch, &a->message.head);
 	if (a->batch != NULL)
 		batch_leave(c, a->batch);
-	json_text_free(&a->message.head);
+	message_free(&a->message);
 	free(a);
 	if (c != NULL)
 		close_if_done(c);
