@@ -17,6 +17,7 @@
 
 #include "base/base64.h"
 #include "base/io.h"
+#include "base/json_text.h"
 
 #define SYSTEM_SOCKET "/run/brig/brigd.sock"
 #define READ_SIZE     65536
@@ -227,39 +228,50 @@ brig_events(const struct brig *b)
 
 /* --- sending -------------------------------------------------------------------------------------------------- */
 
-/* The line of a message, which is taken. */
+/* The line of a message; `text` is taken. NULL without memory, or without descriptors. */
 static struct line *
-line_new(json_t *message, const int *fds, int nfds)
+line_new(struct json_text *text, const int *fds, int nfds)
 {
 	struct line *l = calloc(1, sizeof(*l));
-	size_t length;
 
-	if (l == NULL || message == NULL || (length = json_dumpb(message, NULL, 0, JSON_COMPACT)) == 0)
-		goto fail;
-	if ((l->text = malloc(length + 1)) == NULL || json_dumpb(message, l->text, length, JSON_COMPACT) != length)
-		goto fail;
-	l->text[length] = '\n';
-	l->length = length + 1;
+	if (l == NULL || text->failed) {
+		json_text_free(text);
+		free(l);
+		return NULL;
+	}
+	text->text[text->length] = '\n'; /* in the place of its NUL */
+	l->text = text->text;
+	l->length = text->length + 1;
 	for (int i = 0; i < nfds; i++) {
-		if ((l->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0)) < 0)
-			goto fail;
+		if ((l->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0)) < 0) {
+			line_free(l);
+			return NULL;
+		}
 		l->nfds++;
 	}
-	json_decref(message);
 	return l;
-fail:
-	json_decref(message);
-	if (l != NULL)
-		line_free(l);
-	return NULL;
 }
 
+/* Queues a request, or a notification when its id is 0. `params` is taken. */
 static int
-enqueue(struct brig *b, json_t *message, const int *fds, int nfds, struct err *e)
+enqueue(struct brig *b, json_int_t id, const char *method, json_t *params, const int *fds, int nfds, struct err *e)
 {
-	struct line *l = line_new(message, fds, nfds);
+	struct json_text t = {0};
+	struct line *l;
 
-	if (l == NULL)
+	if (params == NULL || nfds > BRIG_FDS_MAX) {
+		json_decref(params);
+		return err_set(e, ERR_INVAL, "the parameters of %s cannot be written as JSON: is all of it UTF-8?", method);
+	}
+	json_text_open(&t, NULL, '{');
+	json_text_string(&t, "jsonrpc", "2.0", 3);
+	if (id != 0)
+		json_text_integer(&t, "id", id);
+	json_text_string(&t, "method", method, strlen(method));
+	json_text_value(&t, "params", params);
+	json_text_close(&t, '}');
+	json_decref(params);
+	if ((l = line_new(&t, fds, nfds)) == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory, or of descriptors, for a message");
 	*b->last = l;
 	b->last = &l->next;
@@ -270,14 +282,8 @@ int
 brig_request(struct brig *b, const char *method, json_t *params, const int *fds, int nfds, json_int_t *id,
     struct err *e)
 {
-	int rc;
+	int rc = enqueue(b, b->last_id + 1, method, params, fds, nfds, e);
 
-	if (params == NULL || nfds > BRIG_FDS_MAX) {
-		json_decref(params);
-		return err_set(e, ERR_INVAL, "the parameters of %s cannot be written as JSON: is all of it UTF-8?", method);
-	}
-	rc = enqueue(b, json_pack("{s:s, s:I, s:s, s:o}", "jsonrpc", "2.0", "id", b->last_id + 1, "method", method,
-	    "params", params), fds, nfds, e);
 	if (rc == 0)
 		*id = ++b->last_id;
 	return rc;
@@ -286,9 +292,7 @@ brig_request(struct brig *b, const char *method, json_t *params, const int *fds,
 int
 brig_notify(struct brig *b, const char *method, json_t *params, struct err *e)
 {
-	if (params == NULL)
-		return err_set(e, ERR_INVAL, "the parameters of %s cannot be written as JSON: is all of it UTF-8?", method);
-	return enqueue(b, json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params), NULL, 0, e);
+	return enqueue(b, 0, method, params, NULL, 0, e);
 }
 
 /* One sendmsg for one line: descriptors go with its first byte, and no byte of another line beside them. */
