@@ -2,7 +2,6 @@
 
 #include "audit/record.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -78,15 +77,6 @@ put_made(struct json_text *t, const char *key, const char *json)
 		json_text_raw(t, key, json, strlen(json));
 }
 
-static void
-put_number_text(struct json_text *t, const char *key, uint32_t n)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%u", (unsigned)n);
-	put_text(t, key, text);
-}
-
 /* --- parts that records share ------------------------------------------------------------------------------------- */
 
 static const char *
@@ -129,10 +119,10 @@ put_actor(struct json_text *t, const struct record_actor *a)
 	json_text_open(t, "process", '{');
 	json_text_integer(t, "pid", a->pid);
 	json_text_open(t, "user", '{');
-	put_number_text(t, "uid", a->uid);
+	json_text_digits(t, "uid", a->uid);
 	json_text_open(t, "groups", '[');
 	json_text_open(t, NULL, '{');
-	put_number_text(t, "uid", a->gid);
+	json_text_digits(t, "uid", a->gid);
 	json_text_close(t, '}');
 	json_text_close(t, ']');
 	json_text_close(t, '}');

@@ -34,7 +34,7 @@ digest_parse(const char *text, size_t length, struct digest *d, struct err *e)
 	if (length != DIGEST_TEXT_SIZE - 1 || memcmp(text, prefix, PREFIX_LENGTH) != 0)
 		goto bad;
 	for (size_t i = PREFIX_LENGTH; i < length; i++)
-		if (strchr("0123456789abcdef", text[i]) == NULL || text[i] == '\0')
+		if ((text[i] < '0' || text[i] > '9') && (text[i] < 'a' || text[i] > 'f'))
 			goto bad;
 	if (sodium_hex2bin(parsed.bytes, DIGEST_SIZE, text + PREFIX_LENGTH, 2 * DIGEST_SIZE, NULL, &got, NULL) != 0 ||
 	    got != DIGEST_SIZE)

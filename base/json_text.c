@@ -80,18 +80,32 @@ json_text_close(struct json_text *t, char bracket)
 	append(t, &bracket, 1);
 }
 
+/* Writes a number's digits before `end`. Returns the first. */
+static char *
+digits_of(uint64_t n, char *end)
+{
+	do {
+		*--end = (char)('0' + n % 10);
+	} while ((n /= 10) > 0);
+	return end;
+}
+
 void
 json_text_integer(struct json_text *t, const char *key, int64_t n)
 {
-	char digits[20], *p = digits + sizeof(digits);
-	uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
+	char text[24], *end = text + sizeof(text), *p = digits_of(n < 0 ? -(uint64_t)n : (uint64_t)n, end);
 
-	do {
-		*--p = (char)('0' + rest % 10);
-	} while ((rest /= 10) > 0);
 	if (n < 0)
 		*--p = '-';
-	json_text_raw(t, key, p, (size_t)(digits + sizeof(digits) - p));
+	json_text_raw(t, key, p, (size_t)(end - p));
+}
+
+void
+json_text_digits(struct json_text *t, const char *key, uint64_t n)
+{
+	char text[24], *end = text + sizeof(text), *p = digits_of(n, end);
+
+	json_text_string(t, key, p, (size_t)(end - p));
 }
 
 void

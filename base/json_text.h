@@ -28,6 +28,9 @@ void json_text_close(struct json_text *t, char bracket);
 void json_text_integer(struct json_text *t, const char *key, int64_t n);
 void json_text_count(struct json_text *t, const char *key, uint64_t n);
 
+/* json_text_digits - a number as a string. */
+void json_text_digits(struct json_text *t, const char *key, uint64_t n);
+
 /* json_text_bool - true or false. */
 void json_text_bool(struct json_text *t, const char *key, bool value);
 

@@ -141,7 +141,8 @@ stream_facts(struct run *run, int i, uint64_t written)
 {
 	struct run_stream s = {.sent = run->received[i], .truncated = written > run->received[i]};
 
-	crypto_hash_sha256_final(&run->hash[i], s.digest.bytes);
+	if (s.sent > 0)
+		crypto_hash_sha256_final(&run->hash[i], s.digest.bytes);
 	if (!run->request.stream_output) {
 		s.length = evbuffer_get_length(run->output[i]);
 		s.data = evbuffer_pullup(run->output[i], -1);

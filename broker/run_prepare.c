@@ -142,24 +142,34 @@ check_mounts(const struct run *run, struct policy_denial *denial, struct err *e)
 	return err_set(e, ERR_LIMIT, "%s", denial->message);
 }
 
+/* Which layer withholds what the effective policy does not grant. */
+static int
+explain_one(const struct policy_layer *layers, size_t count, enum policy_capability capability, struct policy_denial **out,
+    struct err *e)
+{
+	struct policy_denial *why = calloc(1, sizeof(*why));
+
+	if (why == NULL)
+		return err_set(e, ERR_NOMEM, "why something is not granted");
+	if (policy_explain(layers, count, capability, NULL, why, NULL) == 0)
+		*out = why;
+	else
+		free(why);
+	return 0;
+}
+
 /* Why clocks or randomness are withheld, to be told if the guest asks for them. */
 static int
 explain_later(struct run *run, const struct policy_layer *layers, size_t count, struct err *e)
 {
-	const struct {
-		enum policy_capability capability;
-		struct policy_denial **why;
-	} list[] = {{POLICY_CAP_CLOCK, &run->no_clock}, {POLICY_CAP_RANDOM, &run->no_random}};
-	struct policy_denial why;
+	const struct policy *p = run->policy;
+	int rc = 0;
 
-	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
-		if (policy_explain(layers, count, list[i].capability, NULL, &why, NULL) != 0)
-			continue;
-		if ((*list[i].why = malloc(sizeof(why))) == NULL)
-			return err_set(e, ERR_NOMEM, "why something is not granted");
-		**list[i].why = why;
-	}
-	return 0;
+	if (p->clock == POLICY_CLOCK_NONE)
+		rc = explain_one(layers, count, POLICY_CAP_CLOCK, &run->no_clock, e);
+	if (rc == 0 && p->random == POLICY_RANDOM_NONE)
+		rc = explain_one(layers, count, POLICY_CAP_RANDOM, &run->no_random, e);
+	return rc;
 }
 
 #define FEW_NAMES 32 /* in a policy: with more, comparing takes longer than writing */

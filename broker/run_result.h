@@ -49,7 +49,7 @@ struct run_stream {
 	size_t length;
 	uint64_t sent;       /* bytes that arrived */
 	bool truncated;
-	struct digest digest; /* of the bytes that arrived */
+	struct digest digest; /* of the bytes that arrived; zeros when there were none */
 };
 
 /* Everything that is known of a run that has ended. Borrows. */

@@ -75,6 +75,10 @@ numbers_are_exact_to_the_ends_of_their_range(void **state)
 	}
 	json_text_count(&t, NULL, UINT64_MAX);
 	json_array_append_new(want, json_integer(INT64_MAX));
+	json_text_digits(&t, NULL, UINT64_MAX);
+	json_array_append_new(want, json_string("18446744073709551615"));
+	json_text_digits(&t, NULL, 0);
+	json_array_append_new(want, json_string("0"));
 	json_text_close(&t, ']');
 	assert_same(&t, want);
 }
