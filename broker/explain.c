@@ -10,13 +10,14 @@
 #include "broker/run_request.h"
 #include "policy/explain.h"
 
-#define LAYERS 4
+#define LAYERS 7
 
-/* The layers of one call. What brigd keeps itself is borrowed; the rest was made for the call. */
+/* The layers of one call. What brigd keeps itself is borrowed. */
 struct layers {
 	struct policy_stated list[LAYERS];
 	size_t count;
-	struct policy_document *signer, *request;
+	struct policy_document *made[LAYERS]; /* for this call */
+	size_t made_count;
 };
 
 static void
@@ -26,9 +27,23 @@ add_layer(struct layers *l, enum policy_layer_kind kind, const struct policy_doc
 		l->list[l->count++] = (struct policy_stated){kind, d};
 }
 
+/* Adds a grant of which there is no document. */
+static int
+add_grant(struct layers *l, enum policy_layer_kind kind, const struct policy *grant, struct rpc_failure *f)
+{
+	struct err e = {0};
+
+	if (grant == NULL)
+		return 0;
+	if (policy_document_of(grant, &l->made[l->made_count], &e) != 0)
+		return rpc_fail(f, RPC_internal_error, "%s", e.msg);
+	add_layer(l, kind, l->made[l->made_count++]);
+	return 0;
+}
+
 /* The grant of the key that is named. */
 static int
-read_signer(const struct broker *b, uid_t uid, const json_t *signer, struct layers *l, struct rpc_failure *f)
+add_signer(const struct broker *b, uid_t uid, const json_t *signer, struct layers *l, struct rpc_failure *f)
 {
 	const struct keyring_key *key;
 	struct err e = {0};
@@ -41,24 +56,48 @@ read_signer(const struct broker *b, uid_t uid, const json_t *signer, struct laye
 		return rpc_fail(f, RPC_unknown_key, "the keyring has no key %.40s", json_string_value(signer));
 	if (keyring_key_usable(key, time(NULL), &e) != 0 || keyring_key_check_owner(key, uid, &e) != 0)
 		return rpc_fail(f, RPC_unknown_key, "%s", e.msg);
-	if (key->grant != NULL && policy_document_of(key->grant, &l->signer, &e) != 0)
-		return rpc_fail(f, RPC_internal_error, "%s", e.msg);
-	return 0;
+	return add_grant(l, POLICY_LAYER_SIGNER, key->grant, f);
+}
+
+/* The grants of the language pack that is named, and of the keys that signed it. */
+static int
+add_pack(const struct broker *b, uid_t uid, const json_t *name, struct layers *l, struct rpc_failure *f)
+{
+	struct signature_verdict v;
+	const struct pack *pack;
+	struct err e = {0};
+	int rc;
+
+	if (name == NULL)
+		return 0;
+	if (!json_is_string(name))
+		return rpc_fail(f, RPC_invalid_params, "pack must be the name of a language pack");
+	if ((pack = packs_find(b->packs, json_string_value(name))) == NULL)
+		return rpc_fail(f, RPC_pack_not_found, "there is no language pack \"%.*s\"", PACK_NAME_MAX, json_string_value(name));
+	if ((rc = packs_judge(pack, b->keyring, time(NULL), &v, &e)) != 0)
+		return rpc_fail(f, rc == ERR_DENIED ? RPC_unknown_key : modules_error(rc), "%s", e.msg);
+	if (keyring_key_check_owner(v.key, uid, &e) != 0 || (v.second != NULL && keyring_key_check_owner(v.second, uid, &e) != 0))
+		return rpc_fail(f, RPC_unknown_key, "%s", e.msg);
+	if (add_grant(l, POLICY_LAYER_SIGNER, v.key->grant, f) != 0 ||
+	    (v.second != NULL && add_grant(l, POLICY_LAYER_SIGNER, v.second->grant, f) != 0))
+		return -1;
+	return add_grant(l, POLICY_LAYER_PACK, pack->grant, f);
 }
 
 static int
-read_request(const json_t *json, struct layers *l, struct rpc_failure *f)
+add_request(const json_t *json, struct layers *l, struct rpc_failure *f)
 {
 	struct policy *p;
 	struct err e = {0};
-	int rc;
 
 	if (json == NULL)
 		return 0;
 	if (policy_from_json(json, &p, &e) != 0)
 		return rpc_fail(f, RPC_invalid_params, "policy: %s", e.msg);
-	rc = policy_document_with(p, json, &l->request, &e);
-	return rc == 0 ? 0 : rpc_fail(f, RPC_internal_error, "%s", e.msg);
+	if (policy_document_with(p, json, &l->made[l->made_count], &e) != 0)
+		return rpc_fail(f, RPC_internal_error, "%s", e.msg);
+	add_layer(l, POLICY_LAYER_REQUEST, l->made[l->made_count++]);
+	return 0;
 }
 
 static int
@@ -104,7 +143,7 @@ answer_all(const struct layers *l, const json_t *questions, struct rpc_failure *
 json_t *
 explain_questions(const struct broker *b, uid_t uid, const json_t *params, struct rpc_failure *f)
 {
-	static const char *const names[] = {"questions", "policy", "signer"};
+	static const char *const names[] = {"questions", "policy", "signer", "pack"};
 	const json_t *questions = json_object_get(params, "questions");
 	struct layers l = {.count = 0};
 	json_t *result = NULL;
@@ -115,15 +154,13 @@ explain_questions(const struct broker *b, uid_t uid, const json_t *params, struc
 		rpc_fail(f, RPC_invalid_params, "questions must be a list of 1 to %d", EXPLAIN_QUESTIONS_MAX);
 		return NULL;
 	}
-	if (read_signer(b, uid, json_object_get(params, "signer"), &l, f) == 0 &&
-	    read_request(json_object_get(params, "policy"), &l, f) == 0) {
-		add_layer(&l, POLICY_LAYER_CEILING, b->ceiling);
-		add_layer(&l, POLICY_LAYER_OWNER, grants_document_of(b->grants, uid));
-		add_layer(&l, POLICY_LAYER_SIGNER, l.signer);
-		add_layer(&l, POLICY_LAYER_REQUEST, l.request);
+	add_layer(&l, POLICY_LAYER_CEILING, b->ceiling);
+	add_layer(&l, POLICY_LAYER_OWNER, grants_document_of(b->grants, uid));
+	if (add_pack(b, uid, json_object_get(params, "pack"), &l, f) == 0 &&
+	    add_signer(b, uid, json_object_get(params, "signer"), &l, f) == 0 &&
+	    add_request(json_object_get(params, "policy"), &l, f) == 0)
 		result = answer_all(&l, questions, f);
-	}
-	policy_document_free(l.signer);
-	policy_document_free(l.request);
+	while (l.made_count > 0)
+		policy_document_free(l.made[--l.made_count]);
 	return result;
 }

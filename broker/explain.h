@@ -14,7 +14,7 @@ struct broker;
 
 /*
  * explain_questions - answer the questions in `params` about runs of user `uid`, under the ceiling and grants in force and
- * the request's and signer's policy that `params` names. Returns {"answers": [...]} (policy/explain.h), or NULL with *f.
+ * the request's, signer's and language pack's policy that `params` names. Returns {"answers": [...]} (policy/explain.h), or NULL with *f.
  */
 json_t *explain_questions(const struct broker *b, uid_t uid, const json_t *params, struct rpc_failure *f);
 

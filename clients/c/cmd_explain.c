@@ -11,11 +11,11 @@
 #define LAYERS_MAX 16
 #define BATCH      32 /* questions that a server takes at once */
 
-static const char usage[] = "explain [--ceiling FILE] [--owner FILE] [--signer FILE]... [--request FILE] [--json] QUESTION...\n"
-    "  or: explain --server [--socket PATH] [--signer KEYID] [--request FILE] [--json] QUESTION...";
+static const char usage[] = "explain [--ceiling FILE] [--owner FILE] [--signer FILE]... [--pack FILE] [--request FILE] [--json] QUESTION...\n"
+    "  or: explain --server [--socket PATH] [--signer KEYID] [--pack NAME] [--request FILE] [--json] QUESTION...";
 
 struct explain {
-	const char *names[LAYERS_MAX]; /* of files; of a key for the signer of a server */
+	const char *names[LAYERS_MAX]; /* of files; for a server, of the signer's key and of the language pack */
 	enum policy_layer_kind kinds[LAYERS_MAX];
 	size_t count;
 	const char *socket;
@@ -78,7 +78,7 @@ read_layers(struct explain *x)
 	for (size_t i = 0; code == CMD_OK && i < x->count; i++) {
 		if (!x->server || x->kinds[i] == POLICY_LAYER_REQUEST)
 			code = read_layer(x, x->kinds[i], x->names[i]);
-		else if (x->kinds[i] != POLICY_LAYER_SIGNER)
+		else if (x->kinds[i] != POLICY_LAYER_SIGNER && x->kinds[i] != POLICY_LAYER_PACK)
 			code = cmd_usage(VERB, "explain: with --server, the %s is the server's", policy_layer_name(x->kinds[i]));
 	}
 	return code;
@@ -91,6 +91,7 @@ read_options(struct explain *x, int argc, char **argv)
 	    {"ceiling", required_argument, NULL, POLICY_LAYER_CEILING},
 	    {"owner", required_argument, NULL, POLICY_LAYER_OWNER},
 	    {"signer", required_argument, NULL, POLICY_LAYER_SIGNER},
+	    {"pack", required_argument, NULL, POLICY_LAYER_PACK},
 	    {"request", required_argument, NULL, POLICY_LAYER_REQUEST},
 	    {"server", no_argument, NULL, 'S'},
 	    {"socket", required_argument, NULL, 's'},
@@ -239,8 +240,8 @@ params_of(const struct explain *x, const json_t *questions, size_t from)
 		json_array_append(some, json_array_get(questions, i));
 	json_object_set_new(params, "questions", some);
 	for (size_t i = 0; i < x->count; i++)
-		if (x->kinds[i] == POLICY_LAYER_SIGNER)
-			json_object_set_new(params, "signer", json_string(x->names[i]));
+		if (x->kinds[i] == POLICY_LAYER_SIGNER || x->kinds[i] == POLICY_LAYER_PACK)
+			json_object_set_new(params, policy_layer_name(x->kinds[i]), json_string(x->names[i]));
 	if (x->read > 0)
 		json_object_set(params, "policy", x->layers[0].document->json);
 	return params;

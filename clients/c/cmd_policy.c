@@ -152,8 +152,8 @@ static const struct cmd_sub subs[] = {
     {"check", policy_check, "FILE...", "say whether each is a good document, and its digest; if not, all that is wrong, by line"},
     {"meet", policy_combine, "FILE...", "print what all of them allow together"},
     {"explain", cmd_policy_explain,
-	"[--ceiling FILE] [--owner FILE] [--signer FILE]... [--request FILE] [--json] QUESTION...\n"
-	"  brig policy explain --server [--socket PATH] [--signer KEYID] [--request FILE] [--json] QUESTION...",
+	"[--ceiling FILE] [--owner FILE] [--signer FILE]... [--pack FILE] [--request FILE] [--json] QUESTION...\n"
+	"  brig policy explain --server [--socket PATH] [--signer KEYID] [--pack NAME] [--request FILE] [--json] QUESTION...",
 	"say whether a run may do that under these documents, or under the rules of a running brigd, and which rule decides;\n"
 	"        exit 0 if all is allowed, 1 if not. A QUESTION is one of\n"
 #define X(name, word, rest, text) "          " word " " rest "\n"

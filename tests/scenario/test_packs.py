@@ -204,6 +204,19 @@ class Runs(Packs):
         error = self.assert_rpc_error("denied", "run", self.source("", "argument", pack="granted"))
         self.assertEqual(error.data["denial"]["rule"], {"layer": "pack", "field": "args"})
 
+    def test_what_a_pack_grants_is_explained(self):
+        explain = lambda **params: self.client.call("policy.explain", dict(params, questions=["args"]))["answers"][0]
+        answer = explain(pack="granted")
+        self.assertEqual((answer["answer"], answer["rule"]["layer"]), ("deny", "pack"))
+        self.assertEqual((explain(pack="test")["answer"], explain()["answer"]), ("allow", "allow"))
+        narrow = explain(pack="test", policy={"version": 1, "args": False})
+        self.assertEqual((narrow["answer"], narrow["rule"]["layer"]), ("deny", "request"))
+        done = brig("policy", "explain", "--server", "--socket", self.brigd.socket, "--pack", "granted", "args")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("the grant of the language pack", done.stdout.decode())
+        self.assert_rpc_error("pack_not_found", "policy.explain", {"questions": ["args"], "pack": "none"})
+        self.assert_rpc_error("invalid_params", "policy.explain", {"questions": ["args"], "pack": 1})
+
     def test_learning_what_source_needs(self):
         policy = {"mode": "learn", "fs": FILES}
         result = self.run_source("cat /w/in\nclock", files={"/w/in": "x"}, policy=policy)
