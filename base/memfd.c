@@ -32,15 +32,10 @@ memfd_seal(int fd, struct err *e)
 	return 0;
 }
 
-int
-memfd_from(const char *name, const void *data, size_t length, struct err *e)
+/* Ends a new memfd that was written, or not. Returns it, sealed, or `rc`. */
+static int
+finish(int fd, int rc, struct err *e)
 {
-	int fd = memfd_new(name, e);
-	int rc;
-
-	if (fd < 0)
-		return fd;
-	rc = io_write_all(fd, data, length, e);
 	if (rc == 0 && lseek(fd, 0, SEEK_SET) != 0)
 		rc = err_sys(e, ERR_IO, "lseek");
 	if (rc == 0)
@@ -49,6 +44,41 @@ memfd_from(const char *name, const void *data, size_t length, struct err *e)
 		close(fd);
 		return rc;
 	}
+	return fd;
+}
+
+int
+memfd_from(const char *name, const void *data, size_t length, struct err *e)
+{
+	int fd = memfd_new(name, e);
+
+	return fd < 0 ? fd : finish(fd, io_write_all(fd, data, length, e), e);
+}
+
+int
+memfd_from_fd(const char *name, int from, size_t max, size_t *size, struct err *e)
+{
+	uint8_t piece[16384];
+	int fd = memfd_new(name, e), rc = 0;
+	size_t used = 0;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return fd;
+	while (rc == 0 && n != 0) {
+		n = read(from, piece, sizeof(piece));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			rc = err_sys(e, ERR_IO, "read");
+		else if ((size_t)n > max - used)
+			rc = err_set(e, ERR_LIMIT, "more than %zu bytes", max);
+		else
+			rc = io_write_all(fd, piece, (size_t)n, e);
+		used += rc == 0 ? (size_t)n : 0;
+	}
+	if ((fd = finish(fd, rc, e)) >= 0)
+		*size = used;
 	return fd;
 }
 

@@ -14,6 +14,12 @@
  */
 int memfd_from(const char *name, const void *data, size_t length, struct err *e);
 
+/*
+ * memfd_from_fd - the same of all that can be read from `from`, at most `max` bytes (else ERR_LIMIT), without holding it in
+ * memory besides; *size is how much that was.
+ */
+int memfd_from_fd(const char *name, int from, size_t max, size_t *size, struct err *e);
+
 /* memfd_new - an empty, writable, sealable memfd, close-on-exec. Returns the descriptor, or ERR_IO. */
 int memfd_new(const char *name, struct err *e);
 

@@ -81,54 +81,82 @@ read_reference(const struct reader *r, const char *field, const char **file, str
 	return 0;
 }
 
-/* Reads the file that a field names, if it is the one that the digest says. The caller frees *data. */
 static int
-read_checked(const struct reader *r, const char *field, size_t max, uint8_t **data, size_t *length, struct err *e)
+check_digest(const struct reader *r, const char *file, const void *bytes, size_t size, const struct digest *wanted,
+    struct err *e)
 {
-	struct digest wanted, found;
-	const char *file;
-	uint8_t *bytes = NULL;
-	size_t size = 0;
-	int rc;
+	struct digest found = digest_of(bytes, size);
 
-	if ((rc = read_reference(r, field, &file, &wanted, e)) != 0 || (rc = read_part(r, file, max, &bytes, &size, e)) != 0)
-		return rc;
-	found = digest_of(bytes, size);
-	if (!digest_equal(&found, &wanted)) {
-		free(bytes);
-		return err_set(e, ERR_INVAL, "%s/%s is not the file that " PACK_MANIFEST " says: its digest differs", r->directory,
-		    file);
-	}
-	*data = bytes;
-	*length = size;
-	return 0;
+	if (digest_equal(&found, wanted))
+		return 0;
+	return err_set(e, ERR_INVAL, "%s/%s is not the file that " PACK_MANIFEST " says: its digest differs", r->directory, file);
 }
 
-/* The module, from a pack that had the same, or from its file. */
+static int
+read_bootstrap(struct reader *r, struct err *e)
+{
+	struct digest wanted;
+	const char *file;
+	int rc = read_reference(r, "bootstrap", &file, &wanted, e);
+
+	if (rc == 0)
+		rc = read_part(r, file, PACK_BOOTSTRAP_MAX, &r->bootstrap, &r->bootstrap_length, e);
+	return rc != 0 ? rc : check_digest(r, file, r->bootstrap, r->bootstrap_length, &wanted, e);
+}
+
+/* Copies a file of the pack into a sealed memfd. */
+static int
+copy_part(const struct reader *r, const char *name, size_t max, size_t *size, struct err *e)
+{
+	char *path;
+	int from, fd;
+
+	if (asprintf(&path, "%s/%s", r->directory, name) < 0)
+		return err_set(e, ERR_NOMEM, "a path");
+	from = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (from < 0)
+		fd = err_sys(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, "%s", path);
+	else if ((fd = memfd_from_fd("brig-pack", from, max, size, e)) < 0)
+		err_context(e, "%s", path);
+	if (from >= 0)
+		close(from);
+	free(path);
+	return fd;
+}
+
+/* The module of a pack that had the same. */
+static const struct pack *
+find_module(const struct packs *old, const struct digest *module)
+{
+	for (size_t i = 0; i < packs_count(old); i++)
+		if (digest_equal(&packs_at(old, i)->module, module))
+			return packs_at(old, i);
+	return NULL;
+}
+
 static int
 read_module(struct reader *r, struct err *e)
 {
 	struct pack *p = r->pack;
+	const struct pack *had;
+	struct memfd_map map;
 	const char *file;
-	uint8_t *bytes;
 	int rc = read_reference(r, "module", &file, &p->module, e);
 
 	if (rc != 0)
 		return rc;
-	for (size_t i = 0; i < packs_count(r->old); i++) {
-		const struct pack *o = packs_at(r->old, i);
-
-		if (!digest_equal(&o->module, &p->module))
-			continue;
-		p->size = o->size;
-		p->fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 0);
+	if ((had = find_module(r->old, &p->module)) != NULL) {
+		p->size = had->size;
+		p->fd = fcntl(had->fd, F_DUPFD_CLOEXEC, 0);
 		return p->fd >= 0 ? 0 : err_sys(e, ERR_IO, "a pack's module");
 	}
-	if ((rc = read_checked(r, "module", r->module_max, &bytes, &p->size, e)) != 0)
+	if ((p->fd = copy_part(r, file, r->module_max, &p->size, e)) < 0)
+		return p->fd;
+	if ((rc = memfd_map(p->fd, p->size, &map, e)) != 0)
 		return rc;
-	p->fd = memfd_from("brig-pack", bytes, p->size, e);
-	free(bytes);
-	return p->fd >= 0 ? 0 : e->code;
+	rc = check_digest(r, file, map.data, map.size, &p->module, e);
+	memfd_unmap(&map);
+	return rc;
 }
 
 /* Appends a string with its length before it. */
@@ -271,8 +299,7 @@ read_members(struct reader *r, struct err *e)
 		return rc;
 	if (grant != NULL && !json_is_null(grant) && (rc = policy_from_json(grant, &r->pack->grant, &why)) != 0)
 		return bad(r, e, "grant:", why.msg);
-	rc = read_checked(r, "bootstrap", PACK_BOOTSTRAP_MAX, &r->bootstrap, &r->bootstrap_length, e);
-	if (rc != 0 || (rc = read_args(r, e)) != 0 || (rc = read_env(r, e)) != 0)
+	if ((rc = read_bootstrap(r, e)) != 0 || (rc = read_args(r, e)) != 0 || (rc = read_env(r, e)) != 0)
 		return rc;
 	rc = read_module(r, e);
 	return rc != 0 ? rc : write_start(r->pack, e);

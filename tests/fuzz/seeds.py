@@ -142,6 +142,28 @@ def keyring():
     yield b"\0\0[]"
 
 
+def packs():
+    def part(name, content):
+        return {"file": name, "digest": "sha256:" + hashlib.sha256(content).hexdigest()}
+    good = {"version": 1, "name": "a-1_b", "release": "One 1.0", "module": part("module", b"a module"),
+            "bootstrap": part("boot", b"a text\n"), "args": ["a", "-c", "{bootstrap}"], "env": {"A": "1", "B": ""},
+            "grant": POLICY, "warm": False}
+    yield compact(good)
+    yield compact({k: v for k, v in good.items() if k not in ("env", "grant", "warm")})
+    for field in good:
+        yield compact({k: v for k, v in good.items() if k != field})
+    for changed in ({"version": 2}, {"name": "A"}, {"name": ""}, {"name": "a" * 65}, {"release": ""}, {"release": "x" * 65},
+                    {"args": []}, {"args": [1]}, {"args": ["a"] * 65}, {"args": ["a\0"]}, {"env": {"": "x"}}, {"env": {"A=": "x"}},
+                    {"env": {"A": 1}}, {"env": []}, {"env": None}, {"grant": None}, {"grant": 1}, {"grant": {"version": 2}},
+                    {"warm": 1}, {"moduel": {}}, {"module": part("module", b"other")}, {"module": part("../module", b"a module")},
+                    {"module": part("none", b"a module")}, {"module": {"file": "module"}},
+                    {"module": {"file": "module", "digest": "sha256:0"}}, {"bootstrap": part("boot", b"")}, {"module": 1}):
+        yield compact(dict(good, **changed))
+    yield b""
+    yield b"[]"
+    yield b'{"version": 1, "version": 1}'
+
+
 def policy():
     other = {"version": 1, "limits": {"wall_ms": 50, "fuel": 7}, "env": ["L*"], "clock": "real", "random": "real",
              "args": True, "signature": {"module": "optional"}}
@@ -433,7 +455,7 @@ def wasi():
 
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TARGETS = (apply, base64, chain, client, config, files, imsg, job, jsonrpc, keyring, keys, log, minisign, policy, position,
+TARGETS = (apply, base64, chain, client, config, files, imsg, job, jsonrpc, keyring, keys, log, minisign, packs, policy, position,
            signature, store, text, wasi, worker)
 
 
