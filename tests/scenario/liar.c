@@ -6,6 +6,9 @@
  *
  * It does what a zygote does (READY, fork for each RUN, RUN_EXITED), without jail or engine. Its "guests" do what the
  * arguments of the job say, one after the other, as the tables below have it; test_liar.py writes them. Test only.
+ *
+ * While there is a file "parked" beside it, it is a template, too (LOADED, PARK, TAKE): what a parked worker does is in
+ * that file, one act a line; "job" is to wait for the job and do what it says.
  */
 
 #include <limits.h>
@@ -29,7 +32,7 @@ static struct imsg in;
 static uint8_t bytes[IMSG_PAYLOAD_MAX];
 
 /* What zygotes do from now on, when a worker told theirs to. Shared by one zygote and its workers. */
-enum order { SERVE, DIE, HANG, IGNORE_RUNS, EXIT_AT_RUN, DIE_AT_RUN, HANG_AT_RUN, CANNOT_FORK };
+enum order { SERVE, DIE, HANG, IGNORE_RUNS, EXIT_AT_RUN, DIE_AT_RUN, HANG_AT_RUN, CANNOT_FORK, EXIT_AT_TAKE, HANG_AT_TAKE };
 static volatile enum order *order;
 static volatile int *firsts; /* shared too */
 
@@ -259,6 +262,16 @@ do_zygote(const struct scene *s, const char *rest)
 	act(&zygote, rest);
 }
 
+static void __attribute__((noreturn)) worker(int sock);
+
+/* Is a worker from here on. */
+static void
+do_job(const struct scene *s, const char *rest)
+{
+	(void)rest;
+	worker(s->sock);
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(const struct scene *s, const char *rest);
@@ -281,6 +294,7 @@ static const struct {
     {"order ", do_order},
     {"first ", do_first},
     {"zygote ", do_zygote},
+    {"job", do_job},
 };
 
 static void
@@ -349,58 +363,174 @@ obey_at_run(void)
 		poll(NULL, 0, -1);
 }
 
+/* Reads what parked workers are to do. Returns its length; -1 when this is no template. */
+static ssize_t
+read_parked(char *text, size_t size)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("parked"));
+	FILE *f;
+
+	if (n < 0)
+		return -1;
+	path[n] = '\0';
+	strcpy(strrchr(path, '/') + 1, "parked");
+	if ((f = fopen(path, "r")) == NULL)
+		return -1;
+	n = (ssize_t)fread(text, 1, size - 1, f);
+	text[n] = '\0';
+	fclose(f);
+	return n;
+}
+
+static void __attribute__((noreturn))
+parked_worker(int sock)
+{
+	static char text[4 * IMSG_PAYLOAD_MAX];
+	const struct scene s = {sock, in.hdr.run};
+	char *line, *rest;
+
+	if (read_parked(text, sizeof(text)) < 0)
+		_exit(89);
+	for (line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+		act(&s, line);
+	_exit(0);
+}
+
+/* What a zygote has forked. */
+#define FORKED_MAX 64
+static struct forked {
+	pid_t pid; /* 0: none */
+	uint64_t run;
+	bool parked, taken;
+	uint32_t killed;
+} forked[FORKED_MAX];
+
+static struct forked *
+forked_find(uint64_t run)
+{
+	for (size_t i = 0; i < FORKED_MAX; i++)
+		if (forked[i].pid != 0 && forked[i].run == run)
+			return &forked[i];
+	return NULL;
+}
+
 static void
-start(uint64_t *run, pid_t *pid)
+fork_one(void)
+{
+	struct forked *f = forked;
+
+	while (f->pid != 0)
+		if (++f == forked + FORKED_MAX)
+			_exit(88);
+	*f = (struct forked){.pid = fork(), .run = in.hdr.run, .parked = in.hdr.type == PROTO_PARK};
+	if (f->pid == 0) {
+		int job = imsg_take_fd(&in, 0);
+
+		dup2(PROTO_SOCKET_FD, PROTO_SOCKET_FD + 100);
+		close(PROTO_SOCKET_FD);
+		if (f->parked)
+			parked_worker(job);
+		worker(job);
+	}
+}
+
+static void
+start(void)
 {
 	obey_at_run();
 	if (*order == CANNOT_FORK) {
 		*order = SERVE;
 		imsg_send(PROTO_SOCKET_FD, PROTO_FAILED, in.hdr.run, "no fork", 7, NULL, 0, NULL);
 	} else if (*order != IGNORE_RUNS) {
-		*run = in.hdr.run;
-		*pid = fork();
-		if (*pid == 0) {
-			int job = imsg_take_fd(&in, 0);
-
-			dup2(PROTO_SOCKET_FD, PROTO_SOCKET_FD + 100);
-			close(PROTO_SOCKET_FD);
-			worker(job);
-		}
+		fork_one();
 	}
-	imsg_close_fds(&in);
 }
 
-/* One run at a time is enough. */
+static void
+load(void)
+{
+	char text[2];
+
+	if (read_parked(text, sizeof(text)) >= 0)
+		imsg_send(PROTO_SOCKET_FD, PROTO_LOADED, 0, NULL, 0, NULL, 0, NULL);
+}
+
+static void
+take(void)
+{
+	struct forked *f = forked_find(in.hdr.run);
+
+	if (*order == EXIT_AT_TAKE)
+		_exit(0);
+	while (*order == HANG_AT_TAKE)
+		poll(NULL, 0, -1);
+	if (f != NULL)
+		f->taken = true;
+}
+
+static void
+end(void)
+{
+	struct forked *f = forked_find(in.hdr.run);
+
+	if (f == NULL)
+		return;
+	f->killed = PROTO_KILLED_REQUEST;
+	kill(f->pid, f->parked && !f->taken ? SIGKILL : PROTO_END_SIGNAL);
+}
+
+static void
+report(struct forked *f, int wait_status)
+{
+	const struct proto_exited exited = {.wait_status = wait_status, .killed = f->killed,
+	    .phase = f->parked ? PROTO_PHASE_PARKED : PROTO_PHASE_FORKED};
+
+	f->pid = 0;
+	imsg_send(PROTO_SOCKET_FD, PROTO_RUN_EXITED, f->run, &exited, sizeof(exited), NULL, 0, NULL);
+}
+
+static void
+report_ended(void)
+{
+	int status;
+
+	for (size_t i = 0; i < FORKED_MAX; i++)
+		if (forked[i].pid != 0 && waitpid(forked[i].pid, &status, WNOHANG) == forked[i].pid)
+			report(&forked[i], status);
+}
+
+static bool
+has_forked(void)
+{
+	for (size_t i = 0; i < FORKED_MAX; i++)
+		if (forked[i].pid != 0)
+			return true;
+	return false;
+}
+
 static int
 zygote(void)
 {
+	static const struct {
+		uint32_t type;
+		void (*fn)(void);
+	} tasks[] = {{PROTO_RUN, start}, {PROTO_PARK, fork_one}, {PROTO_LOAD, load}, {PROTO_TAKE, take}, {PROTO_RUN_KILL, end}};
 	struct proto_ready ready = {.layers = ~0u, .child_layers = ~0u};
 	struct pollfd p = {.fd = PROTO_SOCKET_FD, .events = POLLIN};
-	uint32_t killed = PROTO_KILLED_NOT;
-	uint64_t run = 0;
-	pid_t pid = 0;
 
 	imsg_send(PROTO_SOCKET_FD, PROTO_READY, 0, &ready, sizeof(ready), NULL, 0, NULL);
 	for (;;) {
-		struct proto_exited exited = {0};
-
 		obey();
-		if (poll(&p, 1, pid != 0 || *order != SERVE ? 1 : -1) > 0) {
+		if (poll(&p, 1, has_forked() || *order != SERVE ? 1 : -1) > 0) {
 			if (imsg_recv(PROTO_SOCKET_FD, &in, NULL) != 0)
 				return 0;
-			if (in.hdr.type == PROTO_RUN)
-				start(&run, &pid);
-			else if (in.hdr.type == PROTO_RUN_KILL && pid != 0) {
-				killed = PROTO_KILLED_REQUEST;
-				kill(pid, PROTO_END_SIGNAL);
-			}
+			for (size_t i = 0; i < sizeof(tasks) / sizeof(tasks[0]); i++)
+				if (in.hdr.type == tasks[i].type)
+					tasks[i].fn();
+			imsg_close_fds(&in);
 		}
-		if (pid != 0 && waitpid(pid, &exited.wait_status, WNOHANG) == pid) {
-			pid = 0;
-			exited.killed = killed;
-			killed = PROTO_KILLED_NOT;
-			imsg_send(PROTO_SOCKET_FD, PROTO_RUN_EXITED, run, &exited, sizeof(exited), NULL, 0, NULL);
-		}
+		report_ended();
 	}
 }
 

@@ -86,7 +86,7 @@ def learned(path=b"/w/f", **values):
 
 
 GOOD = say(RESULT, result())
-TRUTH = [say(OUTPUT, output(b"true\n")), GOOD]
+TRUTH = [say(OUTPUT, output(b"true\n")), say(RESULT, result(stdout_bytes=5))]
 
 
 class Liar(harness.Hostile):
@@ -603,6 +603,166 @@ class Zygotes(Liar):
             os.kill(pid, 9)
         for request in held:
             self.assert_failed(self.client.finish(request), "signal 9")
+        self.assert_still_serving()
+
+
+PARKED = 32
+WAITS = say(PARKED, struct.pack("<Q", 7))
+
+
+class Parked(Liar):
+    """Workers that wait for a run, and a template, lie: about waiting, about the run that they are given, about its end."""
+
+    settings = ("--zygote-ms", "2000")
+
+    # Said before there is a run. Its runs are forked from then on, and it is not asked to park again.
+    BEFORE = {
+        "short": [say(PARKED, b"\0" * 7)],
+        "long": [say(PARKED, b"\0" * 9)],
+        "empty": [say(PARKED)],
+        "descriptor": [say(PARKED, b"\0" * 8, fds=1)],
+        "flood": [flood(PARKED, b"\0" * 8)],
+        "waits twice": [WAITS, WAITS],
+        "result": [GOOD],
+        "result while it waits": [WAITS, GOOD],
+        "output": [say(OUTPUT, output(b"x"))],
+        "flood of output while it waits": [WAITS, flood(OUTPUT, output(b"x" * 1000))],
+        "end of a run": [say(RUN_EXITED, pack("exited"))],
+        "half a packet": ["raw 20"],
+        "header that lies": ["cut 32 60000 "],
+        "cannot": [say(FAILED, b"no")],
+        "cannot, in no language": [say(FAILED, b"\xff\0" * 400)],
+        "says nothing and exits": ["exit 0"],
+        "closes its socket": ["close"],
+        "leaves one who holds its socket": ["hold", say(FAILED, b"no"), "exit 0"],
+    }
+    # Done once it has a run: how that ends, (status, what is in the reason), and how it started.
+    TAKEN = {
+        "waited for longer than there was": ([say(PARKED, struct.pack("<Q", U64)), "job"], ("exited", None)),
+        "waited for no time": ([say(PARKED, b"\0" * 8), "job"], ("exited", None)),
+        "waits again": ([WAITS, "hear", WAITS], ("failed", "another run")),
+        "result of another run": ([WAITS, "hear", GOOD], ("failed", "another run")),
+        "no result": ([WAITS, "hear", say(OUTPUT, output(b"x")), "exit 0"], ("failed", "another run")),
+        "half a packet": ([WAITS, "hear", "raw 16"], ("failed", "malformed packet")),
+        "descriptor": ([WAITS, "hear", say(RESULT, result(), fds=1)], ("failed", "sent a descriptor")),
+        "closes its socket and stays": ([WAITS, "hear", "close"], ("failed", "closed its socket and stayed")),
+        "never answers": ([WAITS, "hear"], ("failed", "did not end a run")),
+        "never hears": ([WAITS], ("failed", "did not end a run")),
+    }
+    # Said by the template of one that waits, or done when it is given a run: the run fails that was under way, if one was.
+    TEMPLATE = {
+        "has ended, and lives": [WAITS, "zygote " + say(RUN_EXITED, pack("exited")), "job"],
+        "has ended twice": [WAITS, "zygote " + say(RUN_EXITED, pack("exited")), "zygote " + say(RUN_EXITED, pack("exited"))],
+        "more time than there was": [WAITS, "zygote " + say(RUN_EXITED, pack("exited", user_us=U64))],
+        "crash of one that lives": [WAITS, "zygote " + say(RUN_EXITED, pack("exited", wait_status=31))],
+        "end of the next": [WAITS, "zygote " + say(RUN_EXITED, pack("exited"), delta=1)],
+        "waits, in its place": [WAITS, "zygote " + WAITS],
+        "loaded again": [WAITS, "zygote " + say(17)],
+        "exits": ["order 8", WAITS, "job"],
+        "hangs": ["order 9", WAITS, "job"],
+    }
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.file = os.path.join(cls.options[1], "parked")
+        cls.number = 0
+
+    def park(self, acts):
+        """From now on, and for a module of its own, parked workers do this."""
+        with open(self.file + ".new", "w", encoding="ascii") as f:
+            f.write("".join(act + "\n" for act in acts))
+        os.chmod(self.file + ".new", 0o644)
+        os.rename(self.file + ".new", self.file)
+        type(self).number += 1
+        self.module_bytes = wasm.module(extra=wasm.custom("n", b"%d" % self.number))
+
+    def one(self, wall_ms=20000):
+        return self.run_guest(*TRUTH, wasm=self.module_bytes, limits={"wall_ms": wall_ms, "output_bytes": 1 << 17})
+
+    def _assert_nothing_left(self, test):
+        """Each lie has a module of its own, whose code and template are kept: that is no leak."""
+
+    def zygotes(self):
+        found = harness.processes()
+        return {pid for pid, name in self.brigd.children().items()
+                if name == "brig-worker" and found.get(found.get(pid, (0, ""))[0], (0, ""))[1] != "brig-worker"}
+
+    def template(self, module):
+        for t in self.client.call("server.metrics")["templates"]:
+            if t["module"] == module:
+                return t
+        return {"forks": 0, "hits": 0}
+
+    def parked_so_far(self, module):
+        """How many workers its template was asked for beyond its runs."""
+        t = self.template(module)
+        return t["forks"] - t["hits"]
+
+    def assert_still_serving(self):
+        self.park([WAITS, "job"])
+        harness.wait_until(lambda: self.assert_true(self.one())["usage"]["start"] == "parked", "one that waits is given a run")
+
+    def assert_true(self, told):
+        self.assert_exited(told)
+        self.assertEqual(told["stdout"], "true\n")
+        return told
+
+    def test_lies_before_the_run_harm_none(self):
+        for name, acts in self.BEFORE.items():
+            with self.subTest(lie=name):
+                self.park([*acts, "pause"])
+                told = self.assert_true(self.one())
+                harness.wait_until(lambda: self.assert_true(self.one()) and self.parked_so_far(told["module"]["digest"]) > 0, "it was asked")
+
+                def is_asked_no_more():
+                    before = self.parked_so_far(told["module"]["digest"])
+                    for _ in range(3):
+                        self.assertNotEqual(self.assert_true(self.one())["usage"]["start"], "parked")
+                    return self.parked_so_far(told["module"]["digest"]) == before
+                harness.wait_until(is_asked_no_more, "it is asked to park no more")
+        self.assert_still_serving()
+
+    def test_lies_about_the_run_end_it_with_the_reason(self):
+        for name, (acts, (status, reason)) in self.TAKEN.items():
+            with self.subTest(lie=name):
+                self.park([*acts, "pause"])
+
+                def was_taken():
+                    told = self.one(wall_ms=50 if reason == "did not end a run" else 20000)
+                    if told["usage"]["start"] != "parked":
+                        self.assertIn(told["status"], ("exited", "limit"), told)
+                        return False
+                    self.assertEqual(told["status"], status, told)
+                    self.assertIn(reason or "", told.get("reason", ""))
+                    return True
+                harness.wait_until(was_taken, "one that waits was given a run")
+        self.assert_still_serving()
+
+    def test_one_that_ends_as_it_is_given_its_run_costs_nothing(self):
+        self.park([WAITS, "hear", "exit 0"])
+        runs = []
+
+        def ended_some_times():
+            runs.append(self.assert_true(self.one())["module"]["digest"])
+            return self.template(runs[0])["hits"] > len(runs) + 3  # such a run has two workers
+        harness.wait_until(ended_some_times, "some runs have had two workers")
+        self.assert_still_serving()
+
+    def test_lies_of_the_template_end_what_is_in_it_and_it_is_replaced(self):
+        for name, acts in self.TEMPLATE.items():
+            with self.subTest(lie=name):
+                self.park([*acts, "pause"])
+                before, seen = self.zygotes(), set()
+
+                def is_another():
+                    told = self.one(wall_ms=2000)
+                    if told["status"] != "exited":
+                        self.assertEqual(told["status"], "failed", told)
+                        self.assertTrue(told["reason"], told)
+                    seen.update(self.zygotes() - before)
+                    return len(seen) > 1
+                harness.wait_until(is_another, "there is another template")
         self.assert_still_serving()
 
 
