@@ -239,6 +239,22 @@ class Replaced(harness.Hostile):
     def children_named(self, name):
         return [p for p, n in self.brigd.children().items() if n == name]
 
+    def test_a_worker_that_the_kernel_kills_has_the_likely_reason_told(self):
+        request = self.client.start("run", self.params("sleep", 600000, stream=True, limits=LONG))
+        self.client.wait_notification("run.output", lambda p: "sleeping" in p["data"])
+        self.client.notifications.clear()
+        table, family = harness.processes(), self.children_named("brig-worker")
+        for pid in family:
+            if table.get(pid, (0, ""))[0] in family:  # no zygote
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass  # one that had waited for a run
+        told = self.client.finish(request)
+        self.assertEqual(told["status"], "failed", told)
+        self.assertIn("no memory left", told["reason"])
+        self.assertIn("cgroup_memory_bytes", told["reason"])
+
     def test_zygote(self):
         longest = back = 0.0
         for _ in range(KILLS):
