@@ -280,11 +280,15 @@ demo: ## from nothing to a signed run: what brig is, in one command
 	@$(MAKE) $(JOBS) O=$(O) all
 	@scripts/demo.sh $(O)
 
+python-pack: ## the Python pack, optimized, to be signed (brig pack sign): O/packs/python
+	@scripts/deps.sh pack
+	@scripts/python-pack.sh $(O)/packs
+
 bench-deps: ## get what brig is compared with, at pinned versions, into the user's cache
 	@scripts/deps.sh build check bench
 	@scripts/bench-deps.sh $(O)/peers
 
-bench: bench-deps ## measure brig and others; writes docs/benchmarks.md and its plots. SHARE=0.01: to see that it works
+bench: bench-deps python-pack ## measure brig and others; writes docs/benchmarks.md and its plots. SHARE=0.01: to see that it works
 	@$(MAKE) O=$(O) all benches
 	@scripts/guests.sh $(O)/guests
 	@tests/bench/run.py --build $(O) $(if $(SHARE),--share $(SHARE) --output $(O)/benchmarks.md)
@@ -325,7 +329,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 FORCE:
-.PHONY: all engine unit-tests test-unit check-build check fuzz-targets fuzz fuzz-modules deps deps-check demo bench bench-deps soak benches docs install clean help FORCE
+.PHONY: all engine unit-tests test-unit check-build check fuzz-targets fuzz fuzz-modules deps deps-check demo python-pack bench bench-deps soak benches docs install clean help FORCE
 .SECONDARY:
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -10,11 +10,6 @@ out=$1
 peers=tests/bench/peers
 WASMTIME=48.0.0 # PyPI's package: the release that the engine is of
 
-# key FILE...: a short name for what these files hold.
-key() {
-	cat "$@" | sha256sum | cut -c1-16
-}
-
 # kept NAME COMMAND...: runs it with a new directory of the cache, unless that is there. Sets $kept.
 kept() {
 	kept=$CACHE/peers/$1

@@ -1,5 +1,5 @@
 #!/bin/sh
-# scripts/deps.sh [build|check|bench|fuzz]...: install what is missing. The one place that names every package.
+# scripts/deps.sh [build|check|bench|pack|fuzz]...: install what is missing. The one place that names every package.
 #
 # Each row: what it serves | a command that succeeds when it is there | Debian's package | the upstream name.
 # Without apt-get, says what is missing by its upstream name and stops.
@@ -37,6 +37,8 @@ table() {
 	bench|command -v npm|npm|npm
 	bench|command -v python3|python3|Python, 3.9 or newer
 	bench|python_makes_venvs|python3-venv|Python's venv module
+	pack|command -v wasm-opt|binaryen|Binaryen, with wasm-opt
+	pack|command -v npm|npm|npm
 	fuzz|fuzzer_links|libclang-rt-dev|Clang's libFuzzer and sanitizers (compiler-rt)
 	fuzz|command -v llvm-symbolizer|llvm|llvm-symbolizer (LLVM)
 	END

