@@ -10,6 +10,11 @@
 #include "base/utf8.h"
 #include "broker/run.h"
 
+/* Of a SIGKILL that brig has not sent. */
+#define NO_MEMORY                                                                                                     \
+	", not by brig: the kernel does that when a control group or the machine has no memory left, which a lower limit " \
+	"memory_bytes, fewer runs at a time or more cgroup_memory_bytes prevents"
+
 /* --- the outcome -------------------------------------------------------------------------------------------------- */
 
 #define WHERE_SIZE 64
@@ -90,13 +95,9 @@ classify(struct run *run, char *reason, size_t size, struct run_facts *f)
 	if (signal == SIGSYS)
 		snprintf(reason, size, "the worker was killed by the seccomp filter %s; for which system call, the kernel tells "
 		    "only its own log", where(x->phase, x->call, place));
-	else if (signal == SIGKILL && x->killed == PROTO_KILLED_NOT)
-		snprintf(reason, size, "the worker was killed %s, and not by brig: the kernel does that when a control group or the "
-		    "machine has no memory left (a lower limit memory_bytes, fewer runs at a time, or a larger cgroup_memory_bytes "
-		    "prevent it)", where(x->phase, x->call, place));
 	else if (signal != 0)
-		snprintf(reason, size, "the worker was killed by signal %d (%s) %s", signal, strsignal(signal),
-		    where(x->phase, x->call, place));
+		snprintf(reason, size, "the worker was killed by signal %d (%s) %s%s", signal, strsignal(signal),
+		    where(x->phase, x->call, place), signal == SIGKILL && x->killed == PROTO_KILLED_NOT ? NO_MEMORY : "");
 	else
 		snprintf(reason, size, "the worker ended without a result %s (exit status %d)", where(x->phase, x->call, place),
 		    WEXITSTATUS(x->wait_status));
