@@ -101,24 +101,67 @@ replace_code(void *code, void *copy, size_t length)
 		(void)mremap(copy, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, code);
 }
 
-void
-warm_text(void)
+static size_t huge; /* as huge_page says; in the jail it cannot be asked */
+
+static void
+warm_code(void *start, size_t length)
 {
-	size_t huge = huge_page(), length, room;
-	struct range code = {0, 0};
-	uintptr_t copy;
+	uintptr_t from, to, copy;
+	size_t room;
 	char *area;
 
-	dl_iterate_phdr(find_code, &code);
-	if (huge == 0 || code.end / huge <= (code.start + huge - 1) / huge)
+	if (huge == 0)
 		return;
-	code.start = (code.start + huge - 1) / huge * huge;
-	length = code.end / huge * huge - code.start;
-	room = length + huge;
+	from = ((uintptr_t)start + huge - 1) / huge * huge;
+	to = ((uintptr_t)start + length) / huge * huge;
+	if (to <= from)
+		return;
+	room = to - from + huge;
 	area = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (area == MAP_FAILED)
 		return;
 	copy = ((uintptr_t)area + huge - 1) / huge * huge;
-	replace_code((void *)code.start, (void *)copy, length); /* NOLINT(performance-no-int-to-ptr) */
+	replace_code((void *)from, (void *)copy, to - from); /* NOLINT(performance-no-int-to-ptr) */
 	munmap(area, room); /* what was moved out of it is not in it */
+}
+
+void
+warm_text(void)
+{
+	struct range code = {0, 0};
+
+	huge = huge_page();
+	dl_iterate_phdr(find_code, &code);
+	warm_code((void *)code.start, code.end - code.start); /* NOLINT(performance-no-int-to-ptr) */
+}
+
+/* The code in a module's image, which is an ELF file as the engine writes it. */
+static struct range
+code_in(const char *image, size_t length)
+{
+	const Elf64_Ehdr *head = (const void *)image;
+	const Elf64_Shdr *sections;
+
+	if (length < sizeof(*head) || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 || head->e_ident[EI_CLASS] != ELFCLASS64 ||
+	    head->e_shoff > length || head->e_shoff % sizeof(Elf64_Addr) != 0 ||
+	    (length - head->e_shoff) / sizeof(*sections) < head->e_shnum)
+		return (struct range){0, 0};
+	sections = (const void *)(image + head->e_shoff);
+	for (size_t i = 0; i < head->e_shnum; i++)
+		if ((sections[i].sh_flags & SHF_EXECINSTR) != 0 && sections[i].sh_offset <= length &&
+		    sections[i].sh_size <= length - sections[i].sh_offset)
+			return (struct range){(uintptr_t)image + sections[i].sh_offset,
+			    (uintptr_t)image + sections[i].sh_offset + sections[i].sh_size};
+	return (struct range){0, 0};
+}
+
+void
+warm_module(const wasmtime_module_t *module)
+{
+	void *image, *end;
+	struct range code;
+
+	wasmtime_module_image_range(module, &image, &end);
+	code = code_in(image, (size_t)((char *)end - (char *)image));
+	warm_code((void *)code.start, code.end - code.start); /* NOLINT(performance-no-int-to-ptr) */
 }

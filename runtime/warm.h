@@ -4,6 +4,7 @@
 #define RUNTIME_WARM_H
 
 #include <wasm.h>
+#include <wasmtime.h>
 
 /*
  * warm_engine - have the engine look at a file without any code, which it refuses. Before its first artifact it asks what
@@ -19,5 +20,8 @@ void warm_engine(wasm_engine_t *engine);
  * such pages, or the program is not laid out for them, nothing changes.
  */
 void warm_text(void);
+
+/* warm_module - the same of a module's code, once warm_text was called; in the jail, before any of it runs. */
+void warm_module(const wasmtime_module_t *module);
 
 #endif

@@ -987,6 +987,7 @@ worker_warm(struct worker *w, int artifact, const struct proto_warm *warm, const
 	keep_together(true);
 	if ((rc = worker_load(w, artifact, e)) != 0)
 		return rc;
+	warm_module(w->module);
 	w->serve = serve;
 	w->serve_arg = arg;
 	w->socket = -1;
