@@ -38,6 +38,7 @@ struct pool_run {
 	struct proto_park limits;
 	struct channel *job; /* its socket; NULL once it has a run, or is to end */
 	bool waits;          /* it has said so */
+	bool is_early;       /* it is gone, and has not */
 	uint64_t past_us;    /* CPU time before it had a run */
 };
 
@@ -413,7 +414,7 @@ zygote_message(void *arg, struct imsg *m, struct err *e)
 			return err_set(e, ERR_PROTOCOL, "a zygote reported a run that it was not given");
 		if (is_impossible(r, &exited))
 			return err_set(e, ERR_PROTOCOL, "a zygote reported more processor time than there was");
-		if (r->ended == ended_unheard && pool_is_crash(&exited))
+		if (r->ended == ended_unheard && (r->is_early || pool_is_crash(&exited)))
 			heat_bar_parking(z->pool->heat, &z->key);
 		if (pool_is_crash(&exited))
 			retire(z);
@@ -531,8 +532,9 @@ parked_closed(void *arg, const struct err *why)
 {
 	struct pool_run *r = arg;
 
-	if (why->code != ERR_EOF || !r->waits)
+	if (why->code != ERR_EOF)
 		heat_bar_parking(r->zygote->pool->heat, &r->zygote->key);
+	r->is_early = !r->waits; /* it ended by itself if its zygote says so; else that is what ended */
 	unpark(r);
 }
 

@@ -1,5 +1,9 @@
 """Hostile modules: each ends in its own way, which the answer says, and nothing is left of it."""
 
+import collections
+import itertools
+import os
+import signal
 import unicodedata
 
 import harness
@@ -27,6 +31,7 @@ class Unsigned(harness.Hostile):
             self.assertTrue(error.data["advice"])
             return error.name, error.message
         status = result["status"]
+        self.start = result["usage"]["start"]
         if status == "exited":
             return "exited %d" % result["exit_code"], ""
         if status == "trapped":
@@ -63,6 +68,46 @@ class Kinds(Unsigned):
             with self.subTest(name):
                 self.assert_end(request, end)
         self.assert_end(self.client.start("run", self.unsigned(wasm.program())), "exited 0")
+
+
+class Ready(Unsigned):
+    """What runs again and again is loaded, linked and instantiated ahead. That changes how nothing ends."""
+
+    def run_one(self, data, end):
+        """Returns how it started."""
+        self.start = None
+        self.assert_end(self.client.start("run", self.unsigned(data, end)), end)
+        return self.start
+
+    def make_room(self):
+        """For the next one's template."""
+        os.kill(self.brigd.process.pid, signal.SIGHUP)
+
+    def keep_ready(self, data, end, start):
+        harness.wait_until(lambda: self.run_one(data, end) == start, "a run starts as " + start)
+        self.make_room()
+
+    def test_modules_end_the_same_when_they_are_kept_ready(self):
+        self.keep_ready(wasm.program(), "exited 0", "parked")
+        groups = hostile_modules.GROUPS
+        for name, made, end in groups["traps"]:
+            if name == "unreachable":
+                self.keep_ready(made, end, "parked")
+            if name == "unreachable in the start function":
+                self.keep_ready(made, end, "template")
+        starts = collections.Counter()
+        for name, made, end in itertools.chain(*groups.values()):
+            if end == hostile_modules.TIME:
+                continue
+            data = made() if callable(made) else made
+            with self.subTest(name):
+                for _ in range(10):
+                    start = self.run_one(data, end)
+                    starts[start] += 1
+                    if start in (None, "parked"):
+                        break
+            self.make_room()
+        print("# %s: %s" % (self.id(), dict(starts)))
 
 
 class Bombs(Unsigned):

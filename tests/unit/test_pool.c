@@ -688,12 +688,10 @@ place_for(struct fixture *f, const struct proto_park *limits)
 
 /* A template that has loaded, for which a run with the usual limits was picked. */
 static struct zygote_end
-template_starts(struct fixture *f, struct zygote_end *plain)
+next_template_starts(struct fixture *f)
 {
 	struct zygote_end z;
 
-	*plain = zygote_starts(f);
-	zygote_is_ready(f, plain, REQUIRED);
 	while (pool_templates(f->pool) == 0)
 		pick(f, 1, 1);
 	z = zygote_starts(f);
@@ -707,6 +705,14 @@ template_starts(struct fixture *f, struct zygote_end *plain)
 	pool_refill(f->pool);
 	turn(f);
 	return z;
+}
+
+static struct zygote_end
+template_starts(struct fixture *f, struct zygote_end *plain)
+{
+	*plain = zygote_starts(f);
+	zygote_is_ready(f, plain, REQUIRED);
+	return next_template_starts(f);
 }
 
 /* The zygote is asked for a worker. Returns the worker's end of its socket, and its number. */
@@ -817,6 +823,43 @@ nothing_is_parked_while_runs_have_all_processors(void **state)
 	close(worker_is_forked(f, &z, &usual, &next));
 	channel_free(job);
 	close(sock);
+	close(plain.sock);
+	close(z.sock);
+}
+
+static void
+module_whose_template_goes_while_a_worker_is_made_is_parked_again(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain, z = template_starts(f, &plain);
+	uint64_t number;
+	int sock = worker_is_forked(f, &z, &usual, &number);
+
+	pool_renew(f->pool, NULL);
+	expect(f, f->launcher_end, PROTO_KILL, z.token);
+	close(sock);
+	turn(f);
+	zygote_dies(f, &z, true);
+	z = next_template_starts(f);
+	close(worker_is_forked(f, &z, &usual, &number));
+	close(plain.sock);
+	close(z.sock);
+}
+
+static void
+module_whose_worker_ends_before_it_waits_is_not_parked_again(void **state)
+{
+	struct fixture *f = *state;
+	struct zygote_end plain, z = template_starts(f, &plain);
+	uint64_t number;
+
+	close(worker_is_forked(f, &z, &usual, &number));
+	turn(f);
+	expect(f, z.sock, PROTO_RUN_KILL, number);
+	run_exits(f, &z, number);
+	pool_refill(f->pool);
+	turn(f);
+	expect_nothing(f, z.sock);
 	close(plain.sock);
 	close(z.sock);
 }
@@ -1273,6 +1316,8 @@ main(void)
 	    T(parked_workers_are_as_many_as_runs_of_late_and_no_more_than_allowed),
 	    T(nothing_is_parked_while_runs_have_all_processors),
 	    cmocka_unit_test_setup_teardown(templates_that_take_more_memory_than_they_may_go, set_up_with_no_memory, tear_down),
+	    T(module_whose_template_goes_while_a_worker_is_made_is_parked_again),
+	    T(module_whose_worker_ends_before_it_waits_is_not_parked_again),
 	    T(limits_that_runs_have_now_are_those_of_the_next_parked_worker),
 	    T(module_that_cannot_park_is_not_asked_to_again),
 	    T(parked_worker_that_says_what_it_may_not_is_killed),
