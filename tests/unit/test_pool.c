@@ -840,6 +840,7 @@ module_whose_template_goes_while_a_worker_is_made_is_parked_again(void **state)
 	close(sock);
 	turn(f);
 	zygote_dies(f, &z, true);
+	expect(f, f->launcher_end, PROTO_KILL, z.token); /* asked when its socket closed; there was nothing left to kill */
 	z = next_template_starts(f);
 	close(worker_is_forked(f, &z, &usual, &number));
 	close(plain.sock);
