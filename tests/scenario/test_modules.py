@@ -73,6 +73,8 @@ class Kinds(Unsigned):
 class Ready(Unsigned):
     """What runs again and again is loaded, linked and instantiated ahead. That changes how nothing ends."""
 
+    options = ("--templates-max", "16", "--parked-max", "8")
+
     def run_one(self, data, end):
         """Returns how it started."""
         self.start = None
