@@ -464,8 +464,10 @@ static unsigned
 weight_of(void *arg, uid_t owner)
 {
 	const struct broker *b = arg;
+	unsigned weight = (unsigned)shares_of(b->shares, b->config, owner).weight;
 
-	return (unsigned)shares_of(b->shares, b->config, owner).weight;
+	/* Language packs are for all: each counts as a user that has no weight of their own. */
+	return owner == POOL_EVERYONE && packs_count(b->packs) > 1 ? weight * (unsigned)packs_count(b->packs) : weight;
 }
 
 /* How many this process may use. */
@@ -489,14 +491,10 @@ artifact_entries(void)
 	return limit.rlim_cur / 2 < ARTIFACTS_OPEN_MAX ? (size_t)limit.rlim_cur / 2 - OPEN_MODULES : ARTIFACTS_OPEN_MAX;
 }
 
-/* Connects the parts. Each takes its socket, whether that works or not. */
-static int
-connect_parts(struct brigd *d, struct err *e)
+static struct artifacts_limits
+artifacts_limits(const struct config *c)
 {
-	const struct config *c = d->broker.config;
-	struct broker *b = &d->broker;
-	unsigned patience_s = (unsigned)c->service_s;
-	struct artifacts_limits al = {
+	return (struct artifacts_limits){
 	    .cache_bytes = (size_t)c->artifact_cache_bytes,
 	    .cache_entries = artifact_entries(),
 	    .compilers = (unsigned)c->compilers,
@@ -505,6 +503,12 @@ connect_parts(struct brigd *d, struct err *e)
 	    .artifact_bytes = (size_t)c->module_bytes * 16,
 	    .failures = 1024,
 	};
+}
+
+static struct pool_limits
+pool_limits(struct broker *b)
+{
+	const struct config *c = b->config;
 	struct pool_limits pl = {
 	    .runs_max = (uint64_t)c->zygote_runs,
 	    .minutes_max = (uint64_t)c->zygote_minutes,
@@ -526,6 +530,19 @@ connect_parts(struct brigd *d, struct err *e)
 	if (strcmp(c->profile, "container") == 0) /* the operator's choice: what containers do not have is not asked for */
 		pl.layers &= ~(uint32_t)(PROTO_LAYER_user_ns | PROTO_LAYER_mount_ns | PROTO_LAYER_pid_ns |
 		    PROTO_LAYER_net_ns | PROTO_LAYER_ipc_ns);
+	return pl;
+}
+
+/* Connects the parts. Each takes its socket, whether that works or not. */
+static int
+connect_parts(struct brigd *d, struct err *e)
+{
+	const struct config *c = d->broker.config;
+	struct broker *b = &d->broker;
+	unsigned patience_s = (unsigned)c->service_s;
+	struct artifacts_limits al = artifacts_limits(c);
+	struct pool_limits pl = pool_limits(b);
+
 	b->launcher = child_launcher_new(b->base, d->services.launcher, patience_s, on_launcher_lost, d);
 	b->store = service_client_new(b->base, d->services.store, "store", patience_s, on_store_ready, on_store_lost, d);
 	b->logger = service_client_new(b->base, d->services.logger, "logger", patience_s, on_logger_ready, on_logger_lost, d);

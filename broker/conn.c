@@ -303,7 +303,14 @@ send_queued(struct conn *c, bool was_empty)
 	}
 }
 
-/* Makes all of a message into text, its head. */
+static void
+message_free(struct message *m)
+{
+	json_text_free(&m->head);
+	json_decref(m->rest);
+}
+
+/* Makes all of a message into text, its head. The rest stays, also in a thread: it may be the loop's too. */
 static void
 make_text(struct message *m)
 {
@@ -313,8 +320,6 @@ make_text(struct message *m)
 	} else {
 		json_text_value(&m->head, NULL, m->rest);
 	}
-	json_decref(m->rest);
-	m->rest = NULL;
 }
 
 /* Queues one message's text as a line. */
@@ -377,20 +382,13 @@ send_message(struct conn *c, struct rpc_batch *batch, struct message m)
 {
 	make_text(&m);
 	send_or_add(c, batch, &m.head);
-	json_text_free(&m.head);
+	message_free(&m);
 }
 
 static void
 answer(struct conn *c, struct rpc_batch *batch, json_t *message)
 {
 	send_message(c, batch, (struct message){.rest = message});
-}
-
-static void
-message_free(struct message *m)
-{
-	json_text_free(&m->head);
-	json_decref(m->rest);
 }
 
 static void

@@ -15,8 +15,10 @@
 #define ENGINES   2
 #define SWEEP_S   5   /* how often templates are looked at that may be used no more */
 #define TIGHT_MS  5000 /* no template is made for so long after one had to go for want of memory */
+#define KEEP_MS   600000 /* and none ahead of all runs for so long */
 #define KEYS_MORE 16  /* modules whose heat is known, for each template that there can be */
 #define REFILL_MS 5    /* a worker that was taken is replaced then, if not when its run has been answered before */
+#define BUSY_MS   50   /* or then, if there was no processor for it */
 #define LOOK_MS   1000 /* how often it is looked at how much memory there is */
 #define NEED_MS   1000 /* how far back runs count for how many workers are parked */
 #define FULL_MS   10000 /* nothing is parked for so long after something could not be forked */
@@ -696,6 +698,7 @@ static void
 on_refill(evutil_socket_t fd, short what, void *arg)
 {
 	struct pool *p = arg;
+	const struct timeval later = {.tv_usec = BUSY_MS * 1000};
 	int64_t now = monotonic_ms();
 	struct zygote *z;
 	unsigned all;
@@ -706,8 +709,10 @@ on_refill(evutil_socket_t fd, short what, void *arg)
 		thin_out(z, wanted(z, now) > 0 ? p->limits.parked_max : 0);
 		z->cannot_park = false;
 	}
-	if (is_busy(p, now))
+	if (is_busy(p, now)) {
+		event_add(p->refill, &later);
 		return;
+	}
 	all = count_all_parked(p);
 	while ((z = next_to_park(p, now)) != NULL) {
 		if (all >= p->limits.parked_total && !unpark_for(p, z->holder))
@@ -774,13 +779,23 @@ goes_before(const struct pool *p, const struct zygote *z, const struct zygote *o
 	return more > 0 || (more == 0 && heat_of(p->heat, &z->key, now) < heat_of(p->heat, &other->key, now));
 }
 
-/* Looks how much memory templates have, and lets some go when that is too much: those that goes_before names. */
-static void
-keep_within(struct pool *p, int64_t now)
+static unsigned
+in_mib(uint64_t bytes)
+{
+	return (unsigned)(bytes >> 20);
+}
+
+/* Looks how much memory templates have: sum, and MiB of each owner as their tally. */
+static uint64_t
+weigh_templates(struct pool *p)
 {
 	uint64_t all = 0;
+	struct holder *h;
 	struct zygote *z;
 
+	holders_weigh(&p->owners);
+	LIST_FOREACH(h, &p->owners.list, link)
+		h->tally = 0;
 	LIST_FOREACH(z, &p->zygotes, link) {
 		struct process_memory memory;
 
@@ -789,15 +804,37 @@ keep_within(struct pool *p, int64_t now)
 		if (z->is_loaded && process_memory(child_pid(z->child), &memory) == 0)
 			z->own_bytes = memory.own_bytes;
 		all += z->own_bytes;
+		z->holder->tally += in_mib(z->own_bytes);
 	}
-	holders_weigh(&p->owners);
+	return all;
+}
+
+/* Whether `z` is to give its memory back rather than `other` (NULL: none): its owner has more, or it is used less. */
+static bool
+is_heavier(const struct pool *p, const struct zygote *z, const struct zygote *other, int64_t now)
+{
+	int more;
+
+	if (other == NULL)
+		return true;
+	more = holder_compare(z->holder, z->holder->tally, other->holder, other->holder->tally);
+	return more > 0 || (more == 0 && heat_of(p->heat, &z->key, now) < heat_of(p->heat, &other->key, now));
+}
+
+/* Lets templates go while they have too much memory. */
+static void
+keep_within(struct pool *p, int64_t now)
+{
+	uint64_t all = weigh_templates(p);
+
 	while (all > p->limits.templates_bytes) {
-		struct zygote *last = NULL;
+		struct zygote *z, *last = NULL;
 
 		LIST_FOREACH(z, &p->zygotes, link)
-			if (is_template(z) && z->own_bytes > 0 && goes_before(p, z, last, now))
+			if (is_template(z) && z->own_bytes > 0 && is_heavier(p, z, last, now))
 				last = z;
 		all -= last->own_bytes;
+		last->holder->tally -= in_mib(last->own_bytes);
 		p->tight_ms = now;
 		retire(last);
 	}
@@ -1015,6 +1052,8 @@ pool_lacks(struct pool *p, const struct heat_key *key)
 	double heat = heat_note(p->heat, key, monotonic_ms());
 	const struct zygote *z = template_of(p, key);
 
+	if (p->tight_ms != 0 && monotonic_ms() - p->tight_ms < KEEP_MS)
+		return false; /* it may have been that one which had to go */
 	return heat > 0 && (z == NULL ? p->templates < p->limits.templates_max : is_worn(z));
 }
 
