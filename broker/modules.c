@@ -22,12 +22,14 @@ struct entry {
 
 struct modules_wait {
 	struct offload_job job;     /* first */
+	LIST_ENTRY(modules_wait) link;
 	struct modules *modules;
 	uid_t owner;
 	struct digest digest;
 	const struct keyring *const *ring;
 	modules_fn *fn;             /* NULL when cancelled */
 	void *arg;
+	bool is_outdated;           /* what is or was in the store may be another by now: it is not kept */
 	struct entry *found;        /* in the thread's hands once its job is */
 	struct signature_facts facts; /* of it, when `read` is 0; else `why` says why there are none */
 	int read;
@@ -42,6 +44,7 @@ struct modules {
 	size_t cache_bytes, cache_entries, module_bytes;
 	LIST_HEAD(, entry) table[BUCKETS];
 	TAILQ_HEAD(entries, entry) known, open; /* all, and those with bytes; by last use, oldest first */
+	LIST_HEAD(, modules_wait) waits;
 	size_t bytes, open_count, count;
 };
 
@@ -60,6 +63,7 @@ modules_new(struct service_client *store, struct offload *offload, size_t cache_
 	m->module_bytes = module_bytes;
 	TAILQ_INIT(&m->known);
 	TAILQ_INIT(&m->open);
+	LIST_INIT(&m->waits);
 	return m;
 }
 
@@ -217,10 +221,20 @@ judge_module(struct modules_wait *w, enum rpc_error *error, struct err *e)
 	return rc;
 }
 
+/* Drops the entry of a module, if there is one. */
+static void
+cache_drop(struct modules *m, uid_t owner, const struct digest *digest)
+{
+	struct entry *n = entry_find(m, owner, digest);
+
+	if (n != NULL)
+		entry_free(m, n);
+}
+
 static void
 cache_add(struct modules *m, struct entry *n)
 {
-	modules_forget(m, n->module.owner, &n->module.digest);
+	cache_drop(m, n->module.owner, &n->module.digest);
 	LIST_INSERT_HEAD(&m->table[bucket_of(&n->module.digest)], n, bucket);
 	TAILQ_INSERT_TAIL(&m->known, n, order);
 	TAILQ_INSERT_TAIL(&m->open, n, open_order);
@@ -239,6 +253,13 @@ cache_trim(struct modules *m)
 		entry_free(m, TAILQ_FIRST(&m->known));
 }
 
+static void
+wait_free(struct modules_wait *w)
+{
+	LIST_REMOVE(w, link);
+	free(w);
+}
+
 /* Answers and ends: with what was found, if it is good. */
 static void
 module_read(struct offload_job *job)
@@ -248,19 +269,21 @@ module_read(struct offload_job *job)
 	enum rpc_error error = RPC_store_unavailable;
 	struct entry *n = w->found;
 	struct err e = {0};
+	bool is_good = w->fn != NULL && judge_module(w, &error, &e) == 0;
+	bool is_kept = is_good && !w->is_outdated;
 
-	if (w->fn != NULL && judge_module(w, &error, &e) == 0) {
+	if (is_kept)
 		cache_add(m, n);
-		w->fn(w->arg, &n->module, error, &e);
+	if (w->fn != NULL)
+		w->fn(w->arg, is_good ? &n->module : NULL, error, &e);
+	if (is_kept) {
 		cache_trim(m);
 	} else {
-		if (w->fn != NULL)
-			w->fn(w->arg, NULL, error, &e);
 		close(n->module.fd);
 		free(n->signature);
 		free(n);
 	}
-	free(w);
+	wait_free(w);
 }
 
 static void
@@ -289,7 +312,7 @@ store_answered(void *arg, struct imsg *answer, const struct err *why)
 	}
 	w->fn(w->arg, NULL, error, &e);
 out:
-	free(w);
+	wait_free(w);
 }
 
 static void
@@ -316,6 +339,7 @@ find(struct modules *m, uid_t owner, const struct digest *digest, bool with_byte
 		*w = (struct modules_wait){.job = {.work = read_module, .done = module_read}, .modules = m, .owner = owner,
 		    .digest = *digest, .ring = ring, .fn = fn, .arg = arg, .read = ERR_EOF, .why = {ERR_EOF, "brigd is stopping"}};
 		if (service_ask(m->store, PROTO_STORE_GET, &get, sizeof(get), -1, store_answered, w, &e) == 0) {
+			LIST_INSERT_HEAD(&m->waits, w, link);
 			if (wait != NULL)
 				*wait = w;
 			return;
@@ -348,8 +372,10 @@ modules_cancel(struct modules_wait *w)
 void
 modules_forget(struct modules *m, uid_t owner, const struct digest *digest)
 {
-	struct entry *n = entry_find(m, owner, digest);
+	struct modules_wait *w;
 
-	if (n != NULL)
-		entry_free(m, n);
+	cache_drop(m, owner, digest);
+	LIST_FOREACH(w, &m->waits, link)
+		if (w->owner == owner && digest_equal(&w->digest, digest))
+			w->is_outdated = true;
 }

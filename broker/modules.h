@@ -55,7 +55,10 @@ void modules_judge(struct modules *m, uid_t owner, const struct digest *digest, 
     modules_fn *fn, void *arg, struct modules_wait **wait);
 void modules_cancel(struct modules_wait *w);
 
-/* modules_forget - drop an owner's module from the cache, as when it was removed from the store or put anew. */
+/*
+ * modules_forget - drop an owner's module from the cache, as when it was removed from the store or put anew. Who waits for
+ * it gets what is found, but that is not kept.
+ */
 void modules_forget(struct modules *m, uid_t owner, const struct digest *digest);
 
 /* modules_error - the error that a client is told when signature_check or signature_recheck failed with `code`. */
