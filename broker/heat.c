@@ -163,6 +163,15 @@ heat_bar(struct heat *h, const struct heat_key *key)
 }
 
 void
+heat_lift_bars(struct heat *h)
+{
+	struct entry *n;
+
+	TAILQ_FOREACH(n, &h->order, order)
+		n->barred = false;
+}
+
+void
 heat_bar_parking(struct heat *h, const struct heat_key *key)
 {
 	struct entry *n = find(h, key);

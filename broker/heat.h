@@ -36,8 +36,12 @@ void heat_free(struct heat *h);
 double heat_note(struct heat *h, const struct heat_key *key, int64_t now_ms);
 double heat_of(const struct heat *h, const struct heat_key *key, int64_t now_ms);
 
-/* heat_bar - let a key that is remembered be cold from now on, as long as it is. */
+/*
+ * heat_bar - let a key that is remembered be cold from now on, as long as it is, or until heat_lift_bars, which lifts those
+ * of all keys.
+ */
 void heat_bar(struct heat *h, const struct heat_key *key);
+void heat_lift_bars(struct heat *h);
 
 /*
  * heat_bar_parking - remember, as long as the key is remembered, that no worker of it can wait for a run. heat_may_park -

@@ -951,6 +951,7 @@ pool_renew(struct pool *p, const struct digest *module)
 	LIST_FOREACH(z, &p->zygotes, link)
 		if (is_template(z) && (module == NULL || digest_equal(&z->key.module, module)))
 			retire(z);
+	heat_lift_bars(p->heat);
 }
 
 /* The zygote without a module: the current one, unless it is time for a new one. */

@@ -120,7 +120,7 @@ struct pool_run *pool_take(const struct pool_place *place, uint64_t wall_ms, str
 
 /*
  * pool_renew - let nothing that is kept ready now start another run: every template, or those of `module`, if it is not
- * NULL. Runs that have begun go on.
+ * NULL. Runs that have begun go on. What would not load is tried again: it may have been for what is no more.
  */
 void pool_renew(struct pool *p, const struct digest *module);
 

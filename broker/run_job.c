@@ -398,9 +398,12 @@ static void
 drop_artifact(const struct run *run)
 {
 	const struct broker *b = run->runs->broker;
+	const struct pack *pack = run_pack(run);
 
 	artifact_drop(b->artifacts, &run->module, run_engine_of(run));
 	pool_renew(b->pool, &run->module);
+	if (pack != NULL) /* whose template goes by another digest */
+		pool_renew(b->pool, &pack->digest);
 }
 
 /* The filter, or a fault of its own, ended the worker: that is for the operator to see. */

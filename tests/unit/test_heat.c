@@ -89,6 +89,24 @@ what_is_barred_stays_cold_until_it_is_forgotten(void **state)
 }
 
 static void
+what_is_barred_warms_again_once_bars_are_lifted(void **state)
+{
+	struct heat *h = heat_new(2, NULL, NULL);
+	struct heat_key a = key(1), b = key(2);
+
+	(void)state;
+	heat_note(h, &a, 0);
+	heat_note(h, &b, 0);
+	heat_bar(h, &a);
+	heat_bar(h, &b);
+	heat_lift_bars(h);
+	assert_about(heat_of(h, &a, 0), 0);
+	assert_about(heat_note(h, &a, 0), 1);
+	assert_about(heat_note(h, &b, 0), 1);
+	heat_free(h);
+}
+
+static void
 what_may_not_park_is_as_hot_as_it_was_and_may_when_it_was_forgotten(void **state)
 {
 	struct heat *h = heat_new(1, NULL, NULL);
@@ -161,6 +179,7 @@ main(void)
 	    cmocka_unit_test(keeps_owners_modules_and_engines_apart),
 	    cmocka_unit_test(forgets_what_was_noted_longest_ago),
 	    cmocka_unit_test(what_is_barred_stays_cold_until_it_is_forgotten),
+	    cmocka_unit_test(what_is_barred_warms_again_once_bars_are_lifted),
 	    cmocka_unit_test(what_may_not_park_is_as_hot_as_it_was_and_may_when_it_was_forgotten),
 	    cmocka_unit_test(who_runs_many_modules_keeps_to_their_share),
 	};
