@@ -790,6 +790,15 @@ run_guest(struct worker *w)
 	w->in_guest = 0;
 }
 
+/* The rehearsal is over: it counts if the guest came to its end. */
+static void __attribute__((noreturn))
+end_rehearsal(struct worker *w, bool is_whole)
+{
+	if (is_whole)
+		pages_note(w->pages);
+	_exit(is_whole ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
 /* The guest has called proc_exit: its stack is left as it is, and so is this process. */
 static void
 exit_here(void *arg)
@@ -797,10 +806,8 @@ exit_here(void *arg)
 	struct worker *w = arg;
 
 	w->in_guest = 0;
-	if (w->is_rehearsal) {
-		pages_note(w->pages);
-		_exit(EXIT_SUCCESS);
-	}
+	if (w->is_rehearsal)
+		end_rehearsal(w, true);
 	wasi_report(w->wasi, &w->result.numbers);
 	_exit(finish(w));
 }
@@ -1004,8 +1011,8 @@ worker_warm(struct worker *w, int artifact, const struct proto_warm *warm, const
 	run_guest(w);
 	if (!w->is_copy)
 		return err_set(e, ERR_INVAL, "the language pack ended before it asked for its job");
-	if (w->is_rehearsal) /* it did not get to its exit */
-		_exit(EXIT_FAILURE);
+	if (w->is_rehearsal)
+		end_rehearsal(w, w->result.numbers.status == PROTO_STATUS_EXITED);
 	wasi_report(w->wasi, &w->result.numbers);
 	_exit(wasi_ended(w->wasi, NULL) == WASI_END_BROKEN ? EXIT_FAILURE : finish(w));
 }
