@@ -33,49 +33,33 @@ newer() {
 	[ -n "$(find "$@" -newer "$target" | head -n 1)" ]
 }
 
+# c_guest NAME LABEL FLAGS SOURCE [HEADER...]: linked without -O, at which clang has wasm-opt, where that is installed, take
+# the names of functions out.
+c_guest() {
+	target="$out/$1.wasm" label=$2 flags=$3 source=$4
+	shift 3
+	newer "$target" "$@" || return 0
+	step "guest: $label" sh -c "clang --target=wasm32-wasi $flags -c -o '$target.o' '$source' &&
+		clang --target=wasm32-wasi -o '$target' '$target.o' && rm '$target.o'"
+}
+
 mkdir -p "$out"
 node_modules
 find_go
 
-if newer "$out/guest.wasm" tests/guests/c/guest.c; then
-	step "guest: C" clang --target=wasm32-wasi -O1 -o "$out/guest.wasm" tests/guests/c/guest.c
-fi
-if newer "$out/tree.wasm" tests/guests/c/tree.c; then
-	step "guest: C, in a directory" clang --target=wasm32-wasi -O1 -o "$out/tree.wasm" tests/guests/c/tree.c
-fi
-if newer "$out/fill.wasm" tests/guests/c/fill.c; then
-	step "guest: C with bulk memory" clang --target=wasm32-wasi -O1 -mbulk-memory -o "$out/fill.wasm" tests/guests/c/fill.c
-fi
-if newer "$out/wasi.wasm" tests/guests/c/wasi.c tests/guests/c/check.h; then
-	step "guest: C, checks of the host" clang --target=wasm32-wasi -O1 -o "$out/wasi.wasm" tests/guests/c/wasi.c
-fi
-if newer "$out/files.wasm" tests/guests/c/files.c tests/guests/c/check.h; then
-	step "guest: C, checks of files" clang --target=wasm32-wasi -O1 -o "$out/files.wasm" tests/guests/c/files.c
-fi
-if newer "$out/rules.wasm" tests/guests/c/rules.c tests/guests/c/check.h; then
-	step "guest: C, checks of each function" clang --target=wasm32-wasi -O1 -o "$out/rules.wasm" tests/guests/c/rules.c
-fi
-if newer "$out/errnos.wasm" tests/guests/c/errnos.c tests/guests/c/errnos.h tests/guests/c/check.h; then
-	step "guest: C, each errno of each function" clang --target=wasm32-wasi -O0 -o "$out/errnos.wasm" tests/guests/c/errnos.c
-fi
-if newer "$out/work.wasm" tests/guests/c/work.c tests/guests/c/check.h; then
-	step "guest: C, work on files" clang --target=wasm32-wasi -O1 -o "$out/work.wasm" tests/guests/c/work.c
-fi
-if newer "$out/copy.wasm" tests/guests/c/copy.c; then
-	step "guest: C, a copy" clang --target=wasm32-wasi -O1 -o "$out/copy.wasm" tests/guests/c/copy.c
-fi
-if newer "$out/edit.wasm" tests/guests/c/edit.c; then
-	step "guest: C, changes files" clang --target=wasm32-wasi -O1 -o "$out/edit.wasm" tests/guests/c/edit.c
-fi
-if newer "$out/asks.wasm" tests/guests/c/asks.c; then
-	step "guest: C, asks for what it is told" clang --target=wasm32-wasi -O1 -o "$out/asks.wasm" tests/guests/c/asks.c
-fi
-if newer "$out/pack.wasm" tests/guests/c/pack.c; then
-	step "guest: C, a language pack" clang --target=wasm32-wasi -O1 -o "$out/pack.wasm" tests/guests/c/pack.c
-fi
-if newer "$out/hello.wasm" examples/hello.c; then
-	step "guest: hello" clang --target=wasm32-wasi -O2 -o "$out/hello.wasm" examples/hello.c
-fi
+c_guest guest "C" "-O1" tests/guests/c/guest.c
+c_guest tree "C, in a directory" "-O1" tests/guests/c/tree.c
+c_guest fill "C with bulk memory" "-O1 -mbulk-memory" tests/guests/c/fill.c
+c_guest wasi "C, checks of the host" "-O1" tests/guests/c/wasi.c tests/guests/c/check.h
+c_guest files "C, checks of files" "-O1" tests/guests/c/files.c tests/guests/c/check.h
+c_guest rules "C, checks of each function" "-O1" tests/guests/c/rules.c tests/guests/c/check.h
+c_guest errnos "C, each errno of each function" "-O0" tests/guests/c/errnos.c tests/guests/c/errnos.h tests/guests/c/check.h
+c_guest work "C, work on files" "-O1" tests/guests/c/work.c tests/guests/c/check.h
+c_guest copy "C, a copy" "-O1" tests/guests/c/copy.c
+c_guest edit "C, changes files" "-O1" tests/guests/c/edit.c
+c_guest asks "C, asks for what it is told" "-O1" tests/guests/c/asks.c
+c_guest pack "C, a language pack" "-O1" tests/guests/c/pack.c
+c_guest hello "hello" "-O2" examples/hello.c
 if newer "$out/go.wasm" tests/guests/go/main.go tests/guests/go/files.go tests/guests/go/go.mod; then
 	step "guest: Go" env GOOS=wasip1 GOARCH=wasm GOFLAGS= GOTOOLCHAIN=local GOCACHE="$CACHE/go-build" \
 		"$go" build -C tests/guests/go -o "$(realpath "$out")/go.wasm" .

@@ -613,7 +613,7 @@ WAITS = say(PARKED, struct.pack("<Q", 7))
 class Parked(Liar):
     """Workers that wait for a run, and a template, lie: about waiting, about the run that they are given, about its end."""
 
-    settings = ("--zygote-ms", "2000")
+    settings = ("--zygote-ms", "2000", "--templates-max", "16", "--parked-max", "8")
 
     # Said before there is a run. Its runs are forked from then on, and it is not asked to park again.
     BEFORE = {
