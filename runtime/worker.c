@@ -201,6 +201,8 @@ on_alarm(int sig, siginfo_t *info, void *ucontext)
 {
 	(void)sig;
 	(void)ucontext;
+	if (current == NULL && info->si_code == SI_TIMER) /* a zygote's, which as init no signal ends by default */
+		_exit(EXIT_FAILURE);
 	if (current != NULL && info->si_code == SI_TIMER)
 		end_guest(current, (enum proto_limit)info->si_value.sival_int);
 	else if (current != NULL && info->si_code == SI_USER)
@@ -217,7 +219,7 @@ on_end_signal(int sig)
 }
 
 static int
-start_timer(clockid_t clock, uint64_t at_ns, enum proto_limit limit, struct err *e)
+set_timer(clockid_t clock, uint64_t at_ns, enum proto_limit limit, timer_t *timer, struct err *e)
 {
 	struct sigevent event = {
 	    .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM, .sigev_value = {.sival_int = (int)limit}};
@@ -225,13 +227,20 @@ start_timer(clockid_t clock, uint64_t at_ns, enum proto_limit limit, struct err 
 	    .it_value = {(time_t)(at_ns / NS_PER_SEC), (long)(at_ns % NS_PER_SEC)},
 	    .it_interval = {0, INSIST_MS * NS_PER_MS},
 	};
-	timer_t timer;
 
-	if (timer_create(clock, &event, &timer) != 0)
+	if (timer_create(clock, &event, timer) != 0)
 		return err_sys(e, ERR_IO, "making a timer");
-	if (timer_settime(timer, TIMER_ABSTIME, &when, NULL) != 0)
+	if (timer_settime(*timer, TIMER_ABSTIME, &when, NULL) != 0)
 		return err_sys(e, ERR_IO, "setting a timer");
 	return 0;
+}
+
+static int
+start_timer(clockid_t clock, uint64_t at_ns, enum proto_limit limit, struct err *e)
+{
+	timer_t timer; /* goes with the process */
+
+	return set_timer(clock, at_ns, limit, &timer, e);
 }
 
 /* `ms` from `from`, without wrapping; a limit of centuries is none. */
@@ -847,6 +856,7 @@ worker_run(struct worker *w, int socket, volatile struct proto_shared *shared, w
 /* --- started ahead: language packs ------------------------------------------------------------------------------ */
 
 #define WARM_HOST_CALLS      10000000u
+#define INSTANTIATE_MS       2000 /* of processor time, in the zygote */
 #define REHEARSAL_MS         2000
 #define REHEARSAL_OUTPUT     65536u
 #define REHEARSAL_OPEN_FILES 64
@@ -1035,14 +1045,21 @@ cpu_ns(void)
 void
 worker_instantiate(struct worker *w, const struct proto_park *limits)
 {
+	const struct itimerspec never = {.it_value = {0, 0}};
+	timer_t timer;
+
 	if (w->is_tried || w->waiting != NULL)
 		return;
 	w->is_tried = true;
+	if (set_timer(CLOCK_PROCESS_CPUTIME_ID, after_ms(cpu_ns(), INSTANTIATE_MS), PROTO_LIMIT_cpu_ms, &timer, NULL) != 0)
+		return;
 	w->ahead = *limits;
 	result_begin(&w->result, 0);
 	limit_store(w, limits->memory_bytes, limits->table_elements);
 	if (!instantiate(w))
 		forget_instance(w);
+	if (timer_settime(timer, 0, &never, NULL) != 0)
+		_exit(EXIT_FAILURE);
 }
 
 /* Locks and instantiates. Returns 0, or an error with the reason. */

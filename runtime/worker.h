@@ -36,7 +36,8 @@ int worker_warm(struct worker *w, int artifact, const struct proto_warm *warm, c
 /*
  * worker_instantiate - make the instance of the module that was loaded, in the zygote, under the limits on memory and tables
  * of `limits`, so that no child of its has to that has those limits or wider ones; the others make theirs. The module must
- * have no start function, so that no guest code runs. Done once; that it cannot be had is for the children to find and say.
+ * have no start function, so that no guest code runs; if it takes seconds of processor time all the same, the process ends.
+ * Done once; that it cannot be had is for the children to find and say.
  */
 void worker_instantiate(struct worker *w, const struct proto_park *limits);
 

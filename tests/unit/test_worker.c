@@ -1000,6 +1000,24 @@ narrower_limits_than_those_of_the_zygotes_instance_hold(void **state)
 	assert_int_equal(got.result.exit_code, 1);
 }
 
+/* Whoever asked for it is wrong, again: there must be no start function. */
+static void
+a_zygote_that_does_not_come_to_the_end_of_an_instance_ends(void **state)
+{
+	static const struct wasm_module module = {
+	    .types = {TYPE_NONE},
+	    .functions = {{0, "main", WASM_TEXT(END)}, {0, "starter", WASM_TEXT(LOOP BR("\x00") END END)}},
+	    .exports = {{"_start", WASM_TEXT("\x00\x00")}},
+	    .start = "\x01",
+	};
+
+	set_up_parked(state);
+	give.instantiate = true;
+	run(&module);
+	assert_false(got.parked || got.failed || got.has_result);
+	assert_int_equal(got.exit_status, EXIT_FAILURE);
+}
+
 static void
 a_module_that_the_zygote_cannot_instantiate_is_left_to_its_workers(void **state)
 {
@@ -1054,6 +1072,7 @@ main(void)
 	    TEST(fuel_used_is_the_same_every_time),
 	    TEST(a_forked_worker_runs_the_instance_of_its_zygote),
 	    TEST(narrower_limits_than_those_of_the_zygotes_instance_hold),
+	    TEST(a_zygote_that_does_not_come_to_the_end_of_an_instance_ends),
 	    TEST(a_module_that_the_zygote_cannot_instantiate_is_left_to_its_workers),
 	    PARKED_TEST(a_parked_worker_runs_like_another),
 	    PARKED_TEST(a_parked_worker_without_a_job_ends),
