@@ -43,8 +43,8 @@ struct modules *modules_new(struct service_client *store, struct offload *offloa
 void modules_free(struct modules *m);
 
 /*
- * modules_get - find an owner's module and check its signatures against `ring` (borrowed until `fn` is called; NULL for
- * a broker without a keyring: any signature then is by an unknown key). *wait, unless `wait` is NULL, becomes a handle for
+ * modules_get - find an owner's module and check its signatures against `ring` (borrowed until `fn` is called; that
+ * of a broker without keys is empty: any signature then is by an unknown key). *wait, unless `wait` is NULL, becomes a handle for
  * modules_cancel, or NULL when `fn` is called in here, which may free whatever holds *wait.
  *
  * modules_judge - the same for one whose bytes may not be needed: they are left out when they are not in memory.
