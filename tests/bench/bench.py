@@ -27,6 +27,14 @@ def say(text):
     print("  " + text, file=sys.stderr, flush=True)
 
 
+def at_rest(client):
+    """Waits until the pack has been compiled and started, which takes brigd some processor time once it serves."""
+    def rests():
+        metrics = client.call("server.metrics")
+        return metrics["templates"] and not metrics["compile"]["running"] + metrics["compile"]["queued"]
+    harness.wait_until(rests, "the language pack is ready")
+
+
 def percentile(values, share):
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
@@ -107,6 +115,8 @@ class Bench(Measures):
         self.brigd = harness.Brigd(self.make("brigd-" + durability), self.keys,
                                    options=("--durability", durability, *self.packs))
         self.client = self.brigd.client()
+        if self.packs:
+            at_rest(self.client)
 
     @contextlib.contextmanager
     def another(self, name, options, policy=None):
@@ -114,6 +124,8 @@ class Bench(Measures):
         brigd = harness.Brigd(self.make("brigd-" + name), self.keys, policy, options)
         try:
             with brigd.client() as client:
+                if "--packs" in options:
+                    at_rest(client)
                 yield brigd, client
         finally:
             brigd.stop()
@@ -143,9 +155,12 @@ class Bench(Measures):
 
     @staticmethod
     def cpu_of(pid):
-        """All processor time of a process and of its children that have ended, in seconds."""
-        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as f:
-            return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15])) / TICK
+        """All processor time of a process and of its children that have ended, in seconds; 0 once it is gone."""
+        try:
+            with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as f:
+                return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15])) / TICK
+        except (FileNotFoundError, ProcessLookupError):
+            return 0
 
     # --- what is measured ---------------------------------------------------------------------------------------------
 
