@@ -15,7 +15,7 @@
 #define ENGINES   2
 #define SWEEP_S   5   /* how often templates are looked at that may be used no more */
 #define TIGHT_MS  5000 /* no template is made for so long after one had to go for want of memory */
-#define KEEP_MS   600000 /* and none ahead of all runs for so long */
+#define TIGHT_AHEAD_MS 600000 /* and none ahead of all runs for so long */
 #define KEYS_MORE 16  /* modules whose heat is known, for each template that there can be */
 #define REFILL_MS 5    /* a worker that was taken is replaced then, if not when its run has been answered before */
 #define BUSY_MS   50   /* or then, if there was no processor for it */
@@ -625,17 +625,25 @@ wanted(struct zygote *z, int64_t now)
 	return n < p->limits.parked_max ? n : p->limits.parked_max;
 }
 
-/* Counts all, and those of each owner. */
-static unsigned
-count_all_parked(struct pool *p)
+/* What owners have is counted anew, for their weights of now. */
+static void
+begin_tally(struct pool *p)
 {
 	struct holder *h;
-	struct zygote *z;
-	unsigned n, all = 0;
 
 	holders_weigh(&p->owners);
 	LIST_FOREACH(h, &p->owners.list, link)
 		h->tally = 0;
+}
+
+/* Counts all, and those of each owner. */
+static unsigned
+count_all_parked(struct pool *p)
+{
+	struct zygote *z;
+	unsigned n, all = 0;
+
+	begin_tally(p);
 	LIST_FOREACH(z, &p->zygotes, link) {
 		all += n = count_parked(z);
 		if (is_template(z))
@@ -767,15 +775,29 @@ give_up(struct zygote *z)
 	zygote_condemn(z, &e);
 }
 
+/* Of what an owner has too much. */
+static unsigned
+templates_of(const struct holder *h)
+{
+	return h->count;
+}
+
+static unsigned
+tally_of(const struct holder *h)
+{
+	return h->tally;
+}
+
 /* Whether `z` is to give way rather than `other` (NULL: none): its owner has more, or it is used less. */
 static bool
-goes_before(const struct pool *p, const struct zygote *z, const struct zygote *other, int64_t now)
+goes_before(const struct pool *p, const struct zygote *z, const struct zygote *other,
+    unsigned (*has)(const struct holder *h), int64_t now)
 {
 	int more;
 
 	if (other == NULL)
 		return true;
-	more = holder_compare(z->holder, z->holder->count, other->holder, other->holder->count);
+	more = holder_compare(z->holder, has(z->holder), other->holder, has(other->holder));
 	return more > 0 || (more == 0 && heat_of(p->heat, &z->key, now) < heat_of(p->heat, &other->key, now));
 }
 
@@ -790,12 +812,9 @@ static uint64_t
 weigh_templates(struct pool *p)
 {
 	uint64_t all = 0;
-	struct holder *h;
 	struct zygote *z;
 
-	holders_weigh(&p->owners);
-	LIST_FOREACH(h, &p->owners.list, link)
-		h->tally = 0;
+	begin_tally(p);
 	LIST_FOREACH(z, &p->zygotes, link) {
 		struct process_memory memory;
 
@@ -809,18 +828,6 @@ weigh_templates(struct pool *p)
 	return all;
 }
 
-/* Whether `z` is to give its memory back rather than `other` (NULL: none): its owner has more, or it is used less. */
-static bool
-is_heavier(const struct pool *p, const struct zygote *z, const struct zygote *other, int64_t now)
-{
-	int more;
-
-	if (other == NULL)
-		return true;
-	more = holder_compare(z->holder, z->holder->tally, other->holder, other->holder->tally);
-	return more > 0 || (more == 0 && heat_of(p->heat, &z->key, now) < heat_of(p->heat, &other->key, now));
-}
-
 /* Lets templates go while they have too much memory. */
 static void
 keep_within(struct pool *p, int64_t now)
@@ -831,7 +838,7 @@ keep_within(struct pool *p, int64_t now)
 		struct zygote *z, *last = NULL;
 
 		LIST_FOREACH(z, &p->zygotes, link)
-			if (is_template(z) && z->own_bytes > 0 && is_heavier(p, z, last, now))
+			if (is_template(z) && z->own_bytes > 0 && goes_before(p, z, last, tally_of, now))
 				last = z;
 		all -= last->own_bytes;
 		last->holder->tally -= in_mib(last->own_bytes);
@@ -892,7 +899,7 @@ gives_way(struct pool *p, const struct holder *owner, double heat, int64_t now)
 		if (!is_template(z))
 			continue;
 		less = z->holder == owner ? 0 : holder_compare(owner, owner->count, z->holder, z->holder->count);
-		if (less < 0 && goes_before(p, z, excess, now))
+		if (less < 0 && goes_before(p, z, excess, templates_of, now))
 			excess = z;
 		if (of < least && (less <= 0 || of < POOL_HOT)) {
 			least = of;
@@ -1053,7 +1060,7 @@ pool_lacks(struct pool *p, const struct heat_key *key)
 	double heat = heat_note(p->heat, key, monotonic_ms());
 	const struct zygote *z = template_of(p, key);
 
-	if (p->tight_ms != 0 && monotonic_ms() - p->tight_ms < KEEP_MS)
+	if (p->tight_ms != 0 && monotonic_ms() - p->tight_ms < TIGHT_AHEAD_MS)
 		return false; /* it may have been that one which had to go */
 	return heat > 0 && (z == NULL ? p->templates < p->limits.templates_max : is_worn(z));
 }

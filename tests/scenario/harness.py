@@ -405,6 +405,18 @@ class Scenario(unittest.TestCase):
         self.client = self.brigd.client()
         self.addCleanup(self.client.close)
 
+    def client_of(self, uid):
+        """A client of another user (SO_PEERCRED tells), closed after the test; without root the test is skipped."""
+        if not IS_ROOT:
+            self.skipTest("needs root, to be several users")
+        os.seteuid(uid)
+        try:
+            client = self.brigd.client()
+        finally:
+            os.seteuid(0)
+        self.addCleanup(client.close)
+        return client
+
     @classmethod
     def module(cls, wasm):
         """The "module" parameter for these bytes, with a detached signature, made once for each module."""

@@ -37,17 +37,6 @@ class Admission(harness.Scenario):
         os.rename(path + ".new", path)
         return path
 
-    def client_of(self, uid):
-        if not harness.IS_ROOT:
-            self.skipTest("needs root, to be several users")
-        os.seteuid(uid)
-        try:
-            client = self.brigd.client()
-        finally:
-            os.seteuid(0)
-        self.addCleanup(client.close)
-        return client
-
     def metrics(self):
         return self.client.call("server.metrics")
 

@@ -32,12 +32,7 @@ class Owners(harness.Scenario):
 
     def setUp(self):
         super().setUp()
-        os.seteuid(self.OTHER)  # what SO_PEERCRED tells; the group lets it through to the socket
-        try:
-            self.other = self.brigd.client()
-        finally:
-            os.seteuid(0)
-        self.addCleanup(self.other.close)
+        self.other = self.client_of(self.OTHER)  # the group lets it through to the socket
         self.assertEqual(self.other.call("server.info")["uid"], self.OTHER)
 
     def start_loops(self, count):

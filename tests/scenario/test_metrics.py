@@ -24,17 +24,6 @@ class Metrics(harness.Scenario):
     def metrics(self, client=None):
         return (client or self.client).call("server.metrics")
 
-    def client_of(self, uid):
-        if not harness.IS_ROOT:
-            self.skipTest("needs root, to be several users")
-        os.seteuid(uid)
-        try:
-            client = self.brigd.client()
-        finally:
-            os.seteuid(0)
-        self.addCleanup(client.close)
-        return client
-
     def test_counts_runs_by_how_they_ended(self):
         before = self.metrics()["runs"]
         self.run_guest("exit", 3)

@@ -92,16 +92,9 @@ class Parked(Parking):
             self.assertEqual((big["stdout"], big["usage"]["start"]), ("x" * 200000, "template"))
 
     def test_owners_share_none(self):
-        if not harness.IS_ROOT:
-            self.skipTest("needs root, to be several users")
+        other = self.client_of(23456)
         params = self.params(wasm=guest("hello"))
         self.park(params, count=self.each)
-        os.seteuid(23456)
-        try:
-            other = self.brigd.client()
-        finally:
-            os.seteuid(0)
-        self.addCleanup(other.close)
         starts = [other.call("run", params)["usage"]["start"] for _ in range(HOT)]
         self.assertEqual(set(starts), {"cached"})
         self.assertEqual(self.run_parked(params, other)["stdout"], self.run_parked(params)["stdout"])

@@ -70,28 +70,14 @@ class Templates(harness.Scenario):
         self.assertLessEqual(self.templates(), 2)
 
     def test_owners_share_none(self):
-        if not harness.IS_ROOT:
-            self.skipTest("needs root, to be several users")
+        other = self.client_of(23456)
         params = self.params(wasm=guest("hello"))
         self.heat_up(params)
-        os.seteuid(23456)
-        try:
-            other = self.brigd.client()
-        finally:
-            os.seteuid(0)
-        self.addCleanup(other.close)
         starts = self.heat_up(params, other)
         self.assertNotIn("template", starts[:HOT])
 
     def test_one_user_does_not_take_all(self):
-        if not harness.IS_ROOT:
-            self.skipTest("needs root, to be several users")
-        os.seteuid(23456)
-        try:
-            other = self.brigd.client()
-        finally:
-            os.seteuid(0)
-        self.addCleanup(other.close)
+        other = self.client_of(23456)
         for params in (self.params("exit", 0), self.params(wasm=guest("hello"))):
             requests = [self.client.start("run", params) for _ in range(60)]
             for request in requests:
